@@ -1,0 +1,143 @@
+import { Ref } from "./ref.ts";
+import { type Context, operator, type Work } from "./work.ts";
+
+// deno-lint-ignore no-explicit-any -- stages are checked against each other by the overloads.
+type AnyContext = Context<any>;
+// deno-lint-ignore no-explicit-any
+type AnyWork = Work<any, any, any>;
+
+/** Joins work end to end: what one puts out flows into the next. The first may be what an upstream task puts out. */
+export function pipe<A, Z, C extends AnyContext, I = void>(
+  a: Work<A, I, C> | Ref<A>,
+  z: Work<Z, A, C>,
+): Work<Z, I, C>;
+/** Joins three stages. */
+export function pipe<A, B, Z, C extends AnyContext, I = void>(
+  a: Work<A, I, C> | Ref<A>,
+  b: Work<B, A, C>,
+  z: Work<Z, B, C>,
+): Work<Z, I, C>;
+/** Joins four stages. */
+export function pipe<A, B, D, Z, C extends AnyContext, I = void>(
+  a: Work<A, I, C> | Ref<A>,
+  b: Work<B, A, C>,
+  d: Work<D, B, C>,
+  z: Work<Z, D, C>,
+): Work<Z, I, C>;
+/** Joins five stages. */
+export function pipe<A, B, D, E, Z, C extends AnyContext, I = void>(
+  a: Work<A, I, C> | Ref<A>,
+  b: Work<B, A, C>,
+  d: Work<D, B, C>,
+  e: Work<E, D, C>,
+  z: Work<Z, E, C>,
+): Work<Z, I, C>;
+/** Joins six stages; more by joining pipes. */
+export function pipe<A, B, D, E, F, Z, C extends AnyContext, I = void>(
+  a: Work<A, I, C> | Ref<A>,
+  b: Work<B, A, C>,
+  d: Work<D, B, C>,
+  e: Work<E, D, C>,
+  f: Work<F, E, C>,
+  z: Work<Z, F, C>,
+): Work<Z, I, C>;
+export function pipe(...stages: (AnyWork | Ref<unknown>)[]): AnyWork {
+  const works: AnyWork[] = stages.map((stage) => {
+    return stage instanceof Ref ? read({ from: stage }) : stage;
+  });
+  return {
+    steps: works.flatMap((work) => work.steps),
+    async run(scope, ctx, input) {
+      // Only what leaves the task is kept: between stages, back-pressure reaches the source.
+      const inner = { ...ctx, kept: undefined };
+      let flow = input;
+      try {
+        for (const work of works) {
+          flow = await work.run(scope, work === works.at(-1) ? ctx : inner, flow);
+        }
+      } catch (error) {
+        // A stage that fails before it takes its input would leave the source open.
+        if (flow instanceof ReadableStream && !flow.locked) {
+          await flow.cancel(error).catch(() => {});
+        }
+        throw error;
+      }
+      return flow;
+    },
+  };
+}
+
+/** Sends one stream to several ends at once; waits for them all. The slowest end sets the pace. */
+export function tee<
+  T,
+  C extends AnyContext,
+  W extends Record<string, Work<unknown, ReadableStream<T>, C>>,
+>(
+  ends: W,
+): Work<
+  { [K in keyof W]: W[K] extends Work<infer O, ReadableStream<T>, C> ? O : never },
+  ReadableStream<T>,
+  C
+> {
+  return {
+    steps: Object.values(ends).flatMap((end) => end.steps),
+    async run(scope, ctx, input) {
+      const names = Object.keys(ends);
+      const branches = split(input, names.length);
+      const outputs = await Promise.all(
+        names.map(async (name, i) => {
+          try {
+            return await ends[name]!.run(scope, { ...ctx, kept: undefined }, branches[i]!);
+          } catch (error) {
+            // One end that failed ends them all, so that none waits for a branch nobody reads.
+            for (const branch of branches) if (!branch.locked) branch.cancel(error).catch(() => {});
+            throw error;
+          }
+        }),
+      );
+      return Object.fromEntries(names.map((name, i) => [name, outputs[i]])) as never;
+    },
+  };
+}
+
+/** Makes `n` streams of one that all get each chunk; the next is read when all have taken the last. */
+function split<T>(input: ReadableStream<T>, n: number): ReadableStream<T>[] {
+  const reader = input.getReader();
+  const controllers: ReadableStreamDefaultController<T>[] = [];
+  let open = n;
+  let asked = 0;
+  let turn = Promise.withResolvers<void>();
+  async function pull(): Promise<void> {
+    const mine = turn.promise;
+    if (++asked < open) return await mine;
+    asked = 0;
+    const { resolve, reject } = turn;
+    turn = Promise.withResolvers();
+    try {
+      const { done, value } = await reader.read();
+      for (const controller of controllers) done ? controller.close() : controller.enqueue(value!);
+      resolve();
+    } catch (error) {
+      mine.catch(() => {});
+      reject(error);
+      throw error;
+    }
+  }
+  return Array.from({ length: n }, () =>
+    new ReadableStream<T>({
+      start: (controller) => void controllers.push(controller),
+      pull,
+      // An end that stops early stops all: half a stream is never a result.
+      cancel: async (reason) => {
+        open = 0;
+        for (const controller of controllers.splice(0)) {
+          try {
+            controller.error(reason);
+          } catch { /* the one that was cancelled */ }
+        }
+        await reader.cancel(reason);
+      },
+    }, { highWaterMark: 0 }));
+}
+
+const read = operator("read", (options: { from: unknown }) => options.from);

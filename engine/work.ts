@@ -1,0 +1,145 @@
+import type { Meter, Meters } from "./meter.ts";
+import { Ref, type Scope } from "./ref.ts";
+import type { Kept } from "./source.ts";
+
+/** What a trigger may set. */
+export type Params = Readonly<Record<string, unknown>>;
+
+/** The slice of time a run is for: its start belongs to it, its end does not. */
+export interface Interval {
+  readonly start: Temporal.ZonedDateTime;
+  readonly end: Temporal.ZonedDateTime;
+}
+
+/** Takes the lines an attempt has to say. */
+export interface Logger {
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** Where something outside can be reached: a URL with everything in it, its secrets too. */
+export interface Connection {
+  readonly url: string;
+}
+
+/** What one attempt of a task can see: who it is, which slice of time it is for, and how to stop. */
+export interface Context<P = Params> {
+  readonly dag: string;
+  readonly run: string;
+  readonly task: string;
+  /** Counts from 1. */
+  readonly attempt: number;
+  /** The logical date: where the interval this run covers begins. */
+  readonly date: Temporal.ZonedDateTime;
+  readonly interval: Interval;
+  readonly params: P;
+  /** Aborted when the attempt must stop; everything that waits listens to it. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  /** Counts what the stage at work moves. */
+  readonly meter: Meter;
+  /** The meters of all stages; operators need {@linkcode Context.meter} only. */
+  readonly meters: Meters;
+  /**
+   * What is kept of a source, by its key. Only there for the last stage of a task, whose byte stream becomes an
+   * edge; an operator that finds it answers with a `Source`.
+   */
+  readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
+  /** A place outside by its name. @default {"database"} */
+  connection(name?: string): Promise<Connection>;
+  /** Formats the logical date: `strftime("%Y_%m")` is `"2021_01"`. */
+  strftime(pattern: string): string;
+}
+
+/** How an option may be given: as a value, as a function of the run, or as what an upstream task puts out. */
+export type Input<T, C = Context> = T | Ref<T> | ((ctx: C) => T);
+
+/** The options of an operator, each given as an {@linkcode Input}. */
+export type Inputs<P, C = Context> = {
+  readonly [K in keyof P]: Input<P[K], C>;
+};
+
+/** One operator within a piece of work, and the options it was made with. */
+export interface Step {
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
+
+/** Something to do in a run: from a context and an input, an output. */
+export interface Work<O, I = void, C = Context> {
+  readonly steps: readonly Step[];
+  run(scope: Scope, ctx: C, input: I): Promise<O>;
+}
+
+/** No options at all. */
+export type Nothing = Record<never, never>;
+
+/** Makes work out of options. */
+export interface Operator<P, O, I = void> {
+  // deno-lint-ignore no-explicit-any -- any params will do: the DAG that takes the work gives the type.
+  <C extends Context<any>>(
+    ...args: Nothing extends P ? [inputs?: Inputs<P, C>] : [inputs: Inputs<P, C>]
+  ): Work<O, I, C>;
+}
+
+/** Defines an operator: a plain function of its resolved options, the context, and what flows in. */
+export function operator<P, O, I = void>(
+  name: string,
+  run: (options: P, ctx: Context, input: I) => O | Promise<O>,
+): Operator<P, Awaited<O>, I> {
+  function make(inputs: Record<string, unknown> = {}): Work<Awaited<O>, I> {
+    return {
+      steps: [{ name, inputs }],
+      async run(scope, ctx, input): Promise<Awaited<O>> {
+        const meter = ctx.meters.open(name);
+        const here: Context = { ...ctx, meter };
+        const output = await run(resolve(inputs, scope, here) as P, here, input);
+        if (output instanceof ReadableStream) return meter.through(output) as Awaited<O>;
+        meter.end();
+        return output;
+      },
+    };
+  }
+  return make as unknown as Operator<P, Awaited<O>, I>;
+}
+
+function resolve(
+  inputs: Record<string, unknown>,
+  scope: Scope,
+  ctx: Context,
+): Record<string, unknown> {
+  const options: Record<string, unknown> = {};
+  for (const [key, input] of Object.entries(inputs)) {
+    // What is left out may be given as undefined: the operator's default holds.
+    if (input === undefined) continue;
+    if (input instanceof Ref) options[key] = input.read(scope);
+    else options[key] = typeof input === "function" ? input(ctx) : input;
+  }
+  return options;
+}
+
+/** An operator that waits: done once `ready` says so. */
+export function sensor<P>(
+  name: string,
+  ready: (options: P, ctx: Context) => boolean | Promise<boolean>,
+): Operator<P, void> {
+  return operator(name, async (options: P, ctx) => {
+    if (!await ready(options, ctx)) throw new NotYet(name);
+  });
+}
+
+/** Thrown to say: nothing to do, and that is fine. */
+export class Skip extends Error {
+  override name = "Skip";
+}
+
+/** Thrown to say: not yet, ask again. Does not use up a retry. */
+export class NotYet extends Error {
+  override name = "NotYet";
+}
+
+/** Thrown to say: trying again will not help. */
+export class GiveUp extends Error {
+  override name = "GiveUp";
+}
