@@ -1,0 +1,285 @@
+import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { type Connection, GiveUp } from "../engine/mod.ts";
+
+/** Options for {@linkcode connect}. */
+export interface ConnectOptions {
+  /** Closes the socket when aborted, at any time in the life of the session. */
+  signal: AbortSignal;
+  /** Shown by the server beside the session. @default {"sluice"} */
+  application?: string;
+  /** Milliseconds to go on asking a server that starts up or is full; 3,000 of them when nothing listens. @default {10_000} */
+  patience?: number;
+}
+
+/** What a connection's URL says, taken apart. */
+interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  readonly options: URLSearchParams;
+}
+
+type Tls = false | {
+  rejectUnauthorized: boolean;
+  ca?: string;
+  cert?: string;
+  key?: string;
+  checkServerIdentity?: () => undefined;
+};
+
+/** What a session must be like; settings the server does not know are passed over. */
+const SETTINGS = {
+  client_encoding: "UTF8",
+  DateStyle: "ISO",
+  IntervalStyle: "postgres",
+  TimeZone: "UTC",
+  standard_conforming_strings: "on",
+  statement_timeout: "0",
+  transaction_timeout: "0",
+  idle_session_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+  // A client that vanished without a word must not hold its locks for two hours.
+  tcp_keepalives_idle: "30",
+  tcp_keepalives_interval: "10",
+  tcp_keepalives_count: "3",
+  tcp_user_timeout: "60000",
+  // The same for one that hung up while its session waits for a lock. Only Linux is sure to take it.
+  client_connection_check_interval: "1000",
+};
+
+const SETUP = `SELECT set_config(name, value, false) FROM (VALUES ${
+  Object.entries(SETTINGS).map(([name, value]) => `('${name}', '${value}')`).join(", ")
+}) AS wanted (name, value) WHERE current_setting(name, true) IS NOT NULL
+  AND (name <> 'client_connection_check_interval' OR version() LIKE '%linux%')`;
+
+/**
+ * Opens a session with Postgres.
+ *
+ * The URL is `postgres://user:password@host:port/database` with the parameters of libpq: `sslmode` (disable, allow,
+ * prefer, require, verify-ca, verify-full; prefer without one), `sslrootcert` (a file, or `system`), `sslcert`,
+ * `sslkey`, `connect_timeout` in seconds, and `host` for the folder of a unix socket. Nothing is read from the environment.
+ *
+ * @throws {GiveUp} when trying again will not help: wrong password, no such database, an untrusted certificate
+ */
+export async function connect(
+  connection: Connection,
+  { signal, application = "sluice", patience = 10_000 }: ConnectOptions,
+): Promise<pg.Client> {
+  const address = parse(connection.url);
+  const attempts = await encryption(address);
+  let waited = 0;
+  for (let delay = 50;; delay = Math.min(delay * 2, 1000)) {
+    try {
+      return await first(address, attempts, application, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (waited >= allowance(error, patience)) throw explain(error, address, waited);
+    }
+    await sleep(delay, undefined, { signal }).catch(() => signal.throwIfAborted());
+    waited += delay;
+  }
+}
+
+/** Ends a session surely: says goodbye, and closes the socket when that takes longer than `patience` milliseconds. */
+export async function disconnect(client: pg.Client, patience = 1000): Promise<void> {
+  const timer = setTimeout(() => destroy(client), patience);
+  try {
+    await client.end();
+  } catch {
+    destroy(client);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Closes the socket at once; the server rolls back. */
+export function destroy(client: pg.Client): void {
+  (client as unknown as { connection: { stream: Duplex } }).connection.stream.destroy();
+}
+
+/** The first of the ways of encryption that works, or the error of the last. */
+async function first(
+  address: Address,
+  attempts: readonly Tls[],
+  application: string,
+  signal: AbortSignal,
+): Promise<pg.Client> {
+  let failure: unknown;
+  for (const tls of attempts) {
+    try {
+      return await open(address, tls, application, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // The server said no for a reason that encryption does not change: the first answer is the clearer one.
+      if (failure === undefined || codeOf(error) !== "28000") failure = error;
+      if (["28P01", "3D000", "53300", "57P03", "ECONNREFUSED"].includes(codeOf(error))) break;
+    }
+  }
+  throw failure;
+}
+
+async function open(
+  { host, port, user, password, database, options }: Address,
+  ssl: Tls,
+  application: string,
+  signal: AbortSignal,
+): Promise<pg.Client> {
+  signal.throwIfAborted();
+  const timeout = Number(options.get("connect_timeout") || 0);
+  const client = new pg.Client({
+    host,
+    port,
+    user,
+    database,
+    ssl,
+    password: () => {
+      if (password === "") throw new Refusal("the server asks for a password, and none was given");
+      return password;
+    },
+    application_name: application,
+    connectionTimeoutMillis: timeout > 0 ? timeout * 1000 : 30_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 30_000,
+    ...{ sslnegotiation: "postgres" },
+  });
+  // What was left out above, pg takes from PGOPTIONS and PGREPLICATION.
+  Object.assign((client as unknown as { connectionParameters: object }).connectionParameters, {
+    options: undefined,
+    replication: undefined,
+  });
+  // A lost connection fails the query under way or the next one; without a listener it would end the process.
+  client.on("error", () => {});
+  const abort = () => destroy(client);
+  signal.addEventListener("abort", abort, { once: true });
+  client.once("end", () => signal.removeEventListener("abort", abort));
+  try {
+    await client.connect();
+    await client.query(SETUP);
+    return client;
+  } catch (error) {
+    destroy(client);
+    throw error;
+  }
+}
+
+/** Takes a URL apart. @throws {TypeError} without showing it, for its password */
+function parse(url: string): Address {
+  if (!URL.canParse(url)) throw new TypeError("Cannot connect to Postgres: its URL is malformed");
+  const { hostname, port, username, password, pathname, searchParams } = new URL(url);
+  return {
+    host: searchParams.get("host") ?? decodeURIComponent(hostname).replace(/^\[|\]$/g, ""),
+    port: Number(port || 5432),
+    user: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+    database: decodeURIComponent(pathname.slice(1)),
+    options: searchParams,
+  };
+}
+
+/**
+ * The ways to encrypt that `sslmode` allows, in the order in which to try them.
+ * https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS
+ */
+async function encryption({ host, options }: Address): Promise<Tls[]> {
+  const mode = options.get("sslmode") ?? "prefer";
+  // Over a unix socket there is nobody to hide from.
+  if (host.startsWith("/") || mode === "disable") return [false];
+  const root = options.get("sslrootcert");
+  const verify = mode.startsWith("verify-") || (mode === "require" && root !== null);
+  const tls: Tls = {
+    rejectUnauthorized: verify,
+    ...await files({ ca: root === "system" || !verify ? null : root }, "sslrootcert"),
+    ...await files({ cert: options.get("sslcert") }, "sslcert"),
+    ...await files({ key: options.get("sslkey") }, "sslkey"),
+    ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
+  };
+  if (mode === "prefer") return [tls, false];
+  if (mode === "allow") return [false, tls];
+  if (["require", "verify-ca", "verify-full"].includes(mode)) return [tls];
+  throw new TypeError(
+    `Cannot connect to Postgres: sslmode "${mode}" is none of disable, allow, prefer, require, verify-ca, verify-full`,
+  );
+}
+
+/** Reads the file behind an option, when there is one. */
+async function files<K extends string>(
+  option: Record<K, string | null>,
+  name: string,
+): Promise<{ [P in K]?: string }> {
+  const [[key, path]] = Object.entries(option) as [[K, string | null]];
+  if (path === null) return {};
+  try {
+    return { [key]: await Deno.readTextFile(path) } as { [P in K]?: string };
+  } catch (cause) {
+    throw new GiveUp(`Cannot connect to Postgres: its ${name} "${path}" cannot be read`, { cause });
+  }
+}
+
+class Refusal extends Error {}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code ?? "");
+}
+
+/** How many milliseconds of waiting an error is worth. */
+function allowance(error: unknown, patience: number): number {
+  const code = codeOf(error);
+  if (code === "57P03" || code === "53300") return patience;
+  const down = ["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT", "57P01", "57P02"].includes(code) ||
+    (error as Error).message === "Connection terminated unexpectedly";
+  return down ? Math.min(patience, 3000) : 0;
+}
+
+/** Makes a sentence of what went wrong, and of what to do about it. */
+function explain(cause: unknown, { host, port, user, database }: Address, waited: number): Error {
+  const place = host.startsWith("/")
+    ? `${host}/.s.PGSQL.${port}`
+    : `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  const where = `Cannot connect to Postgres at ${place} as "${user}"`;
+  const message = (cause as Error).message;
+  const lost = `nothing answers there (asked for ${waited / 1000} s)`;
+  switch (codeOf(cause)) {
+    case "28P01":
+      return new GiveUp(`${where}: ${message}. Check the user and the password`, { cause });
+    case "28000":
+      return new GiveUp(`${where}: ${message}. Check the user and the server's pg_hba.conf`, {
+        cause,
+      });
+    case "3D000":
+      return new GiveUp(`${where}: ${message}. Create it (createdb), or name another`, { cause });
+    case "53300":
+      return new Error(`${where}: ${message}. Close sessions, or raise max_connections`, { cause });
+    case "57P03":
+      return new Error(`${where}: ${message}, still after ${waited / 1000} s`, { cause });
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new Error(`${where}: the host is not known. Check its name`, { cause });
+    case "ECONNREFUSED":
+    case "ENOENT":
+      return new Error(`${where}: ${lost}. Start the server, or check host and port`, { cause });
+  }
+  if (cause instanceof Refusal) {
+    return new GiveUp(`${where}: ${message}. Set it in the URL, PGPASSWORD or ~/.pgpass`, {
+      cause,
+    });
+  }
+  if (message === "timeout expired") {
+    return new Error(`${where}: no answer in time. Check host, port and firewall`, { cause });
+  }
+  if (/does not support SSL/.test(message)) {
+    return new GiveUp(`${where}: the server has no TLS, which sslmode asks for`, { cause });
+  }
+  if (/certificate|issuer|altname|self.signed/i.test(message)) {
+    return new GiveUp(
+      `${where}: its certificate is not to be trusted: ${message}. Check sslrootcert and the host`,
+      { cause },
+    );
+  }
+  return new Error(`${where}, database "${database}": ${message}`, { cause });
+}
