@@ -1,0 +1,290 @@
+// Real Postgres servers for tests: throw-away, on a free port of 127.0.0.1, stopped at the latest when the process ends.
+
+// @ts-types="@types/pg"
+import pg from "pg";
+
+/** Options for {@linkcode testPostgres}. */
+export interface TestPostgresOptions {
+  /** Lines of postgresql.conf, over those that make it fast and forgetful. */
+  settings?: Readonly<Record<string, string | number>>;
+  /** How the server lets people in over TCP; over its unix socket it trusts. @default {"trust"} */
+  auth?: "trust" | "scram-sha-256" | "md5" | "password" | "cert";
+  /** The password of its user "tester". @default {"secret"} */
+  password?: string;
+  /** Serves TLS too, with a certificate for `localhost` (and for no address). Needs {@linkcode hasOpenssl}. @default {false} */
+  tls?: boolean;
+}
+
+/** A database to test against; goes when disposed of. */
+export interface TestDatabase extends AsyncDisposable {
+  /** With its user and, if it needs one, its password. */
+  readonly url: string;
+  /** Runs SQL in a session of its own and gives the rows. */
+  query<T = Record<string, unknown>>(sql: string, params?: unknown[]): Promise<T[]>;
+}
+
+/** A server to test against, and its database "tester". */
+export interface TestPostgres extends TestDatabase {
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  /** The data folder; also where its unix socket is. */
+  readonly folder: string;
+  /** PEM files: who signed the server's certificate, somebody else, and a certificate for the user "tester". */
+  readonly certificates: {
+    readonly root: string;
+    readonly stranger: string;
+    readonly cert: string;
+    readonly key: string;
+  };
+  /** The postmaster's process id. */
+  pid(): number;
+  /** What the server has written to its log. */
+  log(): string;
+  /** A new, empty database on it. */
+  fresh(): Promise<TestDatabase>;
+}
+
+/** Whether TLS can be tested here. */
+export const hasOpenssl: boolean = await succeeds("openssl", "version");
+if (!hasOpenssl) console.log("no openssl here: tests with TLS are left out");
+
+/** Starts a server of its own for one test. */
+export async function testPostgres(options: TestPostgresOptions = {}): Promise<TestPostgres> {
+  const { settings = {}, auth = "trust", password = "secret", tls = false } = options;
+  const bin = await programs();
+  const owner = serverUser();
+  const folder = await Deno.makeTempDir({ prefix: "sluice-pg-", dir: "/tmp" });
+  const data = `${folder}/data`;
+  await Deno.writeTextFile(`${folder}/password`, password);
+  if (tls) await certify(folder);
+  if (owner.uid !== undefined) await run("chown", ["-R", `${owner.uid}:${owner.gid}`, folder]);
+  await run(`${bin}/initdb`, [
+    "--no-sync",
+    "--username=tester",
+    `--pwfile=${folder}/password`,
+    "--auth-local=trust",
+    `--auth-host=${auth === "cert" ? "scram-sha-256" : auth}`,
+    "--encoding=UTF8",
+    "--locale=C",
+    data,
+  ], owner);
+  if (auth === "cert") {
+    await Deno.writeTextFile(
+      `${data}/pg_hba.conf`,
+      "local all all trust\nhostssl all all all cert\n",
+    );
+  }
+  const port = freePort();
+  const lines = {
+    port,
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: data,
+    fsync: "off",
+    synchronous_commit: "off",
+    full_page_writes: "off",
+    wal_level: "minimal",
+    max_wal_senders: 0,
+    max_connections: 50,
+    ...(tls
+      ? {
+        ssl: "on",
+        ssl_cert_file: `${folder}/server.crt`,
+        ssl_key_file: `${folder}/server.key`,
+        ssl_ca_file: `${folder}/root.crt`,
+      }
+      : {}),
+    ...settings,
+  };
+  await Deno.writeTextFile(
+    `${data}/postgresql.conf`,
+    Object.entries(lines).map(([name, value]) => `${name} = '${value}'\n`).join(""),
+    { append: true },
+  );
+  // The shell stops the server and clears up once our end of its stdin is closed, however we end.
+  const shell = new Deno.Command("sh", {
+    args: [
+      "-c",
+      `trap '' INT TERM
+      "$0/postgres" -D "$1/data" >>"$1/log" 2>&1 &
+      pid=$!
+      cat >/dev/null
+      kill -QUIT $pid 2>/dev/null
+      wait $pid
+      rm -rf "$1"`,
+      bin,
+      folder,
+    ],
+    cwd: folder,
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+    ...owner,
+  }).spawn();
+  shell.unref();
+  const secret = auth === "trust" ? "" : `:${encodeURIComponent(password)}`;
+  const query = auth === "cert"
+    ? `?sslmode=require&sslcert=${folder}/tester.crt&sslkey=${folder}/tester.key`
+    : "";
+  const url = (database: string) =>
+    `postgres://tester${secret}@127.0.0.1:${port}/${database}${query}`;
+  // Behind the scenes the socket is used, whatever the test does to TCP.
+  const behind = (database: string) => ({ host: data, port, user: "tester", database });
+  async function stop(): Promise<void> {
+    shell.ref();
+    await shell.stdin.close();
+    await shell.status;
+  }
+  const log = () => Deno.readTextFileSync(`${folder}/log`);
+  try {
+    await ready(behind("postgres"), log);
+    await ask(behind("postgres"), "CREATE DATABASE tester");
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
+  let count = 0;
+  return {
+    url: url("tester"),
+    port,
+    user: "tester",
+    password,
+    folder: data,
+    certificates: {
+      root: `${folder}/root.crt`,
+      stranger: `${folder}/stranger.crt`,
+      cert: `${folder}/tester.crt`,
+      key: `${folder}/tester.key`,
+    },
+    pid: () => Number(Deno.readTextFileSync(`${data}/postmaster.pid`).split("\n")[0]),
+    log,
+    query: (sql, params) => ask(behind("tester"), sql, params),
+    async fresh() {
+      const name = `t${++count}`;
+      await ask(behind("tester"), `CREATE DATABASE ${name}`);
+      return {
+        url: url(name),
+        query: (sql, params) => ask(behind(name), sql, params),
+        [Symbol.asyncDispose]: async () => {
+          await ask(behind("tester"), `DROP DATABASE ${name} WITH (FORCE)`);
+        },
+      };
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+let shared: Promise<TestPostgres> | undefined;
+
+/** The server all tests of a file share. Call it outside of tests, where nobody counts what is left open. */
+export function sharedPostgres(): Promise<TestPostgres> {
+  return shared ??= testPostgres();
+}
+
+/** A new, empty database on the {@linkcode sharedPostgres}. */
+export async function freshDatabase(): Promise<TestDatabase> {
+  return await (await sharedPostgres()).fresh();
+}
+
+/** The folder of Debian's server programs, newest version first, or what PATH has. */
+async function programs(): Promise<string> {
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  try {
+    const versions = [...Deno.readDirSync("/usr/lib/postgresql")].map((entry) =>
+      Number(entry.name)
+    );
+    versions.sort((a, b) => b - a);
+    folders.unshift(...versions.map((version) => `/usr/lib/postgresql/${version}/bin`));
+  } catch { /* not Debian */ }
+  for (const folder of folders) {
+    if (await succeeds(`${folder}/postgres`, "--version")) return folder;
+  }
+  throw new Error("Cannot test: no Postgres server here. Install one: apt-get install postgresql");
+}
+
+/** Postgres does not run as root: there, somebody who always exists runs it. */
+function serverUser(): { uid?: number; gid?: number } {
+  if (Deno.uid() !== 0) return {};
+  const nobody = Deno.readTextFileSync("/etc/passwd").match(/^nobody:[^:]*:(\d+):(\d+)/m);
+  return { uid: Number(nobody?.[1] ?? 65534), gid: Number(nobody?.[2] ?? 65534) };
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Makes two authorities, a certificate for localhost and one for the user "tester". */
+async function certify(folder: string): Promise<void> {
+  const options = { cwd: folder };
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  for (const name of ["root", "stranger"]) {
+    await run(
+      "openssl",
+      `req -x509 ${key.join(" ")} -keyout ${name}.key -out ${name}.crt -days 2 -subj /CN=${name}`
+        .split(" "),
+      options,
+    );
+  }
+  await Deno.writeTextFile(`${folder}/server.ext`, "subjectAltName=DNS:localhost\n");
+  await Deno.writeTextFile(`${folder}/tester.ext`, "extendedKeyUsage=clientAuth\n");
+  for (const name of ["server", "tester"]) {
+    await run(
+      "openssl",
+      `req ${key.join(" ")} -keyout ${name}.key -out ${name}.csr -subj /CN=${name}`.split(" "),
+      options,
+    );
+    await run(
+      "openssl",
+      (`x509 -req -in ${name}.csr -CA root.crt -CAkey root.key -CAcreateserial -days 2 ` +
+        `-extfile ${name}.ext -out ${name}.crt`).split(" "),
+      options,
+    );
+  }
+  await Deno.chmod(`${folder}/server.key`, 0o600);
+}
+
+async function ready(where: pg.ClientConfig, log: () => string): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    try {
+      return void await ask(where, "SELECT 1");
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  throw new Error(`Cannot test: Postgres does not start: ${log().slice(-1000)}`);
+}
+
+async function ask<T>(where: pg.ClientConfig, sql: string, params: unknown[] = []): Promise<T[]> {
+  const client = new pg.Client(where);
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return (await client.query(sql, params)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function run(
+  program: string,
+  args: string[],
+  options: Deno.CommandOptions = {},
+): Promise<void> {
+  const { success, stderr, stdout } = await new Deno.Command(program, {
+    args,
+    cwd: "/",
+    ...options,
+  }).output();
+  if (success) return;
+  const decoder = new TextDecoder();
+  throw new Error(`${program} failed: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
+}
+
+async function succeeds(program: string, argument: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args: [argument] }).output()).success;
+  } catch {
+    return false;
+  }
+}
