@@ -1,0 +1,65 @@
+import { ESCAPED, type Tokenizer } from "./_tokenizer.ts";
+
+/** Bytes whose records have been found. */
+export interface Block {
+  readonly bytes: Uint8Array;
+  readonly fields: Tokenizer;
+}
+
+/** The buffers of a column that was read from a block, laid out as Arrow has them. */
+export interface Column {
+  readonly data: Uint8Array | Int32Array | Float64Array | BigInt64Array;
+  /** One bit a record, 1 where there is a value; undefined where all have one. */
+  readonly nullBitmap: Uint8Array | undefined;
+  readonly valueOffsets?: Int32Array;
+}
+
+/**
+ * Reads one column of a block, or returns the number of the first record whose field is not of the type. `exact`
+ * refuses, too, what would lose digits.
+ */
+export type Reader = (block: Block, column: number, exact: boolean) => Column | number;
+
+/** Marks which records have a value; allocated at the first that has none. */
+export class Validity {
+  bitmap: Uint8Array | undefined;
+  readonly #records: number;
+
+  constructor(records: number) {
+    this.#records = records;
+  }
+
+  /** Says that a record has no value. */
+  clear(record: number): void {
+    const bitmap = this.bitmap ??= new Uint8Array((this.#records + 7) >> 3).fill(255);
+    bitmap[record >> 3]! &= ~(1 << (record & 7));
+  }
+}
+
+const decoder = new TextDecoder();
+
+/** A field's text with quotes and escapes resolved; invalid bytes show as U+FFFD. */
+export function fieldText({ bytes, fields }: Block, index: number): string {
+  const start = fields.starts[index]!, end = fields.ends[index]!;
+  if (fields.quoted[index] !== ESCAPED) return decoder.decode(bytes.subarray(start, end));
+  const plain = new Uint8Array(end - start);
+  return decoder.decode(plain.subarray(0, unescape(bytes, start, end, plain, 0, fields)));
+}
+
+/** Copies a field without its escapes to `to[at…]`; returns where the copy ends. */
+export function unescape(
+  from: Uint8Array,
+  start: number,
+  end: number,
+  to: Uint8Array,
+  at: number,
+  { dialect: { quote, escape } }: Tokenizer,
+): number {
+  for (let i = start; i < end; i++) {
+    const next = from[i + 1];
+    // An escape before anything else stands for itself.
+    if (from[i] === escape && i + 1 < end && (next === quote || next === escape)) i++;
+    to[at++] = from[i]!;
+  }
+  return at;
+}

@@ -1,0 +1,54 @@
+import { type Data, type Field, makeData } from "apache-arrow";
+import type { Block, Reader } from "./_block.ts";
+import { COLUMN_TYPES, type ColumnType } from "./_column_type.ts";
+import { readBigint, readDouble, readInteger, readNumeric } from "./_read_numbers.ts";
+import { readBoolean, readText, readUuid } from "./_read_text.ts";
+import { readDate, readTimestamp, readTimestamptz } from "./_read_times.ts";
+
+const READERS: Readonly<Record<ColumnType, Reader>> = {
+  "boolean": readBoolean,
+  "integer": readInteger,
+  "bigint": readBigint,
+  "double precision": readDouble,
+  "numeric": readNumeric,
+  "date": readDate,
+  "timestamp": readTimestamp,
+  "timestamptz": readTimestamptz,
+  "uuid": readUuid,
+  "text": readText,
+};
+
+/**
+ * Reads a column of a block as Arrow data, or returns the number of the first record whose field is not of the
+ * type. `exact` refuses, too, what would lose digits.
+ */
+export function readColumn(
+  type: ColumnType,
+  field: Field,
+  block: Block,
+  column: number,
+  exact: boolean,
+): Data | number {
+  const read = READERS[type](block, column, exact);
+  if (typeof read === "number") return read;
+  const { nullBitmap, ...buffers } = read;
+  const length = block.fields.records;
+  return makeData({
+    type: field.type,
+    length,
+    ...nullBitmap ? { nullBitmap, nullCount: -1 } : { nullCount: 0 },
+    ...buffers,
+  } as never);
+}
+
+/** The narrowest type that takes every field of a column; text where none has a value. */
+export function inferType(block: Block, column: number): ColumnType {
+  const { starts, ends, quoted, width, records } = block.fields;
+  let values = false;
+  for (let r = 0, k = column; r < records && !values; r++, k += width) {
+    values = starts[k] !== ends[k] || quoted[k] !== 0;
+  }
+  if (!values) return "text";
+  return COLUMN_TYPES.find((type) => typeof READERS[type](block, column, true) === "object") ??
+    "text";
+}

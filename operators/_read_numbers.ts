@@ -1,0 +1,178 @@
+import { type Block, type Column, fieldText, Validity } from "./_block.ts";
+
+const MINUS = 45, DOT = 46, ZERO = 48;
+
+/** Reads whole numbers of 32 bits. A leading zero or plus sign makes text of a field, not a number. */
+export function readInteger({ bytes, fields }: Block, column: number): Column | number {
+  const { starts, ends, quoted, width, records } = fields;
+  const data = new Int32Array(records);
+  const valid = new Validity(records);
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    const start = starts[k]!, end = ends[k]!;
+    if (start === end) {
+      if (quoted[k]) return r;
+      valid.clear(r);
+      continue;
+    }
+    let i = start;
+    const negative = bytes[i] === MINUS;
+    if (negative) i++;
+    const digits = end - i;
+    let value = bytes[i]! - ZERO;
+    if (!(value >= 0 && value <= 9) || digits > 10 || digits < 1) return r;
+    if (value === 0 && (digits > 1 || negative)) return r;
+    while (++i < end) {
+      const digit = bytes[i]! - ZERO;
+      if (!(digit >= 0 && digit <= 9)) return r;
+      value = value * 10 + digit;
+    }
+    if (value > 2147483647 && !(negative && value === 2147483648)) return r;
+    data[r] = negative ? -value : value;
+  }
+  return { data, nullBitmap: valid.bitmap };
+}
+
+/** Reads whole numbers of 64 bits. */
+export function readBigint(block: Block, column: number): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records } } = block;
+  const data = new BigInt64Array(records);
+  const words = new Int32Array(data.buffer);
+  const valid = new Validity(records);
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    const start = starts[k]!, end = ends[k]!;
+    if (start === end) {
+      if (quoted[k]) return r;
+      valid.clear(r);
+      continue;
+    }
+    let i = start;
+    const negative = bytes[i] === MINUS;
+    if (negative) i++;
+    const digits = end - i;
+    if (digits < 1 || digits > 19) return r;
+    if (bytes[i] === ZERO && (digits > 1 || negative)) return r;
+    let value = 0;
+    for (; i < end; i++) {
+      const digit = bytes[i]! - ZERO;
+      if (!(digit >= 0 && digit <= 9)) return r;
+      value = value * 10 + digit;
+    }
+    if (digits <= 15) putInt64(words, r, negative ? -value : value);
+    else {
+      const exact = BigInt(fieldText(block, k));
+      if (exact !== BigInt.asIntN(64, exact)) return r;
+      data[r] = exact;
+    }
+  }
+  return { data, nullBitmap: valid.bitmap };
+}
+
+/** Stores a whole number of at most 53 bits as the 64-bit element `index`, given as 32-bit words. */
+export function putInt64(words: Int32Array, index: number, value: number): void {
+  const high = Math.floor(value / 4294967296);
+  words[index * 2] = value - high * 4294967296;
+  words[index * 2 + 1] = high;
+}
+
+const POWERS = Array.from({ length: 23 }, (_, n) => 10 ** n);
+
+/**
+ * Reads decimals as correctly rounded doubles. `exact` refuses a value that does not print back with all its
+ * digits.
+ */
+export function readDouble(block: Block, column: number, exact: boolean): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records } } = block;
+  const data = new Float64Array(records);
+  const valid = new Validity(records);
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    const start = starts[k]!, end = ends[k]!;
+    if (start === end) {
+      if (quoted[k]) return r;
+      valid.clear(r);
+      continue;
+    }
+    let i = start;
+    const negative = bytes[i] === MINUS;
+    if (negative) i++;
+    const from = i;
+    let mantissa = 0, point = -1;
+    for (; i < end; i++) {
+      const digit = bytes[i]! - ZERO;
+      if (digit >= 0 && digit <= 9) mantissa = mantissa * 10 + digit;
+      else if (bytes[i] === DOT && point < 0) point = i;
+      else break;
+    }
+    const fraction = point < 0 ? 0 : i - point - 1;
+    const digits = i - from - (point < 0 ? 0 : 1);
+    // Up to 15 digits the mantissa and the power are exact, so their quotient is rounded once (Clinger, 1990).
+    if (i === end && digits > 0 && digits <= 15) {
+      if (bytes[from] === ZERO && digits - fraction > 1) return r;
+      const value = mantissa / POWERS[fraction]!;
+      data[r] = negative ? -value : value;
+      continue;
+    }
+    const value = slowDouble(fieldText(block, k), exact);
+    if (value === undefined) return r;
+    data[r] = value;
+  }
+  return { data, nullBitmap: valid.bitmap };
+}
+
+const DECIMAL = /^-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
+const SPECIAL: Readonly<Record<string, number>> = {
+  "NaN": NaN,
+  "Infinity": Infinity,
+  "inf": Infinity,
+  "-Infinity": -Infinity,
+  "-inf": -Infinity,
+};
+
+/** A double from any notation; undefined for what is none, is out of range, or, if `exact`, loses digits. */
+function slowDouble(text: string, exact: boolean): number | undefined {
+  if (!DECIMAL.test(text)) return Object.hasOwn(SPECIAL, text) ? SPECIAL[text] : undefined;
+  const value = Number(text);
+  const { digits } = parts(text);
+  if (!Number.isFinite(value) || (value === 0 && digits !== "")) return undefined;
+  if (exact && digits.length > 15 && parts(String(value)).digits !== digits) return undefined;
+  return value;
+}
+
+/** The significant digits of a decimal, without zeros at either end. */
+function parts(text: string): { digits: string } {
+  const [mantissa = ""] = text.split(/[eE]/);
+  return { digits: mantissa.replace(/[-.]/g, "").replace(/^0+|0+$/g, "") };
+}
+
+/** Postgres' numeric: at most so many digits before and behind the point (its manual, table 8.2). */
+const MAX_WHOLE = 131072, MAX_FRACTION = 16383;
+
+/** Reads decimals of any length as their text, for a type that keeps every digit. */
+export function readNumeric(block: Block, column: number): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records } } = block;
+  const valueOffsets = new Int32Array(records + 1);
+  const valid = new Validity(records);
+  let length = 0;
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    const start = starts[k]!, end = ends[k]!;
+    if (start === end) {
+      if (quoted[k]) return r;
+      valid.clear(r);
+    } else if (!isNumeric(fieldText(block, k))) return r;
+    length += end - start;
+    valueOffsets[r + 1] = length;
+  }
+  const data = new Uint8Array(length);
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    data.set(bytes.subarray(starts[k]!, ends[k]!), valueOffsets[r]!);
+  }
+  return { data, valueOffsets, nullBitmap: valid.bitmap };
+}
+
+function isNumeric(text: string): boolean {
+  if (text === "NaN") return true;
+  if (!DECIMAL.test(text)) return false;
+  const [mantissa = "", exponent = "0"] = text.split(/[eE]/);
+  const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".");
+  const shift = Number(exponent);
+  return whole.length + shift <= MAX_WHOLE && fraction.length - shift <= MAX_FRACTION;
+}

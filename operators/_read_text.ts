@@ -1,0 +1,127 @@
+import { type Block, type Column, unescape, Validity } from "./_block.ts";
+import { ESCAPED } from "./_tokenizer.ts";
+
+/** Reads `true` and `false`, also as True and TRUE, and `t` and `f`. */
+export function readBoolean({ bytes, fields }: Block, column: number): Column | number {
+  const { starts, ends, quoted, width, records } = fields;
+  const data = new Uint8Array((records + 7) >> 3);
+  const valid = new Validity(records);
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    const start = starts[k]!, end = ends[k]!;
+    if (start === end) {
+      if (quoted[k]) return r;
+      valid.clear(r);
+      continue;
+    }
+    const value = truth(bytes, start, end - start);
+    if (value === undefined) return r;
+    if (value) data[r >> 3]! |= 1 << (r & 7);
+  }
+  return { data, nullBitmap: valid.bitmap };
+}
+
+const TRUTHS = new Map([
+  ...["t", "true", "True", "TRUE"].map((text) => [text, true] as const),
+  ...["f", "false", "False", "FALSE"].map((text) => [text, false] as const),
+]);
+
+function truth(bytes: Uint8Array, start: number, length: number): boolean | undefined {
+  if (length > 5) return undefined;
+  return TRUTHS.get(String.fromCharCode(...bytes.subarray(start, start + length)));
+}
+
+const HYPHENS = new Set([8, 13, 18, 23]);
+
+/** Reads `8-4-4-4-12` hexadecimal digits (RFC 9562) as 16 bytes. */
+export function readUuid({ bytes, fields }: Block, column: number): Column | number {
+  const { starts, ends, quoted, width, records } = fields;
+  const data = new Uint8Array(records * 16);
+  const valid = new Validity(records);
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    const start = starts[k]!, end = ends[k]!;
+    if (start === end) {
+      if (quoted[k]) return r;
+      valid.clear(r);
+      continue;
+    }
+    if (end - start !== 36) return r;
+    let nibbles = 0;
+    for (let i = 0; i < 36; i++) {
+      const c = bytes[start + i]!;
+      if (HYPHENS.has(i)) {
+        if (c !== 45) return r;
+        continue;
+      }
+      const nibble = hex(c);
+      if (nibble < 0) return r;
+      const at = r * 16 + (nibbles++ >> 1);
+      data[at] = (data[at]! << 4) | nibble;
+    }
+  }
+  return { data, nullBitmap: valid.bitmap };
+}
+
+function hex(c: number): number {
+  if (c >= 48 && c <= 57) return c - 48;
+  const letter = c | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
+
+/** Below this many bytes a loop copies faster than `set`. */
+const SHORT = 24;
+
+/** Reads text: valid UTF-8 without NUL, which Postgres cannot keep. */
+export function readText(block: Block, column: number): Column | number {
+  const { bytes, fields } = block;
+  const { starts, ends, quoted, width, records } = fields;
+  const valueOffsets = new Int32Array(records + 1);
+  const valid = new Validity(records);
+  let room = 0;
+  for (let k = column, last = records * width; k < last; k += width) room += ends[k]! - starts[k]!;
+  const data = new Uint8Array(room);
+  let at = 0;
+  let high = 0;
+  let split = -1; // the first record that begins in the middle of a character
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    const start = starts[k]!, end = ends[k]!;
+    if (start === end) {
+      if (!quoted[k]) valid.clear(r);
+    } else if (quoted[k] === ESCAPED) {
+      at = unescape(bytes, start, end, data, at, fields);
+      high = 128;
+    } else if (end - start < SHORT) {
+      for (let i = start; i < end; i++) {
+        const c = bytes[i]!;
+        high |= c;
+        data[at++] = c;
+      }
+    } else {
+      data.set(bytes.subarray(start, end), at);
+      at += end - start;
+      high = 128;
+    }
+    if (split < 0 && (bytes[start]! & 0xc0) === 0x80 && start < end) split = r;
+    valueOffsets[r + 1] = at;
+  }
+  const text = data.subarray(0, at);
+  // Two halves of a character in neighbouring fields would look whole when only the column is looked at.
+  if (split >= 0 || text.includes(0) || (high >= 128 && !isUtf8(text))) {
+    for (let r = 0; r < records; r++) {
+      const value = text.subarray(valueOffsets[r]!, valueOffsets[r + 1]!);
+      if (value.includes(0) || !isUtf8(value)) return r;
+    }
+  }
+  return { data: text, valueOffsets, nullBitmap: valid.bitmap };
+}
+
+const strict = new TextDecoder("utf-8", { fatal: true });
+
+/** Whether bytes are valid UTF-8 (RFC 3629). */
+export function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    strict.decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}

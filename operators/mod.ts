@@ -1,0 +1,10 @@
+export { copy } from "./copy.ts";
+export type { Copied, CopyOptions } from "./copy.ts";
+export { csv } from "./csv.ts";
+export type { Batches, CsvOptions } from "./csv.ts";
+export { decompress } from "./decompress.ts";
+export type { DecompressOptions } from "./decompress.ts";
+export { open, save } from "./file.ts";
+export type { File } from "./file.ts";
+export { http } from "./http.ts";
+export type { HttpOptions } from "./http.ts";
