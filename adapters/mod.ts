@@ -1,2 +1,8 @@
 export { connectionUrl, maskUrl, withPassfile } from "./connections.ts";
 export type { Environment, PassfileOptions } from "./connections.ts";
+export { embeddedPostgres, findEmbedded, stopEmbedded } from "./embedded_postgres.ts";
+export type {
+  EmbeddedPostgres,
+  EmbeddedPostgresOptions,
+  RunningPostgres,
+} from "./embedded_postgres.ts";
