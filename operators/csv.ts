@@ -54,6 +54,21 @@ export const csv: Operator<CsvOptions, Batches, Bytes> = operator(
   },
 );
 
+/** Looks at the options alone. @throws {TypeError} for one that cannot be used */
+export function checkCsvOptions(options: CsvOptions): Dialect {
+  const { delimiter = ",", quote = '"', escape = quote, types = {} } = options;
+  for (const type of Object.values(types)) parseColumnType(type);
+  const dialect = {
+    delimiter: byteOf("delimiter", delimiter),
+    quote: quote === "" ? -1 : byteOf("quote", quote),
+    escape: quote === "" ? -1 : byteOf("escape", escape),
+  };
+  if (dialect.delimiter !== dialect.quote && dialect.delimiter !== dialect.escape) return dialect;
+  throw new TypeError(
+    `Cannot use ${JSON.stringify(delimiter)} both as the delimiter and for quotes`,
+  );
+}
+
 /** How much is parsed at once: what the field offsets and columns of it need fits a processor's cache. */
 const BLOCK_BYTES = 1 << 18;
 
@@ -68,7 +83,6 @@ interface Columns {
 class Parser {
   readonly #source: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
   readonly #options: CsvOptions;
-  readonly #dialect: Dialect;
   readonly #fields: Tokenizer;
   readonly #sampleBytes: number;
   readonly #nulls: readonly Uint8Array[] | undefined;
@@ -81,17 +95,12 @@ class Parser {
   #columns: Columns | undefined;
 
   constructor(bytes: Bytes, options: CsvOptions) {
-    const { quote = '"', sampleBytes = 1 << 20, maxFieldBytes = 1 << 24 } = options;
+    const { sampleBytes = 1 << 20, maxFieldBytes = 1 << 24 } = options;
     this.#options = options;
-    this.#dialect = {
-      delimiter: byteOf("delimiter", options.delimiter ?? ","),
-      quote: quote === "" ? -1 : byteOf("quote", quote),
-      escape: quote === "" ? -1 : byteOf("escape", options.escape ?? quote),
-    };
     this.#nulls = isPlain(options.nulls)
       ? undefined
       : options.nulls!.map((text) => new TextEncoder().encode(text));
-    this.#fields = new Tokenizer(this.#dialect, maxFieldBytes);
+    this.#fields = new Tokenizer(checkCsvOptions(options), maxFieldBytes);
     this.#sampleBytes = sampleBytes;
     // One byte more than is ever filled, for the tokenizer's sentinel.
     this.#bytes = new Uint8Array(Math.max(sampleBytes, BLOCK_BYTES) + 1);

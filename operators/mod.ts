@@ -1,7 +1,8 @@
 export { copy } from "./copy.ts";
 export type { Copied, CopyOptions } from "./copy.ts";
-export { csv } from "./csv.ts";
+export { checkCsvOptions, csv } from "./csv.ts";
 export type { Batches, CsvOptions } from "./csv.ts";
+export type { Dialect } from "./_tokenizer.ts";
 export { decompress } from "./decompress.ts";
 export type { DecompressOptions } from "./decompress.ts";
 export { open, save } from "./file.ts";

@@ -1,0 +1,41 @@
+/** Flags that several verbs have, as stricli wants them. */
+export const database = {
+  kind: "parsed",
+  parse: String,
+  optional: true,
+  placeholder: "DSN",
+  brief: "The Postgres to use [else DATABASE_URL, else one of our own in the home folder]",
+} as const;
+
+/** `--home`. */
+export const home = {
+  kind: "parsed",
+  parse: String,
+  optional: true,
+  placeholder: "DIR",
+  brief: "Where Sluice keeps its files [else SLUICE_HOME, else .sluice]",
+} as const;
+
+/** `--json`. */
+export const json = {
+  kind: "boolean",
+  default: false,
+  withNegated: false,
+  brief: "Print exactly one JSON document on stdout, everything else on stderr",
+} as const;
+
+/** `--dags`. */
+export const dags = {
+  kind: "parsed",
+  parse: String,
+  optional: true,
+  placeholder: "DIR",
+  brief: "The folder with the DAGs [dags, else those that come with Sluice]",
+} as const;
+
+/** Reads `name=value`. @throws {SyntaxError} when there is no `=` */
+export function pair(text: string): readonly [string, string] {
+  const at = text.indexOf("=");
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  throw new SyntaxError(`Cannot read ${JSON.stringify(text)}: write name=value`);
+}

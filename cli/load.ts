@@ -1,0 +1,218 @@
+import { buildCommand } from "@stricli/core";
+import type { Copied, CsvOptions } from "../operators/mod.ts";
+import { type Meters, pipe } from "../engine/mod.ts";
+import { Database, type PlaceFlags } from "./database.ts";
+import * as flags from "./flags.ts";
+import { bytes, count, duration, table } from "./format.ts";
+import { LiveView } from "./live_view.ts";
+import { bottleneck, remaining, stageRow } from "./stages.ts";
+import { fromUser, print, tell, UsageError, verb, type World } from "./world.ts";
+
+interface LoadFlags extends PlaceFlags {
+  readonly into: string;
+  readonly mode: "replace" | "append";
+  readonly delimiter?: string;
+  readonly quote?: string;
+  readonly escape?: string;
+  readonly header: boolean;
+  readonly null?: readonly string[];
+  readonly type?: readonly (readonly [string, string])[];
+  readonly allowEmpty: boolean;
+  readonly json: boolean;
+}
+
+/** `sluice load SOURCE --into TABLE`: one file or URL into Postgres. */
+export const load = buildCommand<LoadFlags, [string], World>({
+  func: verb(runLoad),
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{
+        parse: String,
+        placeholder: "SOURCE",
+        brief: "An http(s) URL, a file, or - for stdin; gzip, zstd and zip are recognised",
+      }],
+    },
+    flags: {
+      into: {
+        kind: "parsed",
+        parse: String,
+        placeholder: "TABLE",
+        brief: "The table; SCHEMA.TABLE names a schema, and quotes keep a dot: '\"a.b\"'",
+      },
+      mode: {
+        kind: "enum",
+        values: ["replace", "append"],
+        default: "replace",
+        brief: "Put the rows in place of the table's, or add them",
+      },
+      database: flags.database,
+      home: flags.home,
+      delimiter: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "C",
+        brief: "The character between fields, or tab [,]",
+      },
+      quote: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "C",
+        brief: 'The character around fields, or none ["]',
+      },
+      escape: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "C",
+        brief: "What makes a quote within quotes literal [the quote, doubled]",
+      },
+      header: { kind: "boolean", default: true, brief: "The first record names the columns" },
+      null: {
+        kind: "parsed",
+        parse: String,
+        variadic: true,
+        optional: true,
+        placeholder: "TEXT",
+        brief: 'How NULL is written, unquoted; may be given again [""]',
+      },
+      type: {
+        kind: "parsed",
+        parse: flags.pair,
+        variadic: true,
+        optional: true,
+        placeholder: "COLUMN=TYPE",
+        brief: "A column's type, where it shall not be inferred; may be given again",
+      },
+      allowEmpty: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Let a file with only a header replace a table that has rows",
+      },
+      json: flags.json,
+    },
+  },
+  docs: {
+    brief: "Load a file or URL into a Postgres table",
+    fullDescription: [
+      "Streams SOURCE through decompression and CSV parsing into TABLE by binary COPY, in one",
+      "transaction: whoever reads the table sees it as it was or as it will be, and whatever fails",
+      "leaves it as it was. Columns and their types are inferred from the file.",
+      "",
+      "Examples:",
+      "  sluice load https://example.com/trips.csv.gz --into trips",
+      "  sluice load people.csv --into staff.people --database postgres://localhost/hr",
+      "  sluice load data.tsv --into data --delimiter tab --null NA --type zip=text",
+      "  zcat old.csv.gz | sluice load - --into old --mode append --json",
+    ].join("\n"),
+  },
+});
+
+async function runLoad(world: World, options: LoadFlags, source: string): Promise<number> {
+  const target = tableName(options.into);
+  const dialect = await csvOptions(options);
+  await using database = await Database.from(world, options);
+  const { copy, csv, decompress, http } = await import("../operators/mod.ts");
+  const { perform } = await import("../engine/mod.ts");
+  const work = pipe(
+    http({ url: source }),
+    decompress(),
+    csv(dialect),
+    copy({ ...target, mode: options.mode, allowEmpty: options.allowEmpty }),
+  );
+  const began = performance.now();
+  let meters: Meters | undefined;
+  const read = () => meters?.read() ?? [];
+  let loaded: Copied;
+  {
+    using view = new LiveView(world, {
+      lines: () => {
+        const readings = read();
+        const status = [duration(performance.now() - began), remaining(readings)].filter(Boolean);
+        const rows = readings.map((_, i) => stageRow(readings, i));
+        return [`${options.into}  ${status.join(", ")}`, ...table(rows, "  ").split("\n")];
+      },
+      line: () => progressLine(options.into, read()),
+    });
+    loaded = await perform(work, {
+      signal: world.signal,
+      connections: { database: database.connect },
+      log: ({ message }) => view.say(message),
+      onOpen: (opened) => meters = opened,
+    });
+  }
+  const seconds = (performance.now() - began) / 1000;
+  const readings = read();
+  const moved = (stage: string) => readings.find((reading) => reading.stage === stage)?.bytes ?? 0;
+  if (options.json) {
+    print(
+      world,
+      JSON.stringify({
+        table: options.into,
+        rows: loaded.rows,
+        rejected: loaded.rejected,
+        bytes_read: moved("http"),
+        bytes_decompressed: moved("decompress"),
+        seconds: Number(seconds.toFixed(3)),
+        columns: loaded.columns,
+      }),
+    );
+    return 0;
+  }
+  print(
+    world,
+    `${options.into}: ${count(loaded.rows)} rows in ${duration(seconds * 1000)} ` +
+      `(${count(loaded.rows / seconds)} rows/s, ${bytes(moved("decompress") / seconds)}/s)`,
+  );
+  print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
+  const pace = bottleneck(readings);
+  if (pace) tell(world, `The pace was set by ${pace}.`);
+  if (database.isEmbedded) tell(world, `To look at it: ${await database.howToConnect()}`);
+  return 0;
+}
+
+/** One line for a log: where a load stands. */
+export function progressLine(
+  name: string,
+  readings: Parameters<typeof bottleneck>[0],
+): string | undefined {
+  if (readings.length === 0) return undefined;
+  const source = readings[0]!;
+  const rows = readings.at(-1)!.rows;
+  const left = remaining(readings);
+  return `${name}: ${count(rows)} rows, ${bytes(source.bytes)} read, ` +
+    `${bytes(source.bytes / Math.max(source.elapsed, 1) * 1000)}/s` +
+    `${left ? `, ${left}` : ""}; the pace is set by ${bottleneck(readings)}`;
+}
+
+/** Reads `table`, `schema.table`, or either part in SQL's quotes; anything else is one name as it stands. */
+export function tableName(text: string): { table: string; schema?: string } {
+  const part = `("(?:[^"]|"")+"|[^".]+)`;
+  const match = new RegExp(`^(?:${part}\\.)?${part}$`, "s").exec(text);
+  const plain = (name: string) =>
+    name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+  if (!match) return { table: text };
+  const [, schema, table] = match;
+  return { table: plain(table!), ...schema === undefined ? {} : { schema: plain(schema) } };
+}
+
+async function csvOptions(options: LoadFlags): Promise<CsvOptions> {
+  const { checkCsvOptions } = await import("../operators/mod.ts");
+  const { delimiter, quote, escape, header, null: nulls, type: types = [] } = options;
+  if (options.into === "") throw new UsageError("--into needs the name of a table");
+  const dialect: CsvOptions = {
+    header,
+    ...delimiter === undefined
+      ? {}
+      : { delimiter: delimiter === "tab" || delimiter === "\\t" ? "\t" : delimiter },
+    ...quote === undefined ? {} : { quote: quote === "none" ? "" : quote },
+    ...escape === undefined ? {} : { escape },
+    ...nulls === undefined ? {} : { nulls },
+    types: Object.fromEntries(types),
+  };
+  fromUser(() => checkCsvOptions(dialect));
+  return dialect;
+}

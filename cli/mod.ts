@@ -1,0 +1,2 @@
+export { sluice } from "./app.ts";
+export type { World } from "./world.ts";

@@ -1,0 +1,32 @@
+import { sluice } from "./cli/mod.ts";
+
+const stop = new AbortController();
+const signals = Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const;
+for (const signal of signals) {
+  Deno.addSignalListener(signal, () => {
+    // The second time, whoever asks does not want to wait.
+    if (stop.signal.aborted) Deno.exit(130);
+    stop.abort(new DOMException(`${signal} received`, "AbortError"));
+  });
+}
+
+function write(to: { writeSync(bytes: Uint8Array): number }): (text: string) => void {
+  const encoder = new TextEncoder();
+  return (text) => {
+    const bytes = encoder.encode(text);
+    for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
+  };
+}
+
+Deno.exit(
+  await sluice({
+    process: {
+      stdout: { write: write(Deno.stdout) },
+      stderr: { write: write(Deno.stderr) },
+      env: Deno.env.toObject(),
+    },
+    cwd: Deno.cwd(),
+    columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : undefined,
+    signal: stop.signal,
+  }, Deno.args),
+);
