@@ -21,3 +21,25 @@ export type {
   Step,
   Work,
 } from "./work.ts";
+export { engine } from "./engine.ts";
+export type { Engine, EngineOptions, RunHandle } from "./engine.ts";
+export type { Connections, LogLine } from "./_context.ts";
+export type { Sleep } from "./_deadline.ts";
+export type { TriggerOptions } from "./_trigger.ts";
+export { toJson } from "./json.ts";
+export type { Json } from "./json.ts";
+export { admit, decide, plan } from "./plan.ts";
+export type { Candidate, Decision } from "./plan.ts";
+export { isDone, isOver, reduce } from "./state.ts";
+export type {
+  Event,
+  Failure,
+  Run,
+  RunKind,
+  RunState,
+  StreamState,
+  TaskRun,
+  TaskState,
+} from "./state.ts";
+export { memory } from "./store.ts";
+export type { RunQuery, Store } from "./store.ts";

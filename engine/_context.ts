@@ -1,0 +1,68 @@
+import type { Meter, Meters } from "./meter.ts";
+import type { Kept } from "./source.ts";
+import { strftime } from "./strftime.ts";
+import { type Connection, type Context, GiveUp, type Interval, type Logger } from "./work.ts";
+
+/** Where connections come from, by name. */
+export type Connections = Readonly<Record<string, () => Promise<Connection>>>;
+
+/** A line that an attempt had to say. */
+export interface LogLine {
+  /** An ISO string in UTC. */
+  readonly at: string;
+  readonly level: "info" | "warn" | "error";
+  readonly dag: string;
+  readonly run: string;
+  readonly task: string;
+  readonly attempt: number;
+  readonly message: string;
+  readonly fields?: Record<string, unknown>;
+}
+
+/** What a context is made of. */
+export interface ContextParts {
+  readonly dag: string;
+  readonly run: string;
+  readonly task: string;
+  readonly attempt: number;
+  readonly interval: Interval;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal;
+  readonly meter: Meter;
+  readonly meters: Meters;
+  readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
+  readonly connections: Connections;
+  readonly log: (line: LogLine) => void;
+  readonly now: () => Temporal.Instant;
+}
+
+/** Makes the context of one attempt. */
+export function context(parts: ContextParts): Context {
+  const { connections, log, now, ...rest } = parts;
+  const { dag, run, task, attempt, interval } = rest;
+  const write = (level: LogLine["level"]): Logger["info"] => (message, fields) =>
+    log({
+      at: now().toString(),
+      level,
+      dag,
+      run,
+      task,
+      attempt,
+      message,
+      ...fields ? { fields } : {},
+    });
+  return {
+    ...rest,
+    date: interval.start,
+    log: { info: write("info"), warn: write("warn"), error: write("error") },
+    async connection(name = "database") {
+      if (Object.hasOwn(connections, name)) return await connections[name]!();
+      const known = Object.keys(connections).map((known) => `"${known}"`).join(", ");
+      throw new GiveUp(
+        `Cannot connect to "${name}" in task "${task}": there is no connection of that name; ` +
+          (known ? `there are ${known}` : "none are configured"),
+      );
+    },
+    strftime: (pattern) => strftime(interval.start, pattern),
+  };
+}
