@@ -4,6 +4,11 @@ import type { Transform } from "node:stream";
 /** Bytes that one call of the engine may make; large enough that the cost of a call is lost in it. */
 export const CHUNK = 256 * 1024;
 
+/** Thrown when data is not what its format allows. */
+export class Damaged extends Error {
+  override name = "Damaged";
+}
+
 /**
  * Hands a node:zlib stream one piece at a time, and takes from it only what is asked for.
  *
@@ -13,7 +18,7 @@ export class Decoder {
   /** Whether what it decodes has ended, whatever may follow. */
   ended = false;
   readonly #stream: Transform & { bytesWritten?: number };
-  #error: unknown;
+  #error: Error | undefined;
   #wake: () => void = () => {};
 
   constructor(stream: Transform) {
@@ -57,7 +62,7 @@ export class Decoder {
 
   async *#drain(until: () => boolean): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     while (true) {
-      if (this.#error !== undefined) throw this.#error;
+      if (this.#error) throw new Damaged(this.#error.message, { cause: this.#error });
       const chunk: Buffer<ArrayBuffer> | null = this.#stream.read();
       // A Buffer's slice is no copy, unlike that of the array it claims to be.
       if (chunk) yield new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);

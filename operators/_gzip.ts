@@ -1,6 +1,6 @@
 import zlib from "node:zlib";
 import type { ByteReader } from "./_byte_reader.ts";
-import { CHUNK, Decoder } from "./_decoder.ts";
+import { CHUNK, Damaged, Decoder } from "./_decoder.ts";
 import { inflate, knowsEnds, PIECE } from "./_inflate.ts";
 
 const HEADER_CRC = 2, EXTRA = 4, NAME = 8, COMMENT = 16, RESERVED = 0xe0;
@@ -64,6 +64,7 @@ async function* gunzipWhole(bytes: ByteReader): AsyncGenerator<Uint8Array<ArrayB
     }
     yield* decoder.finish();
   } catch (cause) {
-    throw bytes.error(`the data is damaged or cut short (${(cause as Error).message})`, cause);
+    if (!(cause instanceof Damaged)) throw cause;
+    throw bytes.error(`the data is damaged or cut short (${cause.message})`, cause);
   }
 }

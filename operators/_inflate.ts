@@ -1,6 +1,6 @@
 import zlib from "node:zlib";
 import type { ByteReader } from "./_byte_reader.ts";
-import { CHUNK, Decoder } from "./_decoder.ts";
+import { CHUNK, Damaged, Decoder } from "./_decoder.ts";
 
 /** Bytes handed to the engine at once: what they make may have to be held on old runtimes. */
 export const PIECE = 64 * 1024;
@@ -32,7 +32,8 @@ export async function* inflate(bytes: ByteReader): AsyncGenerator<Uint8Array<Arr
         yield chunk;
       }
     } catch (cause) {
-      throw bytes.error(`the data is damaged (${(cause as Error).message}); get it again`, cause);
+      if (!(cause instanceof Damaged)) throw cause;
+      throw bytes.error(`the data is damaged (${cause.message}); get it again`, cause);
     }
     bytes.skip(decoder.consumed! - before);
   }

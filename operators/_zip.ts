@@ -30,18 +30,18 @@ export async function* unzip(bytes: ByteReader): AsyncGenerator<Uint8Array<Array
   let found: string | undefined;
   while (await signature(bytes) === MEMBER) {
     const member = await header(bytes);
-    if (member.name.endsWith("/") && member.compressed === 0) continue;
-    if (found !== undefined) {
+    const isFolder = member.name.endsWith("/");
+    if (!isFolder && found !== undefined) {
       throw bytes.error(
         `"${member.name}" follows "${found}": only archives of one file can be loaded; ` +
           `unpack it and take one of them`,
       );
     }
-    found = member.name;
+    if (!isFolder) found = member.name;
     const sum = yield* content(bytes, member);
     const described = member.flags & DESCRIBED ? await descriptor(bytes) : member;
     if (described.crc !== sum.crc || described.bytes !== sum.bytes) {
-      throw bytes.error(`the checksum or length of "${found}" is wrong: get the file again`);
+      throw bytes.error(`the checksum or length of "${member.name}" is wrong: get the file again`);
     }
   }
   await directory(bytes);

@@ -1,6 +1,6 @@
 import zlib from "node:zlib";
 import type { ByteReader } from "./_byte_reader.ts";
-import { CHUNK, Decoder } from "./_decoder.ts";
+import { CHUNK, Damaged, Decoder } from "./_decoder.ts";
 
 /** Decodes Zstandard (RFC 8878): one frame after the other, and nothing else. */
 export async function* unzstd(bytes: ByteReader): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
@@ -51,7 +51,7 @@ async function* frame(
     if (descriptor & 4) yield* decoder.push(await bytes.take(4));
     yield* decoder.finish();
   } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause)) throw cause;
+    if (!(cause instanceof Damaged)) throw cause;
     throw bytes.error(`the data is damaged (${cause.message}); get it again`, cause);
   }
 }
