@@ -82,8 +82,8 @@ function instants(match: Ticks, everyHour: boolean, zone: string): Ticks {
       }
       // Those of the last `offset - next` seconds come again.
       if (tick < (everyHour ? end : end - Math.max(0, offset - next))) return tick;
-      // No two offsets are two days apart: what lies before that cannot match.
-      at = Math.max(end, found - 2 * DAY);
+      // No two offsets are two days apart: what lies before that cannot match, but for what is shown again.
+      at = end + next < at + offset ? end : Math.max(end, found - 2 * DAY);
     }
   };
 }

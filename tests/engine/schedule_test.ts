@@ -143,14 +143,18 @@ Deno.test("when clocks change, no tick is lost and none comes twice", () => {
     ["30 1 * * *", ny, "2024-11-03", "01:30-05"],
     ["0 0-3 * * *", ny, "2024-11-03", "00:00-04 01:00-05 02:00-05 03:00-05"],
     ["30 */1 * * 0", ny, "2024-11-03T00:00", "00:30-04 01:30-04 01:30-05 02:30-05 03:30-05"],
+    // The overlap goes back to the month before.
+    ["59 23 * 9 *", "Asia/Damascus", "1992-09-30", "23:59+02"],
+    ["30 * * 1-9 *", "Asia/Damascus", "1992-09-30T22:00", "22:30+03 23:30+03 23:30+02"],
     // Half an hour, and a whole day that never was.
     ["15 2 * * *", "Australia/Lord_Howe", "2024-10-06", "02:45+11"],
     ["45 1 * * *", "Australia/Lord_Howe", "2024-04-07", "01:45+10"],
     ["0 0 * * *", "America/Sao_Paulo", "2018-11-04", "01:00-02"],
   ];
   for (const [cron, zone, day, ticks] of table) {
-    const [from, to] = day.endsWith("T00:00") ? [day, day.replace("T00:00", "T03:45")] : [day, day];
-    assert.equal(clock(cron, zone, from, to), ticks, `${cron} in ${zone} on ${day}`);
+    // A day, or the four hours from a time on.
+    const to = day.includes("T") ? String(Temporal.PlainDateTime.from(day).add({ hours: 4 })) : day;
+    assert.equal(clock(cron, zone, day, to), ticks, `${cron} in ${zone} on ${day}`);
   }
   const apia = parseSchedule("0 12 * * *", { timezone: "Pacific/Apia" });
   assert.deepEqual(
@@ -375,7 +379,7 @@ const places = fc.tuple(
   return (change ?? at).add({ seconds: shift });
 });
 
-const DAYS = 3;
+const DAYS = 2;
 
 Deno.test("every cron in every zone ticks as the wall clock says, and its intervals tile time", () => {
   fc.assert(
@@ -398,7 +402,7 @@ Deno.test("every cron in every zone ticks as the wall clock says, and its interv
       }
       assert.deepEqual(seen, expected);
     }),
-    { numRuns: 400 },
+    { numRuns: 250 },
   );
 });
 
@@ -478,8 +482,8 @@ function tried(
   ];
   const either = days.text !== "*" && weekdays.text !== "*";
   const ticks = new Set<number>();
-  let day = from.toPlainDate().subtract({ days: 2 });
-  for (let count = 0; count < DAYS + 5; count++, day = day.add({ days: 1 })) {
+  let day = from.toPlainDate().subtract({ days: 1 });
+  for (let count = 0; count < DAYS + 3; count++, day = day.add({ days: 1 })) {
     const isDay = days.values.has(day.day);
     const isWeekday = weekdays.values.has(day.dayOfWeek % 7);
     if (!months.values.has(day.month)) continue;
