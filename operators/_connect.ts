@@ -36,7 +36,7 @@ type Tls = false | {
 /** What a session must be like; settings the server does not know are passed over. */
 const SETTINGS = {
   client_encoding: "UTF8",
-  DateStyle: "ISO",
+  DateStyle: "ISO, MDY",
   IntervalStyle: "postgres",
   TimeZone: "UTC",
   standard_conforming_strings: "on",
