@@ -10,12 +10,19 @@ export type Connections = Readonly<Record<string, () => Promise<Connection>>>;
 export interface LogLine {
   /** An ISO string in UTC. */
   readonly at: string;
+  /** How much it matters. */
   readonly level: "info" | "warn" | "error";
+  /** Whose attempt it is: the DAG … */
   readonly dag: string;
+  /** … the run … */
   readonly run: string;
+  /** … the task … */
   readonly task: string;
+  /** … and its number, from 1. */
   readonly attempt: number;
+  /** What is said. */
   readonly message: string;
+  /** What else belongs to it. */
   readonly fields?: Record<string, unknown>;
 }
 

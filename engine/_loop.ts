@@ -1,13 +1,9 @@
 import { attempt, Cancelled, Restart, type Surroundings } from "./attempt.ts";
-import type { Dag } from "./dag.ts";
 import type { Reading } from "./meter.ts";
-import { admit, nextDue, plan, strays } from "./plan.ts";
+import { admit, type AnyDag, nextDue, plan, strays } from "./plan.ts";
 import { settle } from "./settle.ts";
 import { type Event, isDone, isOver, reduce, type Run, type TaskRun } from "./state.ts";
 import type { Store } from "./store.ts";
-
-// deno-lint-ignore no-explicit-any -- it runs DAGs of all params.
-type AnyDag = Dag<any>;
 
 /** What a loop is given. */
 export interface LoopOptions extends Omit<Surroundings, "opened" | "replace" | "metered"> {

@@ -1,5 +1,5 @@
-import type { Dag } from "./dag.ts";
 import { type Json, toJson } from "./json.ts";
+import type { AnyDag } from "./plan.ts";
 import { due, on, type Timetable } from "./schedule.ts";
 import type { Interval } from "./work.ts";
 
@@ -15,9 +15,6 @@ export interface TriggerOptions<P> {
   /** Set some of the DAG's params; the others have their defaults. */
   params?: Partial<P>;
 }
-
-// deno-lint-ignore no-explicit-any -- the params are what is checked here.
-type AnyDag = Dag<any>;
 
 /** The slice of time that a triggered run is for. */
 export function chooseInterval(

@@ -1,9 +1,10 @@
 import { type Connections, context, type LogLine } from "./_context.ts";
-import type { Dag, Task } from "./dag.ts";
+import type { Task } from "./dag.ts";
 import { Deadline, type Sleep } from "./_deadline.ts";
 import type { Follower } from "./_follower.ts";
 import { type Json, toJson } from "./json.ts";
 import { Meter, Meters, type Reading } from "./meter.ts";
+import type { AnyDag } from "./plan.ts";
 import type { Scope } from "./ref.ts";
 import { type Bytes, Source, SourceChanged } from "./source.ts";
 import type { Spool } from "./spool.ts";
@@ -27,8 +28,7 @@ export type Outcome =
 
 /** Which attempt it is. */
 export interface Attempt {
-  // deno-lint-ignore no-explicit-any -- its params were checked when the run was made.
-  readonly dag: Dag<any>;
+  readonly dag: AnyDag;
   /** As it was when the attempt began. */
   readonly run: Run;
   readonly task: Task<unknown>;

@@ -5,16 +5,15 @@ import { Loop } from "./_loop.ts";
 import { chooseInterval, chooseParams, type TriggerOptions } from "./_trigger.ts";
 import type { Dag } from "./dag.ts";
 import type { Reading } from "./meter.ts";
+import type { AnyDag } from "./plan.ts";
 import { parseSchedule, type Timetable } from "./schedule.ts";
 import { openSpool } from "./spool.ts";
 import { type Event, reduce, type Run } from "./state.ts";
 import { memory, type RunQuery, type Store } from "./store.ts";
 
-// deno-lint-ignore no-explicit-any -- an engine runs DAGs of all params.
-type AnyDag = Dag<any>;
-
 /** Options for {@linkcode engine}. */
 export interface EngineOptions {
+  /** What it can run. */
   readonly dags: readonly AnyDag[];
   /** The folder in which streams between tasks are kept. @default {one that is removed at the end} */
   readonly home?: string | URL;
@@ -34,6 +33,7 @@ export interface EngineOptions {
 
 /** A run that was triggered. */
 export interface RunHandle {
+  /** Of the run. */
   readonly id: string;
   /** Resolves with the run when it is over, however it ended. */
   readonly done: Promise<Run>;

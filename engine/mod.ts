@@ -26,10 +26,13 @@ export type { Engine, EngineOptions, RunHandle } from "./engine.ts";
 export type { Connections, LogLine } from "./_context.ts";
 export type { Sleep } from "./_deadline.ts";
 export type { TriggerOptions } from "./_trigger.ts";
+export { between, due, on, parseSchedule } from "./schedule.ts";
+export type { Timetable } from "./schedule.ts";
+export { span } from "./span.ts";
 export { toJson } from "./json.ts";
 export type { Json } from "./json.ts";
 export { admit, decide, plan } from "./plan.ts";
-export type { Candidate, Decision } from "./plan.ts";
+export type { AnyDag, Candidate, Decision } from "./plan.ts";
 export { isDone, isOver, reduce } from "./state.ts";
 export type {
   Event,

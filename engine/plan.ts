@@ -1,9 +1,10 @@
 import type { Dag, Task, When } from "./dag.ts";
 import { type Event, isDone, type Run, type TaskRun, type TaskState } from "./state.ts";
 
-type Instant = Temporal.Instant;
-// deno-lint-ignore no-explicit-any -- the params of a DAG do not matter here.
-type AnyDag = Dag<any>;
+/** A DAG of any params, for where they do not matter. */
+// deno-lint-ignore no-explicit-any
+export type AnyDag = Dag<any>;
+
 type Tasks = Readonly<Record<string, TaskRun>>;
 
 /** What a trigger rule says of a task. */
@@ -46,7 +47,7 @@ export function decide(rule: When, upstream: readonly TaskState[]): Decision {
 }
 
 /** What may happen next to a run, from its state alone: tasks that become ready or will never be, and its end. */
-export function plan(dag: AnyDag, run: Run, now: Instant): Event[] {
+export function plan(dag: AnyDag, run: Run, now: Temporal.Instant): Event[] {
   if (run.state !== "running") return [];
   const at = now.toString();
   const events: Event[] = [];
@@ -63,7 +64,7 @@ export function plan(dag: AnyDag, run: Run, now: Instant): Event[] {
 }
 
 /** The state a task goes to next by itself; its own when it stays. */
-function step(task: Task<unknown>, tasks: Tasks, now: Instant): TaskState {
+function step(task: Task<unknown>, tasks: Tasks, now: Temporal.Instant): TaskState {
   const { state, due } = tasks[task.id]!;
   const resting = state === "up_for_retry" || state === "up_for_reschedule";
   if (!resting && state !== "none" && state !== "scheduled") return state;
@@ -113,7 +114,7 @@ function conclude(
 const REST = { seconds: 60 };
 
 /** The running readers that cannot go on: a writer they read ended otherwise than well, began anew, or rests too long. */
-export function strays(dag: AnyDag, run: Run, now: Instant): string[] {
+export function strays(dag: AnyDag, run: Run, now: Temporal.Instant): string[] {
   const lost = ({ state, due }: TaskRun): boolean =>
     state === "none" || isDone(state) && state !== "success" ||
     state === "up_for_retry" && due !== undefined && isAfter(due, now.add(REST));
@@ -125,7 +126,7 @@ export function strays(dag: AnyDag, run: Run, now: Instant): string[] {
 }
 
 /** When, after now, something is next due in a run by the clock alone. */
-export function nextDue(run: Run, now: Instant): Temporal.Instant | undefined {
+export function nextDue(run: Run, now: Temporal.Instant): Temporal.Instant | undefined {
   if (run.state !== "running") return undefined;
   return Object.values(run.tasks)
     .flatMap(({ due }) => due !== undefined && isAfter(due, now) ? Temporal.Instant.from(due) : [])
@@ -134,8 +135,11 @@ export function nextDue(run: Run, now: Instant): Temporal.Instant | undefined {
 
 /** A run that waits to be started. */
 export interface Candidate {
+  /** Its id. */
   readonly id: string;
+  /** The id of its DAG. */
   readonly dag: string;
+  /** An ISO string. */
   readonly logicalDate: string;
 }
 
@@ -150,6 +154,6 @@ export function admit<C extends Candidate>(
     .filter(({ dag }) => (left[dag] = (left[dag] ?? 0) - 1) >= 0);
 }
 
-function isAfter(moment: string, now: Instant): boolean {
+function isAfter(moment: string, now: Temporal.Instant): boolean {
   return Temporal.Instant.compare(moment, now) > 0;
 }

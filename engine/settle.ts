@@ -1,7 +1,8 @@
 import type { Outcome } from "./attempt.ts";
-import type { Dag, Task } from "./dag.ts";
+import type { Task } from "./dag.ts";
 import type { Json } from "./json.ts";
 import type { Reading } from "./meter.ts";
+import type { AnyDag } from "./plan.ts";
 import { type Event, isDone, type Run, type TaskRun } from "./state.ts";
 
 /** How often a task may begin anew because what it read was lost. */
@@ -19,8 +20,7 @@ export interface Settlement {
 
 /** What the end of an attempt makes of a run: nothing when the task is not running any more. */
 export function settle(
-  // deno-lint-ignore no-explicit-any -- the params of a DAG do not matter here.
-  dag: Dag<any>,
+  dag: AnyDag,
   run: Run,
   { task: id, outcome, now, readings }: Settlement,
 ): Event[] {
@@ -86,8 +86,7 @@ export function settle(
 
 /** Puts back the finished readers of a stream. */
 function again(
-  // deno-lint-ignore no-explicit-any
-  dag: Dag<any>,
+  dag: AnyDag,
   run: Run,
   writer: string,
   change: (task: string, to: TaskRun) => Event,

@@ -23,9 +23,13 @@ export type RunKind = "scheduled" | "manual" | "backfill" | "webhook" | "dataset
 
 /** An error as it is kept. */
 export interface Failure {
+  /** The class of the error. */
   readonly name: string;
+  /** What is to be read. */
   readonly message: string;
+  /** Where it was thrown. */
   readonly stack?: string;
+  /** What it came from. */
   readonly cause?: Failure;
 }
 
@@ -33,6 +37,7 @@ export interface Failure {
 export interface StreamState {
   /** Names the source; null for a stream that has no key. */
   readonly key: string | null;
+  /** Tells its versions apart; null when nothing does. */
   readonly validator: string | null;
   /** How many bytes there were when this was written down. */
   readonly bytes: number;
@@ -42,6 +47,7 @@ export interface StreamState {
 
 /** A task of a run. Moments are ISO strings in UTC. */
 export interface TaskRun {
+  /** Where it stands. */
   readonly state: TaskState;
   /** How many attempts have begun; it only grows. */
   readonly attempt: number;
@@ -55,8 +61,11 @@ export interface TaskRun {
   readonly ended?: string;
   /** When the next attempt is due. */
   readonly due?: string;
+  /** What there is of its stream, once that has begun. */
   readonly stream?: StreamState;
+  /** What it put out, once it has succeeded. */
   readonly output?: Json;
+  /** Why the last attempt failed. */
   readonly error?: Failure;
   /** Why it is in this state, when that is not plain. */
   readonly reason?: string;
@@ -68,20 +77,29 @@ export interface TaskRun {
 export interface Run {
   /** Unique among all runs, e.g. `manual__20210102T060000Z`. */
   readonly id: string;
+  /** The id of its DAG. */
   readonly dag: string;
+  /** What made it. */
   readonly kind: RunKind;
   /** How many events made it. */
   readonly version: number;
+  /** Where it stands. */
   readonly state: RunState;
   /** Why it is in this state, when that is not plain. */
   readonly reason?: string;
+  /** The slice of time it is for. */
   readonly interval: { readonly start: string; readonly end: string };
   /** Where its interval starts. */
   readonly logicalDate: string;
+  /** What its tasks are given. */
   readonly params: Readonly<Record<string, Json>>;
+  /** When it was made. */
   readonly created: string;
+  /** When it was let in. */
   readonly started?: string;
+  /** When it was over. */
   readonly ended?: string;
+  /** Its tasks by id. */
   readonly tasks: Readonly<Record<string, TaskRun>>;
 }
 

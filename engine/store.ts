@@ -2,9 +2,11 @@ import { type Event, reduce, type Run, type RunState } from "./state.ts";
 
 /** Which runs to list. */
 export interface RunQuery {
+  /** Only those of a DAG. */
   readonly dag?: string;
+  /** Only those in a state. */
   readonly state?: RunState;
-  /** @default {all of them} */
+  /** At most so many. @default {all of them} */
   readonly limit?: number;
 }
 
@@ -15,6 +17,7 @@ export interface Store {
    * at `version` any more; a new one is at 0.
    */
   append(run: string, version: number, events: readonly Event[]): Promise<boolean>;
+  /** A run as its events made it. */
   get(run: string): Promise<Run | undefined>;
   /** The runs that fit, the latest created first. */
   list(query?: RunQuery): Promise<readonly Run[]>;
