@@ -26,11 +26,11 @@ export function decide(rule: When, upstream: readonly TaskState[]): Decision {
     case "all_done":
       return open ? "wait" : "run";
     case "all_done_min_one_success":
-      return open ? "wait" : success ? "run" : skipped ? "skip" : "upstream_failed";
+      return open ? "wait" : success ? "run" : failed ? "upstream_failed" : "skip";
     case "all_skipped":
       return success || failed ? "skip" : open ? "wait" : "run";
     case "one_success":
-      return success ? "run" : open ? "wait" : skipped ? "skip" : "upstream_failed";
+      return success ? "run" : open ? "wait" : failed ? "upstream_failed" : "skip";
     case "one_failed":
       return failed ? "run" : open ? "wait" : "skip";
     case "one_done":
