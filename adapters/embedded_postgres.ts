@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 // @ts-types="@types/pg"
 import pg from "pg";
@@ -52,10 +53,12 @@ interface Lease {
   /** What the server said as it went. */
   farewell?: string;
   /** The end of the program that started it, if that was us. */
-  readonly started?: Promise<unknown>;
+  started?: Promise<unknown> | undefined;
 }
 
 const USER = "sluice";
+/** What a session hears when somebody stops the server on purpose; its code is that of a crash, too. */
+const STOPPED = "terminating connection due to administrator command";
 /** The advisory lock that users of the server share; who gets it alone is the last. */
 const LEASE = "0x736c, 0x7569";
 
@@ -104,8 +107,7 @@ export async function embeddedPostgres(
       return await arrive(site, programs, signal);
     });
     mine.client.once("end", () => {
-      // 57P01 is what a session hears when somebody stops the server on purpose.
-      if (left || mine.farewell === "57P01") return;
+      if (left || mine.farewell === STOPPED) return;
       log("The embedded Postgres went away: starting it again");
       entered = enter().catch((error) => log((error as Error).message));
     });
@@ -217,8 +219,8 @@ async function arrive(site: Site, programs: string, signal?: AbortSignal): Promi
       signal?.throwIfAborted();
       const server = await postmaster(site);
       if (server) {
-        const lease = await takeLease(server, password).catch(starting);
-        if (lease) return { ...lease, ...(started && { started }) };
+        const lease = await takeLease(server, password, signal).catch(starting);
+        if (lease) return Object.assign(lease, { started });
       } else if (!child) {
         child = await start(site, programs);
         started = child.status.then(({ success }) => {
@@ -246,10 +248,14 @@ function starting(error: Error & { code?: string }): undefined {
   throw new Error(`Cannot enter the embedded Postgres: ${error.message}`, { cause: error });
 }
 
-async function takeLease(server: Postmaster, password: string): Promise<Lease> {
-  const client = await login(server, password);
+async function takeLease(
+  server: Postmaster,
+  password: string,
+  signal?: AbortSignal,
+): Promise<Lease> {
+  const client = await login(server, password, signal);
   const lease: Lease = { client, server, password };
-  client.on("error", (error: Error & { code?: string }) => lease.farewell ??= error.code ?? "");
+  client.on("error", (error) => lease.farewell ??= error.message);
   await client.query(`SELECT pg_advisory_lock_shared(${LEASE})`);
   return lease;
 }
@@ -265,7 +271,11 @@ async function leave(site: Site, { client, server, password, farewell }: Lease):
   if (alone && !await exists(site.keep)) await stop(site, server);
 }
 
-async function login({ port }: Postmaster, password: string): Promise<pg.Client> {
+async function login(
+  { port }: Postmaster,
+  password: string,
+  signal?: AbortSignal,
+): Promise<pg.Client> {
   const client = new pg.Client({
     host: "127.0.0.1",
     port,
@@ -280,11 +290,17 @@ async function login({ port }: Postmaster, password: string): Promise<pg.Client>
   });
   // A lost session shows in its next query; without a listener it would end the process.
   client.on("error", () => {});
+  const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection;
+  const abort = () => stream.destroy();
+  signal?.addEventListener("abort", abort);
   try {
-    return await client.connect() as unknown as pg.Client;
+    await client.connect();
+    return client;
   } catch (error) {
-    await client.end();
+    stream.destroy();
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
