@@ -197,11 +197,13 @@ Deno.test("a date finds the one run of that day, or the error names its neighbou
   const monthly = parseSchedule("0 6 2 * *", { start: "2021-01-01", end: "2021-03-28" });
   assert.equal(instant(on(monthly, "2021-02-02").start), "2021-02-02T06:00:00Z");
   assert.equal(instant(on(monthly, "2021-02-02T06:00").start), "2021-02-02T06:00:00Z");
+  const trigger = parseSchedule("0 6 2 * *", { end: "2021-03-28", mode: "trigger" });
   const none: [Timetable, date: string, RegExp][] = [
     [monthly, "2021-02-03", /before starts at 2021-02-02T06:00.*after at 2021-03-02T06:00/],
     [monthly, "2020-05-05", /: no interval of the schedule starts then; the one after at 2021-01/],
     [monthly, "2024-05-05", /starts then; the one before starts at 2021-03-02T06:00:00\+00:00$/],
     [parseSchedule("@hourly"), "2021-02-03", /T00:00:00\+00:00, 2021-02-03T01:00.*give the time/],
+    [trigger, "2024-05-05", /starts then; the one before starts at 2021-02-02T06:00:00\+00:00$/],
     [parseSchedule(undefined), "2021-02-03", /it has none at all/],
   ];
   for (const [timetable, date, message] of none) {
