@@ -75,9 +75,10 @@ function instants(match: Ticks, everyHour: boolean, zone: string): Ticks {
       const found = match(at + offset - 1);
       if (found === undefined) return undefined;
       let tick = found - offset;
-      // The wall-clock times from `start + before` to `start + offset` never were; later ones come sooner without the shift.
+      // The wall-clock times from `start + before` to `start + offset` never were.
       if (!everyHour && at < start + offset - before) {
-        tick = Math.min(tick, match(at + before - 1)! - before);
+        const skipped = match(at + before - 1)! - before;
+        if (skipped < start + offset - before) tick = Math.min(tick, skipped);
       }
       // Those of the last `offset - next` seconds come again.
       if (tick < (everyHour ? end : end - Math.max(0, offset - next))) return tick;
