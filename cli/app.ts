@@ -1,5 +1,9 @@
 import { buildApplication, buildRouteMap, run } from "@stricli/core";
+import { db } from "./db.ts";
+import { demo } from "./demo.ts";
 import { load } from "./load.ts";
+import { run as runVerb } from "./run.ts";
+import { serve } from "./serve.ts";
 import type { World } from "./world.ts";
 
 /** Sluice's version. */
@@ -7,7 +11,7 @@ export const VERSION = "0.1.0";
 
 const app = buildApplication(
   buildRouteMap({
-    routes: { load },
+    routes: { load, run: runVerb, demo, serve, db },
     docs: {
       brief: "Streams into Postgres, and DAGs of them",
       fullDescription: [

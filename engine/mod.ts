@@ -31,6 +31,8 @@ export type { Timetable } from "./schedule.ts";
 export { span } from "./span.ts";
 export { toJson } from "./json.ts";
 export type { Json } from "./json.ts";
+export { perform } from "./perform.ts";
+export type { PerformOptions } from "./perform.ts";
 export { admit, decide, plan } from "./plan.ts";
 export type { AnyDag, Candidate, Decision } from "./plan.ts";
 export { isDone, isOver, reduce } from "./state.ts";

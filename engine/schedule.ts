@@ -1,5 +1,6 @@
 import { cron, type Ticks } from "./_cron.ts";
 import type { Schedule } from "./dag.ts";
+import { span } from "./span.ts";
 import type { Interval } from "./work.ts";
 
 type Moment = Temporal.ZonedDateTime;
@@ -361,29 +362,6 @@ function zone(timezone: string): string {
     throw new TypeError(
       `Cannot read the schedule in the time zone "${timezone}": there is none of that name; ` +
         `zones are named like "Europe/Paris", "UTC" or "+02:00"`,
-      { cause },
-    );
-  }
-}
-
-/** The first and the last moment that a date, or a date with a time, stands for. */
-function span(what: string, date: string, timezone: string): Interval {
-  try {
-    if (/^\d{4}-\d\d-\d\d$/.test(date)) {
-      const day = Temporal.PlainDate.from(date);
-      const start = day.toZonedDateTime(timezone);
-      return { start, end: justBefore(day.add({ days: 1 }).toZonedDateTime(timezone)) };
-    }
-    const moment = date.endsWith("]")
-      ? Temporal.ZonedDateTime.from(date).withTimeZone(timezone)
-      : /T.*(Z|[+-][\d:]+)$/i.test(date)
-      ? Temporal.Instant.from(date).toZonedDateTimeISO(timezone)
-      : Temporal.PlainDateTime.from(date).toZonedDateTime(timezone);
-    return { start: moment, end: moment };
-  } catch (cause) {
-    throw new TypeError(
-      `Cannot read the ${what} "${date}": write a date like 2021-01-31, or one with a time like ` +
-        `2021-01-31T06:00, 2021-01-31T06:00Z or 2021-01-31T06:00+02:00`,
       { cause },
     );
   }

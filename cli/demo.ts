@@ -1,0 +1,84 @@
+import { buildCommand } from "@stricli/core";
+import { demoServer } from "./_demo_server.ts";
+import { Database } from "./database.ts";
+import * as flags from "./flags.ts";
+import { count, table } from "./format.ts";
+import { asLoaded } from "./loaded.ts";
+import { runDag } from "./run.ts";
+import { print, tell, verb, type World } from "./world.ts";
+
+interface DemoFlags {
+  readonly rows?: number;
+  readonly database?: string;
+  readonly home?: string;
+  readonly json: boolean;
+}
+
+/** `sluice demo`: the main job, without any network or server. */
+export const demo = buildCommand<DemoFlags, [], World>({
+  func: verb(async (world, options) => {
+    // DATABASE_URL may lead to tables somebody needs: a demonstration takes no such hint.
+    const env = { ...world.process.env, DATABASE_URL: undefined };
+    const here: World = { ...world, process: { ...world.process, env } };
+    const { default: taxi } = await import("../dags/yellow_taxi.ts");
+    await using months = await demoServer({
+      signal: world.signal,
+      ...options.rows === undefined ? {} : { rows: options.rows },
+    });
+    tell(world, `Three months of yellow taxis, made up, are served at ${months.url}`);
+    await using database = await Database.from(here, options);
+    const range = {
+      from: "2021-01-01",
+      to: "2021-03-28",
+      param: [["base", months.url]] as const,
+      json: options.json,
+    };
+    // Each time at another port: what is downloaded is worth nothing to the next demonstration.
+    const outcome = await runDag(here, taxi, range, database, undefined);
+    if (outcome.state !== "success") return 1;
+    if (options.json) return 0;
+    const loads = outcome.runs.flatMap(({ tasks }) =>
+      tasks.flatMap(({ output }) => asLoaded(output) ?? [])
+    );
+    print(world, table(loads.map((load) => [load.table, `${count(load.rows)}`, "rows"]), "  "));
+    const columns = loads[0]!.columns.map(({ name, type }) => [name, type]);
+    print(world, `each with ${columns.length} columns:\n${table(columns, "  ")}`);
+    if (database.isEmbedded) {
+      print(world, "Open them in the Postgres that Sluice brought along:");
+      print(world, `  deno task sluice db start\n  ${await database.howToConnect()}`);
+    } else print(world, `Open them:\n  ${await database.howToConnect()}`);
+    return 0;
+  }),
+  parameters: {
+    flags: {
+      rows: {
+        kind: "parsed",
+        parse: (text: string) => {
+          const rows = Number(text);
+          if (Number.isSafeInteger(rows) && rows >= 0) return rows;
+          throw new RangeError(`Cannot make ${JSON.stringify(text)} rows: give a whole number`);
+        },
+        optional: true,
+        placeholder: "N",
+        brief: "Make each month that small [1,369,765 and 1,371,708 and 1,925,152]",
+      },
+      database: {
+        ...flags.database,
+        brief: "The Postgres to use [one of our own in the home folder]",
+      },
+      home: flags.home,
+      json: flags.json,
+    },
+  },
+  docs: {
+    brief: "Load three months of made-up taxi rides, without any network",
+    fullDescription: [
+      "Serves three months of made-up rides of New York's yellow taxis on this machine, in the real",
+      "files' shape and number of rows, and has the DAG yellow_taxi stream them into three tables.",
+      "",
+      "Examples:",
+      "  sluice demo",
+      "  sluice demo --rows 10000 --json",
+    ].join("\n"),
+  },
+});

@@ -1,0 +1,291 @@
+import { buildCommand } from "@stricli/core";
+import type { AnyDag, Engine, Interval, Run, RunHandle } from "../engine/mod.ts";
+import type { RunDocument } from "../server/mod.ts";
+import { findDags, pickDag } from "./dags.ts";
+import { Database, homeFolder, type PlaceFlags } from "./database.ts";
+import * as flags from "./flags.ts";
+import { bytes, count, duration, table } from "./format.ts";
+import { LiveView } from "./live_view.ts";
+import { asLoaded } from "./loaded.ts";
+import { runLine, runLines } from "./run_view.ts";
+import { fromUser, messageOf, print, tell, UsageError, verb, type World } from "./world.ts";
+
+interface RunFlags extends PlaceFlags {
+  readonly date?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly param?: readonly (readonly [string, string])[];
+  readonly dags?: string;
+  readonly json: boolean;
+}
+
+/** `sluice run DAG`: a DAG's intervals, here and now. */
+export const run = buildCommand<RunFlags, [string], World>({
+  func: verb(async (world, options, id) => {
+    const found = await findDags(world, options.dags);
+    const dag = pickDag(found, id);
+    for (const fault of found.faults) tell(world, fault);
+    await using database = await Database.from(world, options);
+    const outcome = await runDag(world, dag, options, database, homeFolder(world, options));
+    if (database.isEmbedded && !options.json && outcome.state === "success") {
+      tell(world, `To look at the tables: ${await database.howToConnect()}`);
+    }
+    return outcome.state === "success" ? 0 : 1;
+  }),
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{ parse: String, placeholder: "DAG", brief: "The id of the DAG" }],
+    },
+    flags: {
+      date: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "D",
+        brief: "Run the interval whose logical date falls on that day",
+      },
+      from: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "A",
+        brief: "Run the intervals whose logical dates lie between A …",
+      },
+      to: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "B",
+        brief: "… and B, both inclusive",
+      },
+      param: {
+        kind: "parsed",
+        parse: flags.pair,
+        variadic: true,
+        optional: true,
+        placeholder: "NAME=VALUE",
+        brief: "Set one of the DAG's params; may be given again",
+      },
+      dags: flags.dags,
+      database: flags.database,
+      home: flags.home,
+      json: flags.json,
+    },
+  },
+  docs: {
+    brief: "Run a DAG's intervals here and now",
+    fullDescription: [
+      "Runs DAG for each interval of its schedule in a range, the oldest first, as many at once as its",
+      "maxActiveRuns allows, and shows how its tasks come along. Without a range: what the schedule",
+      "owes by now. Streams between tasks are kept in the home folder: what was downloaded once, and",
+      "has not changed since, is not downloaded again.",
+      "",
+      "Examples:",
+      "  sluice run yellow_taxi --from 2021-01-01 --to 2021-03-28",
+      "  sluice run yellow_taxi --date 2021-02-02 --param base=http://localhost:8000",
+      "  sluice run yellow_taxi --database postgres://localhost/taxi --json",
+    ].join("\n"),
+  },
+});
+
+/** What `run --json` prints. */
+export interface RunOutcome {
+  readonly dag: string;
+  readonly state: "success" | "failed";
+  readonly runs: readonly RunDocument[];
+}
+
+/** Which intervals to run, and with which params. */
+export interface RunRange {
+  readonly date?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly param?: readonly (readonly [string, string])[];
+  readonly json: boolean;
+}
+
+/** Runs a DAG over a range with a live view; prints what came of it. */
+export async function runDag(
+  world: World,
+  dag: AnyDag,
+  options: RunRange,
+  database: Database,
+  home: string | undefined,
+): Promise<RunOutcome> {
+  const { engine } = await import("../engine/mod.ts");
+  const { runDocument } = await import("../server/mod.ts");
+  const intervals = await chooseIntervals(dag, options);
+  const params = chooseParams(dag, options.param ?? []);
+  let say = (text: string) => tell(world, text);
+  await using etl = await engine({
+    dags: [dag],
+    ...home === undefined ? {} : { home },
+    connections: { database: database.connect },
+    log: ({ level, task, message }) =>
+      say(`${level === "info" ? "" : `${level}: `}${task}: ${message}`),
+  });
+  const began = performance.now();
+  const handles = await triggerAll(etl, dag, intervals, params);
+  const runs = new Map<string, Run>();
+  const stop = (): void => void Promise.all(handles.map(({ id }) => etl.cancel(id)));
+  world.signal.addEventListener("abort", stop);
+  if (world.signal.aborted) stop();
+  {
+    using view = new LiveView(world, {
+      lines: () => [...runs.values()].flatMap((run) => runLines(run, etl.readings(run.id))),
+      line: () => {
+        const running = [...runs.values()].find((run) => run.state === "running");
+        return running && runLine(running, etl.readings(running.id));
+      },
+    });
+    say = (text) => view.say(text);
+    const watching = new AbortController();
+    const watched = follow(etl, handles, runs, watching.signal);
+    await Promise.all(handles.map(async (handle) => {
+      const run = await handle.done;
+      runs.delete(run.id); // from here on it is a line that stays
+      if (!options.json) view.say(summary(runDocument(run, Temporal.Now.instant())));
+    }));
+    watching.abort();
+    await watched;
+  }
+  world.signal.removeEventListener("abort", stop);
+  world.signal.throwIfAborted();
+  const ended = await Promise.all(handles.map(({ done }) => done));
+  const documents = ended.map((run) => runDocument(run, Temporal.Now.instant()));
+  const state = ended.every((run) => run.state === "success") ? "success" : "failed";
+  const outcome: RunOutcome = { dag: dag.id, state, runs: documents };
+  if (options.json) print(world, JSON.stringify(outcome));
+  else print(world, total(outcome, performance.now() - began));
+  return outcome;
+}
+
+/** Keeps `runs` as the engine has them, those that are under way. */
+async function follow(
+  etl: Engine,
+  handles: readonly RunHandle[],
+  runs: Map<string, Run>,
+  signal: AbortSignal,
+): Promise<void> {
+  const over = new Set<string>();
+  const look = async (id: string): Promise<void> => {
+    const run = await etl.get(id);
+    if (!run || over.has(id)) return;
+    if (run.state === "success" || run.state === "failed") {
+      over.add(id);
+      runs.delete(id);
+    } else if (run.state === "running") runs.set(id, run);
+  };
+  for (const { id } of handles) await look(id);
+  for await (const event of etl.watch(signal)) await look(event.run);
+}
+
+async function triggerAll(
+  etl: Engine,
+  dag: AnyDag,
+  intervals: readonly Interval[] | undefined,
+  params: Record<string, unknown>,
+): Promise<RunHandle[]> {
+  try {
+    if (!intervals) return [await etl.trigger(dag, { params })];
+    const handles: RunHandle[] = [];
+    for (const interval of intervals) handles.push(await etl.trigger(dag, { interval, params }));
+    return handles;
+  } catch (error) {
+    // The engine refuses what does not fit the DAG before anything starts.
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** The intervals to run; undefined for a DAG without a schedule, which runs once, now. */
+async function chooseIntervals(
+  dag: AnyDag,
+  { date, from, to }: RunRange,
+): Promise<readonly Interval[] | undefined> {
+  const { between, due, on, parseSchedule } = await import("../engine/mod.ts");
+  if (date !== undefined && (from !== undefined || to !== undefined)) {
+    throw new UsageError("Give either --date or --from and --to");
+  }
+  if ((from === undefined) !== (to === undefined)) {
+    throw new UsageError(
+      `--${from === undefined ? "from" : "to"} is missing: a range has both ends`,
+    );
+  }
+  if (dag.options.schedule === undefined) {
+    if (date === undefined && from === undefined) return undefined;
+    throw new UsageError(
+      `DAG "${dag.id}" has no schedule, so it has no logical dates to choose from`,
+    );
+  }
+  const timetable = fromUser(() => parseSchedule(dag.options.schedule, dag.options));
+  if (date !== undefined) return [fromUser(() => on(timetable, date))];
+  const now = Temporal.Now.zonedDateTimeISO(timetable.timezone);
+  const intervals = fromUser(() =>
+    from === undefined
+      ? [...due(timetable, { now, catchup: dag.options.catchup })]
+      : [...between(timetable, from, to!)]
+  );
+  if (intervals.length > 0) return intervals;
+  throw new UsageError(
+    from === undefined
+      ? `DAG "${dag.id}" owes no run by now; name a range with --from and --to`
+      : `DAG "${dag.id}" has no logical date from ${from} to ${to}`,
+  );
+}
+
+/** Params as the DAG has them: of the type of their defaults. */
+function chooseParams(
+  dag: AnyDag,
+  given: readonly (readonly [string, string])[],
+): Record<string, unknown> {
+  const defaults: Record<string, unknown> = dag.options.params ?? {};
+  return Object.fromEntries(given.map(([name, text]) => {
+    const like = defaults[name];
+    if (typeof like === "string" || !Object.hasOwn(defaults, name)) return [name, text];
+    try {
+      return [name, JSON.parse(text)];
+    } catch (error) {
+      if (like === null) return [name, text];
+      throw new UsageError(
+        `Cannot read param ${name}=${text}: it must be like ${JSON.stringify(like)} (${
+          messageOf(error)
+        })`,
+      );
+    }
+  }));
+}
+
+/** A run that is over, in lines: its state, its tasks, what they put out or failed of. */
+function summary(run: RunDocument): string {
+  const head = `${run.run_id}  ${run.state}`;
+  const rows = run.tasks.map((task) => [
+    task.id,
+    task.state,
+    task.seconds === null ? "" : duration(task.seconds * 1000),
+    task.attempts > 1 ? `${task.attempts} attempts` : "",
+    task.error ?? describeOutput(task.output),
+  ]);
+  return `${head}\n${table(rows, "  ")}`;
+}
+
+/** What a task put out, where it is a load or a download. */
+function describeOutput(output: unknown): string {
+  const loaded = asLoaded(output);
+  if (loaded) return `${loaded.table}: ${count(loaded.rows)} rows`;
+  if (typeof output === "object" && output && "downloaded" in output && "bytes" in output) {
+    const kept = output.downloaded === 0 ? ", kept from before" : "";
+    return `${bytes(Number(output.bytes))}${kept}`;
+  }
+  return "";
+}
+
+function total({ dag, state, runs }: RunOutcome, ms: number): string {
+  const loads = runs.flatMap(({ tasks }) => tasks.map(({ output }) => asLoaded(output)));
+  const rows = loads.reduce((sum, loaded) => sum + (loaded?.rows ?? 0), 0);
+  const failed = runs.filter((run) => run.state !== "success").length;
+  return `${dag}: ${state}, ${runs.length} run${runs.length === 1 ? "" : "s"}` +
+    `${failed > 0 ? ` of which ${failed} failed` : ""}, ${count(rows)} rows in ${duration(ms)}` +
+    ` (${count(rows / ms * 1000)} rows/s)`;
+}

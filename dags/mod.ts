@@ -1,0 +1,1 @@
+export { default as yellowTaxi } from "./yellow_taxi.ts";

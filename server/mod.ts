@@ -1,0 +1,3 @@
+export { runDocument } from "./run_document.ts";
+export type { RunDocument } from "./run_document.ts";
+export { server } from "./server.ts";
