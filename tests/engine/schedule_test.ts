@@ -118,9 +118,10 @@ Deno.test("the names of schedules mean their cron expressions", () => {
 /** The wall-clock times of a schedule's starts within a range. */
 function clock(cron: string, timezone: string, from: string, to: string): string {
   const timetable = parseSchedule(cron, { timezone });
-  return [...between(timetable, from, to)]
-    .map(({ start }) => `${start.toPlainTime().toString().slice(0, 5)}${start.offset.slice(0, 3)}`)
-    .join(" ");
+  return [...between(timetable, from, to)].map(({ start, end }) => {
+    assert.equal(instant(timetable.next(end)!.start), instant(end));
+    return `${start.toPlainTime().toString().slice(0, 5)}${start.offset.slice(0, 3)}`;
+  }).join(" ");
 }
 
 Deno.test("when clocks change, no tick is lost and none comes twice", () => {
