@@ -36,7 +36,7 @@ export class Validity {
   }
 }
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A field's text with quotes and escapes resolved; invalid bytes show as U+FFFD. */
 export function fieldText({ bytes, fields }: Block, index: number): string {

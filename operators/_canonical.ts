@@ -79,9 +79,9 @@ export function canonical(data: Data, sql: SqlType, name: string): Data {
   const nullBitmap = new Uint8Array((length + 7) >> 3);
   const values: unknown[] = [];
   for (let i = 0; i < length; i++) {
-    const valid = data.getValid(i);
-    if (valid) nullBitmap[i >> 3]! |= 1 << (i & 7);
-    values.push(valid ? convert(vector, i, data.type, sql, name) : null);
+    const value = data.getValid(i) ? convert(vector, i, data.type, sql, name) : null;
+    if (value !== null) nullBitmap[i >> 3]! |= 1 << (i & 7);
+    values.push(value);
   }
   const shape = { length, nullCount: -1, nullBitmap };
   if (sql === "text" || sql === "numeric" || sql === "bytea") {
@@ -112,6 +112,7 @@ function convert(vector: Vector, i: number, from: DataType, sql: SqlType, name: 
     return micros(vector.data[0]!.values[i] as bigint, from.unit, name);
   }
   const value = vector.get(i) as unknown;
+  if (value === null) return null; // a dictionary may hold one
   const inner = DataType.isDictionary(from) ? from.dictionary as DataType : from;
   if (DataType.isDecimal(inner)) return decimalText(value as Uint32Array, inner.scale);
   if (sql === "date") return Math.floor(Number(value) / 86_400_000);
@@ -127,8 +128,16 @@ function convert(vector: Vector, i: number, from: DataType, sql: SqlType, name: 
 
 /** Microseconds, which is what Postgres keeps; refuses a nanosecond that would be lost. */
 function micros(value: bigint, unit: TimeUnit, name: string): bigint {
-  if (unit === TimeUnit.SECOND) return value * 1_000_000n;
-  if (unit === TimeUnit.MILLISECOND) return value * 1_000n;
+  if (unit !== TimeUnit.NANOSECOND) {
+    const wide = value * (unit === TimeUnit.SECOND ? 1_000_000n : 1_000n);
+    if (wide === BigInt.asIntN(64, wide)) return wide;
+    throw new TypeError(
+      `Cannot copy column ${
+        JSON.stringify(name)
+      }: a timestamp lies beyond the years that Postgres keeps, ` +
+        `4713 BC to 294276`,
+    );
+  }
   if (value % 1_000n === 0n) return value / 1_000n;
   throw new TypeError(
     `Cannot copy column ${

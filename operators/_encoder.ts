@@ -194,15 +194,23 @@ function writeInt64(
   epochHigh: number,
 ): void {
   const { values, offset } = column as Data & { values: BigInt64Array };
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
+  const lows = new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
+  const highs = new Int32Array(values.buffer, values.byteOffset, values.length * 2);
   const nulls = nullsOf(column);
   for (let r = 0; r < rows; r++) {
     const p = at[r]!;
     if (nulls && !bit(nulls, offset + r)) at[r] = putNull(view, p);
     else {
-      const low = words[r * 2]! - epochLow;
+      const low = lows[r * 2]! - epochLow;
+      const high = highs[r * 2 + 1]! - epochHigh - (low < 0 ? 1 : 0);
+      // It would come out at the other end of time.
+      if (high < -0x80000000) {
+        throw new RangeError(
+          "Cannot copy a timestamp before 4713 BC, the first year Postgres keeps",
+        );
+      }
       view.setInt32(p, 8);
-      view.setInt32(p + 4, words[r * 2 + 1]! - epochHigh - (low < 0 ? 1 : 0));
+      view.setInt32(p + 4, high);
       view.setInt32(p + 8, low);
       at[r] = p + 12;
     }

@@ -114,7 +114,7 @@ SELECT coalesce(n.nspname, f.schema) AS schema, c.relkind AS kind,
              WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid = t.oid AND d.deptype = 'n')
   OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
              AND (attnotnull OR atthasdef OR attacl IS NOT NULL OR attidentity <> '')) AS kept,
-  (SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod)) ORDER BY attnum)
+  (SELECT coalesce(json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod)) ORDER BY attnum), '[]')
    FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
 FROM (SELECT coalesce((SELECT nspname FROM pg_namespace WHERE nspname = $2::text),
                       CASE WHEN $2::text IS NULL THEN current_schema() END) AS schema) f

@@ -15,6 +15,9 @@ export class Malformed extends Error {
 const LF = 10;
 const CR = 13;
 
+/** The most fields to find at once, so that a file without line ends cannot fill the memory. */
+const MOST_FIELDS = 1 << 20;
+
 /** A field is {@linkcode Tokenizer.quoted}: not at all, plainly, or with escapes inside. */
 export const QUOTED = 1, ESCAPED = 2;
 
@@ -51,7 +54,8 @@ export class Tokenizer {
    * Finds the whole records in `bytes[from, to)`, at most `limit`, and returns where the rest begins. Writes a
    * sentinel to `bytes[to]`, so the array must be longer than that. `last` says that no more bytes follow.
    *
-   * @throws {Malformed} for a record of another width, bytes behind a closing quote, a quote never closed
+   * @throws {Malformed} for a record of another width, bytes behind a closing quote, a quote never closed, a field
+   * or record without end
    */
   scan(bytes: Uint8Array, from: number, to: number, last: boolean, limit = Infinity): number {
     const { delimiter, quote } = this.dialect;
@@ -70,8 +74,10 @@ export class Tokenizer {
     this.records = 0;
     while (i < to || (n > first && last)) {
       if (n >= starts.length) {
-        // A record more than fits is left for the next call; one alone must fit.
-        if (first > 0) break;
+        if (n === MOST_FIELDS) {
+          if (first > 0) break; // what more there is, is left for the next call
+          throw new Malformed(`line ${line} has more than ${MOST_FIELDS} fields`);
+        }
         this.#grow();
         ({ starts, ends } = this);
       }
@@ -94,6 +100,7 @@ export class Tokenizer {
         while (c > top || (c !== delimiter && c !== LF && c !== CR)) c = bytes[++i]!;
         starts[n] = start;
         ends[n++] = i;
+        if (i >= to && i - start > this.#maxFieldBytes) this.#endless(line + inner);
       }
       if (c === delimiter && i < to) {
         i++;
@@ -160,6 +167,12 @@ export class Tokenizer {
     return from - to - 1;
   }
 
+  /** Makes field `k` of the last {@linkcode scan} count as quoted. */
+  markQuoted(k: number): void {
+    this.quoted[k] = QUOTED;
+    this.#usedQuotes = Math.max(this.#usedQuotes, k + 1);
+  }
+
   #grow(): void {
     const grow = <T extends Int32Array | Uint8Array>(old: T, make: (n: number) => T): T => {
       const wide = make(old.length * 2);
@@ -177,6 +190,12 @@ export class Tokenizer {
         ? `the quote opened on line ${line} is never closed`
         : `the quote opened on line ${line} is not closed within ${this.#maxFieldBytes} bytes ` +
           `(maxFieldBytes)`,
+    );
+  }
+
+  #endless(line: number): never {
+    throw new Malformed(
+      `a field on line ${line} does not end within ${this.#maxFieldBytes} bytes (maxFieldBytes)`,
     );
   }
 

@@ -56,8 +56,12 @@ export interface Copied {
 export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
   "copy",
   async (options, ctx, input) => {
-    const batches = (await toBatches(input, ctx)).getReader();
+    const source = (input as ReadableStream<RecordBatch | Uint8Array<ArrayBuffer>>).getReader();
+    const stop = () => void source.cancel(ctx.signal.reason).catch(() => {});
+    ctx.signal.addEventListener("abort", stop, { once: true });
     try {
+      ctx.signal.throwIfAborted();
+      const batches = (await toBatches(source, ctx)).getReader();
       const connection = await ctx.connection(options.connection);
       const client = await connect(connection, { signal: ctx.signal });
       try {
@@ -66,8 +70,10 @@ export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
         await disconnect(client);
       }
     } catch (error) {
-      batches.cancel(error).catch(() => {});
+      source.cancel(error).catch(() => {});
       throw ctx.signal.aborted ? ctx.signal.reason : error;
+    } finally {
+      ctx.signal.removeEventListener("abort", stop);
     }
   },
 );
@@ -91,11 +97,13 @@ class Load {
 
   async run(batches: ReadableStreamDefaultReader<RecordBatch>): Promise<Copied> {
     const { table, schema, mode = "replace" } = this.#options;
-    const { done, value: first } = await batches.read();
-    if (done) {
+    let first = await this.#next(batches);
+    if (!first) {
       throw new GiveUp(`Cannot load into ${JSON.stringify(table)}: nothing tells the columns`);
     }
-    const columns = first.schema.fields.map((field) => ({
+    const { fields } = first.schema;
+    while (first?.numRows === 0) first = await this.#next(batches);
+    const columns = fields.map((field) => ({
       name: field.name,
       type: sqlType(field),
     }));
@@ -103,12 +111,11 @@ class Load {
     const names = columns.map(({ name }) => quoteName(name, "column")).join(", ");
     try {
       await this.#query("BEGIN");
-      const target = await findTarget(this.#client, table, schema);
+      let target = await findTarget(this.#client, table, schema);
+      if (mode === "append" && !target.existing) target = await this.#make(target, list);
       const stays = target.existing && (mode === "append" || target.existing.kept);
-      const fits = stays ? compareColumns(columns, target) : "same";
-      if (mode === "append" && !target.existing) {
-        await this.#query(`CREATE TABLE ${quoted(target)} (${list})`);
-      }
+      // Without rows there are no values that a type could change.
+      const fits = stays && first ? compareColumns(columns, target) : "same";
       const direct = mode === "append" && fits !== "cast";
       const into = direct ? quoted(target) : quoted({ ...target, name: stagingName() });
       if (!direct) await this.#query(`CREATE TABLE ${into} (${list})`);
@@ -116,7 +123,7 @@ class Load {
       const sql = `COPY ${into} (${names}) FROM STDIN (${how})`;
       const rows = await this.#copy(sql, columns, first, batches);
       if (mode === "replace" && rows === 0 && target.existing) await this.#guard(target);
-      if (!direct) await this.#move(into, names, target, mode);
+      if (!direct) await this.#move(into, rows > 0 ? names : undefined, target, mode);
       await this.#query("COMMIT");
       return { table, rows, rejected: 0, columns };
     } catch (error) {
@@ -126,10 +133,30 @@ class Load {
     }
   }
 
+  /** The next batch, or undefined at the end. */
+  async #next(batches: ReadableStreamDefaultReader<RecordBatch>): Promise<RecordBatch | undefined> {
+    const { value } = await batches.read();
+    this.#ctx.signal.throwIfAborted(); // a source that was stopped looks like one that has ended
+    return value;
+  }
+
+  /** Makes the table; where another load was faster, looks at the one it made. */
+  async #make(target: Target, list: string): Promise<Target> {
+    await this.#query("SAVEPOINT make");
+    try {
+      await this.#query(`CREATE TABLE ${quoted(target)} (${list})`);
+      return target;
+    } catch (error) {
+      if (!isTaken(error)) throw error;
+      await this.#query("ROLLBACK TO SAVEPOINT make");
+      return await findTarget(this.#client, target.name, target.schema);
+    }
+  }
+
   async #copy(
     sql: string,
     columns: Copied["columns"],
-    first: RecordBatch,
+    first: RecordBatch | undefined,
     batches: ReadableStreamDefaultReader<RecordBatch>,
   ): Promise<number> {
     const encoder = new Encoder(columns.map(({ name }) => name), columns.map(({ type }) => type));
@@ -141,11 +168,7 @@ class Load {
     let rows = 0;
     try {
       await copyIn.write(PREAMBLE);
-      for (
-        let batch: RecordBatch | undefined = first;
-        batch;
-        batch = (await batches.read()).value
-      ) {
+      for (let batch = first; batch; batch = await this.#next(batches)) {
         for (let from = 0; from < batch.numRows; from += ROWS_AT_ONCE) {
           const part = batch.numRows <= ROWS_AT_ONCE
             ? batch
@@ -190,16 +213,16 @@ class Load {
     }
   }
 
-  /** Puts the rows where they belong, waiting a short while at a time for those who hold the table. */
+  /** Puts the rows, if there are any, where they belong, waiting a short while at a time for those who hold the table. */
   async #move(
     staging: string,
-    names: string,
+    names: string | undefined,
     target: Target,
     mode: NonNullable<CopyOptions["mode"]>,
   ): Promise<void> {
     const table = quoted(target);
     const insert = [
-      `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${staging}`,
+      ...names ? [`INSERT INTO ${table} (${names}) SELECT ${names} FROM ${staging}`] : [],
       `DROP TABLE ${staging}`,
     ];
     const steps = mode === "append"
@@ -218,7 +241,8 @@ class Load {
         return;
       } catch (error) {
         // 55P03: the lock was not to be had; new readers must not queue behind us for long.
-        if ((error as { code?: string }).code !== "55P03" || tries === LOCK_TRIES) throw error;
+        const locked = (error as { code?: string }).code === "55P03";
+        if (!(locked || isTaken(error)) || tries === LOCK_TRIES) throw error;
         await this.#query("ROLLBACK TO SAVEPOINT move");
         this.#ctx.log.info(`waiting for those who use table ${JSON.stringify(target.name)}`);
         await new Promise((resolve) => setTimeout(resolve, Math.min(100 * tries, 1000)));
@@ -235,6 +259,12 @@ function stagingName(): string {
   return `sluice_${crypto.randomUUID().replaceAll("-", "")}`;
 }
 
+/** Whether another session has just made what was to be made: seen before its commit, it is a key of the catalog. */
+function isTaken(error: unknown): boolean {
+  const { code, schema } = error as { code?: string; schema?: string };
+  return code === "42P07" || (code === "23505" && schema === "pg_catalog");
+}
+
 /** Says in a sentence what the server refused, and what is left behind. */
 function explain(error: unknown, table: string): unknown {
   if (error instanceof GiveUp || !(error instanceof Error) || !("severity" in error)) return error;
@@ -248,8 +278,10 @@ function explain(error: unknown, table: string): unknown {
 }
 
 /** What flows in as batches: bytes are read as CSV. */
-async function toBatches(input: Batches | Bytes, ctx: Context): Promise<Batches> {
-  const reader = (input as ReadableStream<RecordBatch | Uint8Array<ArrayBuffer>>).getReader();
+async function toBatches(
+  reader: ReadableStreamDefaultReader<RecordBatch | Uint8Array<ArrayBuffer>>,
+  ctx: Context,
+): Promise<Batches> {
   const first = await reader.read();
   let held: typeof first | undefined = first;
   const whole = new ReadableStream({
@@ -259,7 +291,6 @@ async function toBatches(input: Batches | Bytes, ctx: Context): Promise<Batches>
       if (done) controller.close();
       else controller.enqueue(value);
     },
-    cancel: (reason) => reader.cancel(reason),
   }, { highWaterMark: 0 });
   if (!(first.value instanceof Uint8Array)) return whole as Batches;
   return await csv().run({ output: () => undefined }, ctx, whole as Bytes);

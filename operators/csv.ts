@@ -23,7 +23,7 @@ export interface CsvOptions {
   nulls?: readonly string[];
   /** The types of columns by name; those not listed are inferred. */
   types?: Readonly<Record<string, string>>;
-  /** Bytes to infer types from. @default {1048576} */
+  /** Bytes to infer types from, at least 512. @default {1048576} */
   sampleBytes?: number;
   /** The longest field to expect, so that a quote never closed cannot fill the memory. @default {16777216} */
   maxFieldBytes?: number;
@@ -72,6 +72,9 @@ export function checkCsvOptions(options: CsvOptions): Dialect {
 /** How much is parsed at once: what the field offsets and columns of it need fits a processor's cache. */
 const BLOCK_BYTES = 1 << 18;
 
+/** Bytes that tell a web page and UTF-16 from CSV. */
+const HEAD_BYTES = 512;
+
 /** What is known of the columns once the sample was read. */
 interface Columns {
   readonly schema: Schema;
@@ -101,9 +104,9 @@ class Parser {
       ? undefined
       : options.nulls!.map((text) => new TextEncoder().encode(text));
     this.#fields = new Tokenizer(checkCsvOptions(options), maxFieldBytes);
-    this.#sampleBytes = sampleBytes;
+    this.#sampleBytes = Math.max(sampleBytes, HEAD_BYTES);
     // One byte more than is ever filled, for the tokenizer's sentinel.
-    this.#bytes = new Uint8Array(Math.max(sampleBytes, BLOCK_BYTES) + 1);
+    this.#bytes = new Uint8Array(Math.max(this.#sampleBytes, BLOCK_BYTES) + 1);
     this.#source = bytes.getReader();
   }
 
@@ -115,9 +118,12 @@ class Parser {
   async next(): Promise<RecordBatch | undefined> {
     try {
       if (!this.#columns) return await this.#first();
-      for (let want = BLOCK_BYTES;; want = (this.#to - this.#from) * 2) {
+      for (let want = BLOCK_BYTES;; want = this.#more(BLOCK_BYTES)) {
         await this.#fill(want);
-        if (this.#scan() > 0) return this.#batch(this.#columns);
+        if (this.#scan() > 0) {
+          if (this.#nulls) this.#markNulls(this.#nulls);
+          return this.#batch(this.#columns);
+        }
         // All was read, or a record is longer than the block.
         if (this.#ended && this.#from === this.#to) return undefined;
       }
@@ -139,13 +145,14 @@ class Parser {
         if (this.#ended && this.#from === this.#to) {
           throw new Malformed("the file is empty, not even a header is there");
         }
-        await this.#fill((this.#to - this.#from) * 2);
+        await this.#fill(this.#more(this.#sampleBytes));
       }
       names = this.#header();
     }
     while (this.#scan() === 0 && !(this.#ended && this.#from === this.#to)) {
-      await this.#fill((this.#to - this.#from) * 2);
+      await this.#fill(this.#more(this.#sampleBytes));
     }
+    if (this.#nulls) this.#markNulls(this.#nulls);
     const { width } = this.#fields;
     if (names && width > 0 && names.length !== width) {
       throw new Malformed(
@@ -159,6 +166,17 @@ class Parser {
   }
 
   #define(names: readonly string[]): Columns {
+    const seen = new Map<string, number>();
+    for (const [k, name] of names.entries()) {
+      const twin = seen.get(name);
+      if (twin !== undefined) {
+        throw new Malformed(
+          `columns ${twin} and ${k + 1} are both named ${JSON.stringify(name)}; ` +
+            `give them names of their own in the file or by the option header`,
+        );
+      }
+      seen.set(name, k + 1);
+    }
     const { types: wanted = {} } = this.#options;
     const unknown = Object.keys(wanted).filter((name) => !names.includes(name));
     if (unknown.length > 0) {
@@ -207,7 +225,6 @@ class Parser {
     this.#line = this.#fields.line;
     this.#blockFrom = this.#from;
     this.#from = this.#fields.scan(this.#bytes, this.#from, this.#to, this.#ended, limit);
-    if (this.#nulls) this.#markNulls(this.#nulls);
     return this.#fields.records;
   }
 
@@ -219,7 +236,7 @@ class Parser {
       if (quoted[k]) continue;
       const start = starts[k]!, length = ends[k]! - start;
       if (length === 0) {
-        if (!emptyIsNull) quoted[k] = 1;
+        if (!emptyIsNull) this.#fields.markQuoted(k);
       } else if (nulls.some((text) => this.#equals(text, start, length))) ends[k] = start;
     }
   }
@@ -233,28 +250,18 @@ class Parser {
   #header(): string[] {
     const { width, starts, ends } = this.#fields;
     const names: string[] = [];
-    const seen = new Map<string, number>();
     for (let k = 0; k < width; k++) {
       if (!isUtf8(this.#bytes.subarray(starts[k]!, ends[k]!))) {
         throw new Malformed(`the name of column ${k + 1} is not valid UTF-8`);
       }
-      const name = fieldText(this.#block(), k) || `column_${k + 1}`;
-      const twin = seen.get(name);
-      if (twin !== undefined) {
-        throw new Malformed(
-          `columns ${twin} and ${k + 1} are both named ${JSON.stringify(name)}; ` +
-            `give them names of their own in the file or by the option header`,
-        );
-      }
-      seen.set(name, k + 1);
-      names.push(name);
+      names.push(fieldText(this.#block(), k) || `column_${k + 1}`);
     }
     return names;
   }
 
   /** Skips a byte order mark, and refuses what is plainly no CSV in UTF-8. */
   #skipMark(): void {
-    const head = this.#bytes.subarray(this.#from, Math.min(this.#to, this.#from + 512));
+    const head = this.#bytes.subarray(this.#from, Math.min(this.#to, this.#from + HEAD_BYTES));
     if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) this.#from += 3;
     if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) {
       throw new Malformed("it is in UTF-16, which is not read; convert it to UTF-8");
@@ -268,6 +275,11 @@ class Parser {
         }, so it is a web page and no table; check the address`,
       );
     }
+  }
+
+  /** How many bytes to hold to have more than now: twice those of a record too long, at least one block. */
+  #more(block: number): number {
+    return Math.max(block, (this.#to - this.#from) * 2);
   }
 
   /** Reads until at least `want` bytes lie ready, or the source has ended. */
