@@ -105,7 +105,7 @@ export class Answer {
     this.status = response.status;
     this.statusText = response.statusText;
     this.headers = headers;
-    // What was decoded on the way has other bytes than those the server counts.
+    // Runtimes differ in whether they decode it: its bytes may not be those the server counts.
     const encoded = (headers.get("content-encoding") ?? "identity").toLowerCase() !== "identity";
     const version = validator(headers);
     this.validator = encoded && version ? `W/${version.replace(/^W\//, "")}` : version;
@@ -172,7 +172,7 @@ export class Patience {
     if (++this.#failures > 5) {
       const where = position > 0 ? ` after ${position} bytes` : "";
       throw new Error(
-        `Cannot download "${this.#url}"${where}: ${error.message}; gave up after 6 tries in a row`,
+        `Cannot download "${this.#url}"${where}: ${error.message}; five more tries brought no new byte`,
         { cause: error },
       );
     }

@@ -42,7 +42,8 @@ export interface HttpOptions {
  * Opens a URL as a stream of bytes, and goes on where it stopped when the connection breaks.
  *
  * Tries again on 408, 425, 429, 5xx and broken connections, with growing pauses or as long as `Retry-After` says, five
- * times in a row without a new byte. Two versions of a file are never put together.
+ * times in a row without a new byte. Two versions of a file are never put together. The file is asked for as it is; when
+ * it comes encoded all the same it is passed on so, for `decompress` to read.
  *
  * @throws {GiveUp} when the address is wrong or the server refuses, as with 404
  * @throws {SourceChanged} from the stream, when another version took the file's place

@@ -1,0 +1,644 @@
+import assert from "node:assert/strict";
+import zlib from "node:zlib";
+import {
+  type Bytes,
+  type Context,
+  GiveUp,
+  type Kept,
+  type Logger,
+  Source,
+  SourceChanged,
+} from "../../engine/mod.ts";
+import { http, type HttpOptions } from "../../operators/http.ts";
+import { perform, testContext } from "../_context.ts";
+
+const body = new Uint8Array(300_000).map((_, i) => (i * i) >> 3);
+const etag = '"v1"';
+
+/** What a server does with one request, byte by byte. */
+interface Visit {
+  /** The request's first line and its headers by lower-case name. */
+  line: string;
+  headers: Record<string, string>;
+  /** Which request this is, from 0. */
+  index: number;
+  /** Sends a status, headers and a body as they are, however wrong. */
+  send(status: string, headers?: Record<string, string | number>, body?: Uint8Array): Promise<void>;
+  /** Sends more of the body. */
+  more(bytes: Uint8Array): Promise<void>;
+  /** Settled when the client has gone. */
+  gone: Promise<void>;
+}
+
+/** A server that misbehaves as it is told. Each answer ends its connection. */
+class Server implements AsyncDisposable {
+  readonly visits: Visit[] = [];
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #work: Promise<void>[] = [];
+  readonly #open = new Set<Deno.TcpConn>();
+
+  constructor(answer: (visit: Visit) => Promise<unknown>) {
+    this.#work.push(this.#accept(answer));
+  }
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/data.csv`;
+  }
+
+  async #accept(answer: (visit: Visit) => Promise<unknown>): Promise<void> {
+    for await (const connection of this.#listener) {
+      this.#open.add(connection);
+      this.#work.push(
+        this.#serve(connection, answer).catch(() => {}).finally(() => {
+          if (this.#open.delete(connection)) connection.close();
+        }),
+      );
+    }
+  }
+
+  async #serve(
+    connection: Deno.TcpConn,
+    answer: (visit: Visit) => Promise<unknown>,
+  ): Promise<void> {
+    const buffer = new Uint8Array(8192);
+    const head = new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+    const [line = "", ...lines] = head.trimEnd().split("\r\n");
+    const gone = (async () => {
+      while (await connection.read(buffer) !== null);
+    })().catch(() => {});
+    const visit: Visit = {
+      line,
+      headers: Object.fromEntries(
+        lines.map((
+          text,
+        ) => [text.slice(0, text.indexOf(":")).toLowerCase(), text.slice(text.indexOf(":") + 2)]),
+      ),
+      index: this.visits.length,
+      async send(status, headers = {}, bytes = new Uint8Array(0)) {
+        const fields = Object.entries({ connection: "close", ...headers });
+        const text = `HTTP/1.1 ${status}\r\n${
+          fields.map(([k, v]) => `${k}: ${v}\r\n`).join("")
+        }\r\n`;
+        await write(connection, new TextEncoder().encode(text));
+        await write(connection, bytes);
+      },
+      more: (bytes) => write(connection, bytes),
+      gone,
+    };
+    this.visits.push(visit);
+    await answer(visit);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const connection of this.#open) connection.close();
+    this.#open.clear();
+    await Promise.all(this.#work);
+  }
+}
+
+async function write(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+/** Answers as a good server does, but only so many bytes of it. */
+async function serve(
+  visit: Visit,
+  cut: number = Infinity,
+  version: Record<string, string> = { etag },
+): Promise<void> {
+  const start = Number(/^bytes=(\d+)-$/.exec(visit.headers["range"] ?? "")?.[1] ?? 0);
+  const condition = visit.headers["if-range"];
+  const stands = condition === undefined || Object.values(version).includes(condition);
+  if (start > 0 && stands) {
+    return await visit.send("206 Partial Content", {
+      ...version,
+      "content-length": body.length - start,
+      "content-range": `bytes ${start}-${body.length - 1}/${body.length}`,
+    }, body.subarray(start, start + cut));
+  }
+  await visit.send("200 OK", { ...version, "content-length": body.length }, body.subarray(0, cut));
+}
+
+async function read(stream: Bytes): Promise<Uint8Array> {
+  const bytes = new Uint8Array(body.length + 10);
+  let count = 0;
+  for await (const chunk of stream) {
+    bytes.set(chunk, count);
+    count += chunk.length;
+  }
+  return bytes.subarray(0, count);
+}
+
+/** Compares without showing a difference, which takes minutes for arrays of this size. */
+function assertSame(actual: Uint8Array, expected: Uint8Array, message?: string): void {
+  assert.equal(actual.length, expected.length, message);
+  assert.ok(actual.every((byte, i) => byte === expected[i]), message);
+}
+
+async function get(options: HttpOptions, ctx: Context = testContext()): Promise<Uint8Array> {
+  return await read(await perform(http(options as { url: string }), ctx));
+}
+
+function notes(): { log: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const note = (message: string) => void lines.push(message);
+  return { lines, log: { info: note, warn: note, error: note } };
+}
+
+Deno.test("http downloads a file, says how long it is, and asks for it as it is", async () => {
+  await using server = new Server((visit) => serve(visit));
+  const ctx = testContext();
+  assertSame(await get({ url: `${server.url}#part`, headers: { "x-mine": "1" } }, ctx), body);
+  assert.equal(ctx.meters.read().at(-1)!.length, body.length);
+  const { line, headers } = server.visits[0]!;
+  assert.equal(line, "GET /data.csv HTTP/1.1");
+  assert.equal(headers["accept-encoding"], "identity");
+  assert.equal(headers["x-mine"], "1");
+});
+
+Deno.test("http goes on where the connection broke, at whatever byte", async () => {
+  const cuts = Array.from({ length: 20 }, () => Math.floor(Math.random() * 20_000));
+  const asked = cuts.join();
+  await using server = new Server((visit) => serve(visit, cuts.shift()));
+  const { log, lines } = notes();
+  assertSame(await get({ url: server.url }, testContext({ log })), body, `cuts ${asked}`);
+  assert.ok(server.visits.length >= 20);
+  assert.ok(
+    server.visits.slice(1).every(({ headers }) =>
+      !headers["range"] || headers["if-range"] === etag
+    ),
+  );
+  assert.match(
+    lines.join("\n"),
+    /Connection lost at byte \d+ of "http:.*data\.csv" \(.*\), resuming in 0\.\d s/,
+  );
+});
+
+const resumes: Record<string, (visit: Visit) => Promise<void>> = {
+  "a server that ignores ranges": (visit) => {
+    delete visit.headers["range"];
+    return serve(visit, visit.index === 0 ? 5000 : Infinity);
+  },
+  "a server that answers another range": async (visit) => {
+    if (visit.headers["range"] === undefined) {
+      return await serve(visit, visit.index === 0 ? 5000 : Infinity);
+    }
+    await visit.send("206 Partial Content", {
+      etag,
+      "content-range": `bytes 4000-${body.length - 1}/${body.length}`,
+    }, body.subarray(4000));
+  },
+  "a server that finds ranges bad": async (visit) => {
+    if (visit.headers["range"] === undefined) {
+      return await serve(visit, visit.index === 0 ? 5000 : Infinity);
+    }
+    await visit.send("416 Range Not Satisfiable");
+  },
+  "a server that gives a Last-Modified long ago": (visit) =>
+    serve(visit, visit.index === 0 ? 5000 : Infinity, {
+      "last-modified": "Fri, 01 Jan 2021 00:00:00 GMT",
+      date: "Fri, 01 Jan 2021 00:01:00 GMT",
+    }),
+  "a server that leaves the version out of a 206": async (visit) => {
+    if (visit.headers["range"] === undefined) return await serve(visit, 5000);
+    await visit.send("206 Partial Content", {
+      "content-range": `bytes 5000-${body.length - 1}/${body.length}`,
+    }, body.subarray(5000));
+  },
+  "a server that sends chunks and breaks off": async (visit) => {
+    if (visit.headers["range"] !== undefined) return await serve(visit);
+    const chunk = new TextEncoder().encode("3e8\r\n");
+    const bytes = new Uint8Array([...chunk, ...body.subarray(0, 1000)]);
+    await visit.send("200 OK", { etag, "transfer-encoding": "chunked" }, bytes);
+  },
+  "a server that breaks before the first byte, without a version": (visit) =>
+    serve(visit, visit.index === 0 ? 0 : Infinity, {}),
+  "a server that is not ready at first": (visit) =>
+    visit.index < 2 ? visit.send("503 Service Unavailable", { "content-length": 0 }) : serve(visit),
+  "a server that is not ready to go on": (visit) =>
+    visit.index === 1
+      ? visit.send("500 Internal Server Error")
+      : serve(visit, visit.index === 0 ? 5000 : Infinity),
+  "a server that hangs up without a word": (visit) =>
+    visit.index === 0 ? Promise.resolve() : serve(visit),
+  "a server that sends more than it said": (visit) =>
+    visit.send("200 OK", { "content-length": body.length }, new Uint8Array([...body, 1, 2, 3])),
+  "a server that says no length": (visit) => visit.send("200 OK", {}, body),
+};
+
+for (const [name, answer] of Object.entries(resumes)) {
+  Deno.test(`http gets the whole file from ${name}`, async () => {
+    await using server = new Server(answer);
+    assertSame(await get({ url: server.url }), body);
+  });
+}
+
+const changes: Record<string, Record<string, string>> = {
+  "another ETag": { etag: '"v2"' },
+  "a weak ETag": { etag: 'W/"v1"' },
+  "no ETag": {},
+};
+
+for (const [name, version] of Object.entries(changes)) {
+  Deno.test(`http never puts two versions together: ${name} on resuming`, async () => {
+    await using server = new Server((visit) =>
+      visit.index === 0 ? serve(visit, 5000) : serve(visit, Infinity, version)
+    );
+    await assert.rejects(get({ url: server.url }), (error: Error) => {
+      assert.ok(error instanceof SourceChanged);
+      assert.match(error.message, /data\.csv" changed while .* version "v1" \(300000 bytes\), now/);
+      return true;
+    });
+  });
+}
+
+Deno.test("http takes a 206 of another version or length for a change", async () => {
+  for (const answer of [{ etag: '"v2"', total: body.length }, { etag, total: body.length + 1 }]) {
+    await using server = new Server((visit) =>
+      visit.index === 0 ? serve(visit, 5000) : visit.send("206 Partial Content", {
+        etag: answer.etag,
+        "content-range": `bytes 5000-${answer.total - 1}/${answer.total}`,
+      }, body.subarray(5000))
+    );
+    await assert.rejects(get({ url: server.url }), SourceChanged);
+  }
+});
+
+const weak: Record<string, Record<string, string>> = {
+  "no validator": {},
+  "a weak ETag": { etag: 'W/"v1"' },
+  "a Last-Modified of just now": {
+    "last-modified": "Fri, 01 Jan 2021 00:00:00 GMT",
+    date: "Fri, 01 Jan 2021 00:00:30 GMT",
+  },
+};
+
+for (const [name, version] of Object.entries(weak)) {
+  Deno.test(`http does not resume with ${name}`, async () => {
+    await using server = new Server((visit) => serve(visit, 5000, version));
+    await assert.rejects(
+      get({ url: server.url }),
+      /^Error: Cannot download "http:.*data\.csv": the connection was lost at byte 5000 \(.+\), and the server gives no strong validator/,
+    );
+    assert.equal(server.visits.length, 1);
+  });
+}
+
+Deno.test("http gives up after five tries in a row without a new byte", async () => {
+  await using server = new Server((visit) => serve(visit, visit.index === 0 ? 5000 : 0));
+  const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = closed.addr;
+  closed.close();
+  const before = performance.now();
+  await Promise.all([
+    assert.rejects(
+      get({ url: server.url }),
+      /^Error: Cannot download "http:.*" after 5000 bytes: .+; five more tries brought no new byte$/,
+    ),
+    assert.rejects(
+      get({ url: `http://user:se%20cret@127.0.0.1:${port}/x` }),
+      (error: Error) => {
+        assert.match(
+          error.message,
+          /^Cannot download "http:\/\/127\.0\.0\.1:\d+\/x": .*Connection refused/,
+        );
+        assert.doesNotMatch(Deno.inspect(error), /se%20cret|se cret/);
+        return true;
+      },
+    ),
+    assert.rejects(
+      get({ url: "http://no-such-host.invalid/x" }),
+      /^Error: Cannot download "http:\/\/no-such-host\.invalid\/x": .*(dns|lookup|resolve)/,
+    ),
+  ]);
+  assert.equal(server.visits.length, 6);
+  assert.ok(performance.now() - before < 10_000);
+});
+
+const refusals = [
+  "404 Not Found",
+  "400 Bad Request",
+  "401 Unauthorized",
+  "410 Gone",
+  "304 Not Modified",
+  "206 Partial Content",
+];
+
+for (const status of refusals) {
+  Deno.test(`http fails at once on ${status}, naming the URL without its password`, async () => {
+    await using server = new Server((visit) => visit.send(status));
+    await assert.rejects(get({ url: server.url.replace("//", "//me:secret@") }), (error: Error) => {
+      assert.ok(error instanceof GiveUp);
+      assert.ok(
+        error.message.startsWith(`Cannot download "${server.url}": the server answers ${status};`),
+      );
+      return true;
+    });
+    assert.equal(server.visits.length, 1);
+    assert.equal(server.visits[0]!.headers["authorization"], `Basic ${btoa("me:secret")}`);
+  });
+}
+
+Deno.test("http refuses addresses it cannot read, without showing a password", async () => {
+  for (const url of ["http://user:a/b@host:x/", "https://user:secret@"]) {
+    await assert.rejects(get({ url }), (error: Error) => {
+      assert.match(
+        error.message,
+        /^Cannot download "https?:\/\/[^"]*": this is not a valid http or https URL$/,
+      );
+      assert.doesNotMatch(error.message, /secret|a\/b/);
+      return true;
+    });
+  }
+});
+
+Deno.test("http waits as long as Retry-After says, in seconds or until a date", async () => {
+  const date = "Fri, 01 Jan 2021 00:00:00 GMT", later = "Fri, 01 Jan 2021 00:00:01 GMT";
+  await Promise.all(
+    [{ "retry-after": "1" }, { "retry-after": later, date }].map(async (headers) => {
+      await using server = new Server((visit) =>
+        visit.index === 0 ? visit.send("429 Too Many Requests", headers) : serve(visit)
+      );
+      const { log, lines } = notes();
+      const before = performance.now();
+      assertSame(await get({ url: server.url }, testContext({ log })), body);
+      assert.ok(performance.now() - before >= 950);
+      assert.match(
+        lines[0]!,
+        /^No answer from .* \(the server answers 429 Too Many Requests\), trying again in 1\.0 s$/,
+      );
+    }),
+  );
+});
+
+Deno.test("http waits ten minutes at most, and stops waiting when it is told to", async () => {
+  await using server = new Server((visit) =>
+    visit.send("503 Busy", { "retry-after": "999999999" })
+  );
+  const { log, lines } = notes();
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(new Error("stopped by hand")), 50);
+  await assert.rejects(
+    get({ url: server.url }, testContext({ log, signal: stop.signal })),
+    /stopped by hand/,
+  );
+  assert.match(lines[0]!, /in 600\.0 s$/);
+});
+
+Deno.test("http does not wait for ever, neither for an answer nor for the next byte", async () => {
+  await using silent = new Server(async (visit) => {
+    if (visit.index > 0) return await serve(visit);
+    await visit.gone;
+  });
+  await using slow = new Server(async (visit) => {
+    if (visit.index > 0) return await serve(visit);
+    await serve(visit, 5000);
+    await visit.gone;
+  });
+  const { log, lines } = notes();
+  const ctx = testContext({ log });
+  const options = { headerTimeout: { milliseconds: 100 }, idleTimeout: { milliseconds: 100 } };
+  assertSame(await get({ url: silent.url, ...options }, ctx), body);
+  assertSame(await get({ url: slow.url, ...options }, ctx), body);
+  assert.match(lines[0]!, /no answer within 0\.1 s/);
+  assert.match(lines[1]!, /lost at byte 5000 .*no byte came for 0\.1 s/);
+});
+
+Deno.test("http follows redirects, and asks the first address again when it resumes", async () => {
+  await using server = new Server((visit) => {
+    if (visit.line.includes("/data.csv")) {
+      return visit.send("302 Found", { location: "/moved?key=1" });
+    }
+    return serve(visit, visit.index === 1 ? 5000 : Infinity);
+  });
+  assertSame(await get({ url: server.url, headers: { authorization: "mine" } }), body);
+  const paths = server.visits.map(({ line }) => line.split(" ")[1]);
+  assert.deepEqual(paths, ["/data.csv", "/moved?key=1", "/data.csv", "/moved?key=1"]);
+  assert.ok(server.visits.every(({ headers }) => headers["authorization"] === "mine"));
+});
+
+Deno.test("http gives a secret to no other host than the one it is for", async () => {
+  await using other = new Server((visit) => serve(visit));
+  await using server = new Server((visit) => visit.send("307 Moved", { location: other.url }));
+  const headers = { cookie: "a=b", "x-mine": "1" };
+  assertSame(await get({ url: server.url.replace("//", "//me:secret@"), headers }), body);
+  assert.equal(server.visits[0]!.headers["cookie"], "a=b");
+  const arrived = other.visits[0]!.headers;
+  assert.deepEqual([arrived["authorization"], arrived["cookie"], arrived["x-mine"]], [
+    undefined,
+    undefined,
+    "1",
+  ]);
+});
+
+Deno.test("http refuses redirects that lead nowhere", async () => {
+  const table: [(visit: Visit) => string, RegExp][] = [
+    [() => "/data.csv", /redirects in a circle, via "http:.*data\.csv"$/],
+    [(visit) => `/${visit.index}`, /redirects more than 20 times$/],
+    [
+      () => "file:///etc/passwd",
+      /redirects to "file:\/\/\/etc\/passwd", which is not an http or https URL$/,
+    ],
+    [() => "ftp://me:secret@host/", /redirects to "ftp:\/\/host\/", which/],
+  ];
+  for (const [location, message] of table) {
+    await using server = new Server((visit) =>
+      visit.send("302 Found", { location: location(visit) })
+    );
+    await assert.rejects(get({ url: server.url }), { name: "GiveUp", message });
+  }
+});
+
+Deno.test("http passes on a body that comes encoded all the same, but neither resumes nor counts it", async () => {
+  const encoded = new Uint8Array(zlib.gzipSync(body));
+  const headers = { etag, "content-encoding": "gzip", "content-length": encoded.length };
+  await using server = new Server((visit) => visit.send("200 OK", headers, encoded));
+  const source = await perform(http({ url: server.url }));
+  assert.ok(source instanceof Source);
+  assert.deepEqual([source.origin.validator, source.origin.length], ['W/"v1"', undefined]);
+  assertSame(await read(source), encoded);
+
+  await using broken = new Server((visit) =>
+    visit.send("200 OK", headers, encoded.subarray(0, 3000))
+  );
+  await assert.rejects(get({ url: broken.url }), /connection was lost/);
+});
+
+Deno.test("http closes the connection when it is told to stop, and says what it was told", async () => {
+  const left = Promise.withResolvers<void>();
+  await using server = new Server(async (visit) => {
+    await serve(visit, 5000);
+    await visit.gone;
+    left.resolve();
+  });
+  const stop = new AbortController();
+  const stream = await perform(http({ url: server.url }), testContext({ signal: stop.signal }));
+  const reader = stream.getReader();
+  await reader.read();
+  const next = reader.read();
+  stop.abort(new Error("stopped by hand"));
+  await assert.rejects(next, /stopped by hand/);
+  await left.promise;
+});
+
+Deno.test("http closes the connection when its reader stops, even while it waits to try again", async () => {
+  const left = Promise.withResolvers<void>();
+  await using server = new Server(async (visit) => {
+    await serve(visit, 5000);
+    await visit.gone;
+    left.resolve();
+  });
+  const reader = (await perform(http({ url: server.url }))).getReader();
+  await reader.read();
+  await reader.cancel("enough");
+  await left.promise;
+
+  await using broken = new Server((visit) => serve(visit, visit.index === 0 ? 5000 : 0));
+  const waiting = (await perform(http({ url: broken.url }))).getReader();
+  await waiting.read();
+  const next = waiting.read();
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await waiting.cancel("enough");
+  assert.equal((await next).done, true);
+});
+
+Deno.test("http reads no further ahead than its reader asks", async () => {
+  let sent = 0;
+  const block = new Uint8Array(65_536);
+  await using server = new Server(async (visit) => {
+    const length = 200_000_000;
+    await visit.send("200 OK", { etag, "content-length": length });
+    // What the two kernels hold counts as sent.
+    while (sent < length) {
+      await visit.more(block);
+      sent += block.length;
+    }
+  });
+  const reader = (await perform(http({ url: server.url }))).getReader();
+  await reader.read();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const early = sent;
+  assert.ok(early < 16_000_000, `${early} bytes sent to a reader that took one chunk`);
+  for (let bytes = 0; bytes < early + 1_000_000;) bytes += (await reader.read()).value!.length;
+  assert.ok(sent > early);
+  await reader.cancel();
+});
+
+interface Stored extends Kept {
+  cache?: HttpOptions["cache"];
+}
+
+const edges: Record<
+  string,
+  [Stored | undefined, Partial<Source["origin"]>, Record<string, string>[]]
+> = {
+  "nothing kept": [undefined, { offset: 0, validator: etag, length: 300_000 }, [{}]],
+  "a whole file that is still right": [
+    { validator: etag, bytes: 300_000, whole: true },
+    { offset: 300_000, kept: true, validator: etag, length: 300_000 },
+    [{ "if-none-match": etag }],
+  ],
+  "a whole file that was replaced": [
+    { validator: '"v0"', bytes: 200_000, whole: true },
+    { offset: 0, validator: etag },
+    [{ "if-none-match": '"v0"' }],
+  ],
+  "a whole file without a version": [{ bytes: 300_000, whole: true }, { offset: 0 }, [{}]],
+  "a whole file known by its date": [
+    { validator: "W/Fri, 01 Jan 2021 00:00:00 GMT", bytes: 300_000, whole: true },
+    { offset: 300_000, kept: true },
+    [{ "if-modified-since": "Fri, 01 Jan 2021 00:00:00 GMT" }],
+  ],
+  "a whole file that is trusted": [
+    { validator: etag, bytes: 300_000, whole: true, cache: "trust" },
+    { offset: 300_000, kept: true },
+    [],
+  ],
+  "a whole file, and the cache off": [
+    { validator: etag, bytes: 300_000, whole: true, cache: "off" },
+    { offset: 0 },
+    [{}],
+  ],
+  "a part": [
+    { validator: etag, bytes: 70_000, whole: false },
+    { offset: 70_000, validator: etag, length: 300_000 },
+    [{ range: "bytes=70000-", "if-range": etag }],
+  ],
+  "a part of another version": [
+    { validator: '"v0"', bytes: 70_000, whole: false },
+    { offset: 0, validator: etag },
+    [{ range: "bytes=70000-", "if-range": '"v0"' }],
+  ],
+  "a part by a weak version": [
+    { validator: 'W/"v1"', bytes: 70_000, whole: false },
+    { offset: 0 },
+    [{}],
+  ],
+  "a part that is longer than the file": [
+    { validator: etag, bytes: 400_000, whole: false },
+    { offset: 0 },
+    [{ range: "bytes=400000-", "if-range": etag }, {}],
+  ],
+};
+
+for (const [name, [stored, origin, requests]] of Object.entries(edges)) {
+  Deno.test(`http over an edge with ${name}`, async () => {
+    await using server = new Server((visit) => {
+      const { headers } = visit;
+      if (headers["if-none-match"] === etag || headers["if-modified-since"]) {
+        return visit.send("304 Not Modified", { etag });
+      }
+      if (headers["range"] === "bytes=400000-") {
+        return visit.send("416 Range Not Satisfiable", { "content-range": "bytes */300000" });
+      }
+      return serve(visit);
+    });
+    const keys: string[] = [];
+    const kept = (key: string) => {
+      keys.push(key);
+      return Promise.resolve(stored);
+    };
+    const { cache = "revalidate" } = stored ?? {};
+    const headers = { authorization: "Bearer secret" };
+    const source = await perform(http({ url: server.url, cache, headers }), testContext({ kept }));
+    assert.ok(source instanceof Source);
+    assert.match(source.origin.key, new RegExp(`^${server.url} [0-9a-f]{32}$`));
+    if (cache !== "off") assert.deepEqual(keys, [source.origin.key]);
+    for (const [field, value] of Object.entries(origin)) {
+      assert.equal(source.origin[field as keyof typeof origin], value, field);
+    }
+    assertSame(await read(source), body.subarray(source.origin.offset));
+    const conditions = ["if-none-match", "if-modified-since", "range", "if-range"];
+    assert.deepEqual(
+      server.visits.map(({ headers }) =>
+        Object.fromEntries(Object.entries(headers).filter(([name]) => conditions.includes(name)))
+      ),
+      requests,
+    );
+  });
+}
+
+Deno.test("http keeps requests with other headers under another key", async () => {
+  await using server = new Server((visit) => serve(visit));
+  const keys = await Promise.all([{}, { a: "1" }, { A: "1" }, { a: "2" }].map(async (headers) => {
+    const source = await perform(http({ url: server.url, headers }));
+    await source.cancel();
+    return (source as Source).origin.key;
+  }));
+  assert.equal(keys[1], keys[2]);
+  assert.equal(new Set(keys).size, 3);
+});
+
+Deno.test("http that continues a kept part goes on from there when the connection breaks", async () => {
+  await using server = new Server((visit) => serve(visit, visit.index === 0 ? 5000 : Infinity));
+  const kept = () => Promise.resolve({ validator: etag, bytes: 70_000, whole: false });
+  const ctx = testContext({ kept });
+  assertSame(await get({ url: server.url }, ctx), body.subarray(70_000));
+  assert.equal(server.visits[1]!.headers["range"], "bytes=75000-");
+  assert.equal(ctx.meters.read().at(-1)!.length, 230_000);
+});
