@@ -2,6 +2,7 @@
 
 // @ts-types="@types/pg"
 import pg from "pg";
+import { installPrograms } from "../adapters/_postgres_programs.ts";
 
 /** Options for {@linkcode testPostgres}. */
 export interface TestPostgresOptions {
@@ -199,7 +200,12 @@ async function programs(): Promise<string> {
   for (const folder of folders) {
     if (await succeeds(`${folder}/postgres`, "--version")) return folder;
   }
-  throw new Error("Cannot test: no Postgres server here. Install one: apt-get install postgresql");
+  // Nothing is installed here: Sluice brings its own.
+  const base = `/tmp/sluice-test-programs-${Deno.uid()}`;
+  await Deno.mkdir(base, { recursive: true, mode: 0o755 });
+  using lock = await Deno.open(`${base}/lock`, { write: true, create: true });
+  await lock.lock(true);
+  return `${await installPrograms(base)}/bin`;
 }
 
 /** Postgres does not run as root: there, somebody who always exists runs it. */
