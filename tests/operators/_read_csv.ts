@@ -1,4 +1,4 @@
-import type { RecordBatch } from "apache-arrow";
+import { DataType, type RecordBatch } from "apache-arrow";
 import type { Bytes } from "../../engine/mod.ts";
 import { sqlType } from "../../operators/_canonical.ts";
 import { type Batches, csv, type CsvOptions } from "../../operators/mod.ts";
@@ -58,18 +58,24 @@ export async function readCsv(
   for await (const batch of await batchesOf(input, options)) {
     names = batch.schema.fields.map((field) => field.name);
     types = batch.schema.fields.map(sqlType);
-    rows.push(...rowsOf(batch));
+    for (const row of rowsOf(batch)) rows.push(row);
   }
   return { names, types, rows };
 }
 
+// Arrow's own would drop a byte order mark at the start of a text.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** A batch row by row. */
 export function rowsOf(batch: RecordBatch): unknown[][] {
-  const columns = batch.schema.fields.map((field, i) => {
-    const data = batch.data.children[i]!;
-    const vector = batch.getChildAt(i)!;
-    const raw = field.type.toString().startsWith("Timestamp");
-    return (r: number) => raw && data.getValid(r) ? data.values[r] : vector.get(r);
+  const columns = batch.schema.fields.map(({ type }, i) => {
+    const data = batch.data.children[i]!, vector = batch.getChildAt(i)!;
+    return (r: number) => {
+      if (!data.getValid(r)) return null;
+      if (DataType.isTimestamp(type)) return data.values[r];
+      if (!DataType.isUtf8(type)) return vector.get(r);
+      return decoder.decode(data.values.subarray(data.valueOffsets[r], data.valueOffsets[r + 1]));
+    };
   });
   return Array.from({ length: batch.numRows }, (_, r) => columns.map((value) => value(r)));
 }
