@@ -1,9 +1,12 @@
 import { Ref } from "./ref.ts";
 import type { Context, Interval, Params, Work } from "./work.ts";
 
-/** When a DAG runs: a cron expression, a name like `@daily`, or a function from one interval's end to the next. */
+/**
+ * When a DAG runs: a cron expression, a name like `@daily`, a duration, or a function from one interval's end to the next.
+ */
 export type Schedule =
   | string
+  | Temporal.DurationLike
   | ((after: Temporal.ZonedDateTime) => Interval | undefined);
 
 /** Options for {@linkcode dag}. */
@@ -16,6 +19,13 @@ export interface DagOptions<P> {
   end?: string;
   /** The zone in which the schedule is read. @default {"UTC"} */
   timezone?: string;
+  /**
+   * In mode `interval` a run is for the time between two ticks, and belongs to the first; in mode `trigger` it belongs to
+   * the second. It starts at the second in both.
+   *
+   * @default {"interval"}
+   */
+  mode?: "interval" | "trigger";
   /** Makes up for the runs missed between `start` and now. @default {false} */
   catchup?: boolean | "all" | "latest" | "none";
   /** How many runs may be under way at once. @default {16} */
@@ -45,7 +55,7 @@ export type When =
 export interface TaskOptions {
   /** Tasks to wait for whose output is not read. */
   after?: Ref<unknown> | readonly Ref<unknown>[];
-  /** @default {"all_success"} */
+  /** What must have come of the upstream tasks. @default {"all_success"} */
   when?: When;
   /** How often a failed task is tried again. @default {0} */
   retries?: number;
@@ -76,8 +86,11 @@ export function checkId(id: string, what: string): void {
 
 /** A node of a DAG; also stands for what the node will put out. */
 export class Task<out O> extends Ref<O> {
+  /** Unique within its DAG. */
   readonly id: string;
+  /** What it does. */
   readonly work: AnyWork;
+  /** How it is run, the DAG's defaults among it. */
   readonly options: TaskOptions;
   /** The tasks whose output it reads. */
   readonly reads: readonly string[];
@@ -100,7 +113,9 @@ export class Task<out O> extends Ref<O> {
 
 /** Tasks, their order, and a schedule. */
 export class Dag<P = Params> {
+  /** Unique within an engine. */
   readonly id: string;
+  /** Its schedule, its params and how its runs are run. */
   readonly options: DagOptions<P>;
   readonly #tasks: Map<string, Task<unknown>> = new Map();
 

@@ -2,14 +2,17 @@ import { Source } from "./source.ts";
 
 /** What a stage has moved so far, in numbers that can be sent and kept. */
 export interface Reading {
+  /** The operator's name. */
   readonly stage: string;
+  /** Rows put out so far; 0 where they are not counted. */
   readonly rows: number;
+  /** Bytes put out so far. */
   readonly bytes: number;
   /** Bytes to expect in all, when known. */
   readonly length: number | null;
   /** Milliseconds since the stage was opened, until now or its end. */
   readonly elapsed: number;
-  /** Milliseconds it waited for the stage before it, or for what it names with {@linkcode Meter.wait}. */
+  /** Milliseconds it waited for the stage before it. */
   readonly starved: number;
   /** Milliseconds it waited for the stage after it to ask for more. */
   readonly blocked: number;
@@ -21,6 +24,7 @@ export interface Reading {
 
 /** Counts what one stage of a pipe puts out, and how long it waits and for whom. */
 export class Meter {
+  /** The operator's name. */
   readonly stage: string;
   /** Rows put out so far. */
   rows = 0;
@@ -37,6 +41,7 @@ export class Meter {
   #since: { readonly state: "delivering" | "blocked"; readonly at: number } | undefined;
   #outside: { name: string; waited: number; since: number | undefined } | null = null;
 
+  /** Opens it; `before` is the meter of the stage it reads from, `now` gives milliseconds. */
   constructor(stage: string, before: Meter | undefined, now: () => number) {
     this.stage = stage;
     this.#before = before;

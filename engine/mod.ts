@@ -3,6 +3,7 @@ export type { AnyWork, DagOptions, Schedule, TaskOptions, When } from "./dag.ts"
 export { Meter, Meters } from "./meter.ts";
 export type { Reading } from "./meter.ts";
 export { pipe, tee } from "./pipe.ts";
+export type { AnyContext } from "./pipe.ts";
 export { all, Ref } from "./ref.ts";
 export type { Scope } from "./ref.ts";
 export { Source, SourceChanged } from "./source.ts";
@@ -27,7 +28,7 @@ export type { Connections, LogLine } from "./_context.ts";
 export type { Sleep } from "./_deadline.ts";
 export type { TriggerOptions } from "./_trigger.ts";
 export { between, due, on, parseSchedule } from "./schedule.ts";
-export type { Timetable } from "./schedule.ts";
+export type { Progress, ScheduleOptions, Timetable } from "./schedule.ts";
 export { span } from "./span.ts";
 export { toJson } from "./json.ts";
 export type { Json } from "./json.ts";

@@ -1,8 +1,9 @@
 import { Ref } from "./ref.ts";
 import { type Context, operator, type Work } from "./work.ts";
 
-// deno-lint-ignore no-explicit-any -- stages are checked against each other by the overloads.
-type AnyContext = Context<any>;
+/** A context of any params: stages are checked against each other, and by the DAG that takes them. */
+// deno-lint-ignore no-explicit-any
+export type AnyContext = Context<any>;
 // deno-lint-ignore no-explicit-any
 type AnyWork = Work<any, any, any>;
 

@@ -7,6 +7,7 @@ type Moment = Temporal.ZonedDateTime;
 
 /** A schedule made ready: the intervals it cuts time into, and the bounds it holds within. */
 export interface Timetable {
+  /** The zone in which it is read. */
   readonly timezone: string;
   /** The first moment it counts from. */
   readonly start: Temporal.ZonedDateTime | undefined;
@@ -25,7 +26,7 @@ export interface Timetable {
 
 /** Options for {@linkcode parseSchedule}, as a DAG has them. */
 export interface ScheduleOptions {
-  /** @default {"UTC"} */
+  /** The zone in which it is read. @default {"UTC"} */
   timezone?: string | undefined;
   /** The first moment the schedule counts from: a date, or a date with a time and maybe a zone. */
   start?: string | undefined;
@@ -42,6 +43,7 @@ export interface ScheduleOptions {
 
 /** What a DAG's schedule did so far, and the clock. */
 export interface Progress {
+  /** The time. */
   readonly now: Temporal.ZonedDateTime;
   /** The end of the last interval that the schedule ran; without one it never did. */
   readonly lastEnd?: Temporal.ZonedDateTime | undefined;
@@ -72,7 +74,7 @@ const EARLIEST = -62_135_424_000;
  * @throws {TypeError} when the schedule, the zone, `start` or `end` cannot be read
  */
 export function parseSchedule(
-  schedule: Schedule | Temporal.DurationLike | undefined,
+  schedule: Schedule | undefined,
   options: ScheduleOptions = {},
 ): Timetable {
   const timezone = zone(options.timezone ?? "UTC");

@@ -17,6 +17,7 @@ export interface Origin {
 
 /** What is kept of a source. */
 export interface Kept {
+  /** Of which version it is. */
   readonly validator?: string;
   /** How many bytes, from the first one on. */
   readonly bytes: number;
@@ -26,6 +27,7 @@ export interface Kept {
 
 /** A byte stream that knows its {@linkcode Origin}. */
 export class Source extends ReadableStream<Uint8Array<ArrayBuffer>> {
+  /** Where it comes from. */
   readonly origin: Origin;
 
   /** Like a `ReadableStream`, with its origin first. Nothing is pulled before it is read. */
@@ -37,5 +39,6 @@ export class Source extends ReadableStream<Uint8Array<ArrayBuffer>> {
 
 /** Thrown by a source that finds, in the middle of reading, that another version took its place. */
 export class SourceChanged extends Error {
+  /** As `error.name` has it. */
   override name = "SourceChanged";
 }

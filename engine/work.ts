@@ -7,35 +7,47 @@ export type Params = Readonly<Record<string, unknown>>;
 
 /** The slice of time a run is for: its start belongs to it, its end does not. */
 export interface Interval {
+  /** The first moment of it; the logical date. */
   readonly start: Temporal.ZonedDateTime;
+  /** The first moment behind it. */
   readonly end: Temporal.ZonedDateTime;
 }
 
 /** Takes the lines an attempt has to say. */
 export interface Logger {
+  /** Something worth knowing. */
   info(message: string, fields?: Record<string, unknown>): void;
+  /** Something that may need looking after. */
   warn(message: string, fields?: Record<string, unknown>): void;
+  /** Something that went wrong. */
   error(message: string, fields?: Record<string, unknown>): void;
 }
 
 /** Where something outside can be reached: a URL with everything in it, its secrets too. */
 export interface Connection {
+  /** E.g. `postgres://user:password@host:5432/database?sslmode=require`. */
   readonly url: string;
 }
 
 /** What one attempt of a task can see: who it is, which slice of time it is for, and how to stop. */
 export interface Context<P = Params> {
+  /** The DAG's id. */
   readonly dag: string;
+  /** The run's id. */
   readonly run: string;
+  /** The task's id. */
   readonly task: string;
   /** Counts from 1. */
   readonly attempt: number;
   /** The logical date: where the interval this run covers begins. */
   readonly date: Temporal.ZonedDateTime;
+  /** The slice of time the run is for. */
   readonly interval: Interval;
+  /** What the trigger set, and the defaults of the rest. */
   readonly params: P;
   /** Aborted when the attempt must stop; everything that waits listens to it. */
   readonly signal: AbortSignal;
+  /** Takes what it has to say. */
   readonly log: Logger;
   /** Counts what the stage at work moves. */
   readonly meter: Meter;
@@ -62,13 +74,17 @@ export type Inputs<P, C = Context> = {
 
 /** One operator within a piece of work, and the options it was made with. */
 export interface Step {
+  /** The operator's name. */
   readonly name: string;
+  /** Its options, before they are resolved. */
   readonly inputs: Readonly<Record<string, unknown>>;
 }
 
 /** Something to do in a run: from a context and an input, an output. */
 export interface Work<O, I = void, C = Context> {
+  /** The operators it is made of, in their order. */
   readonly steps: readonly Step[];
+  /** Does it: takes what flows in, resolves with what it puts out. */
   run(scope: Scope, ctx: C, input: I): Promise<O>;
 }
 
@@ -131,15 +147,18 @@ export function sensor<P>(
 
 /** Thrown to say: nothing to do, and that is fine. */
 export class Skip extends Error {
+  /** As `error.name` has it. */
   override name = "Skip";
 }
 
 /** Thrown to say: not yet, ask again. Does not use up a retry. */
 export class NotYet extends Error {
+  /** As `error.name` has it. */
   override name = "NotYet";
 }
 
 /** Thrown to say: trying again will not help. */
 export class GiveUp extends Error {
+  /** As `error.name` has it. */
   override name = "GiveUp";
 }

@@ -1,5 +1,6 @@
 /** How a CSV file marks its fields, as bytes. */
 export interface Dialect {
+  /** What stands between fields. */
   readonly delimiter: number;
   /** -1 when nothing is quoted. */
   readonly quote: number;

@@ -35,11 +35,13 @@ export interface CopyOptions {
 
 /** What {@linkcode copy} puts out. */
 export interface Copied {
+  /** The table's name, as it was given. */
   readonly table: string;
   /** Rows that are in the table by this load. */
   readonly rows: number;
   /** Rows that were refused. */
   readonly rejected: number;
+  /** The columns, as they arrived. */
   readonly columns: readonly { readonly name: string; readonly type: SqlType }[];
 }
 

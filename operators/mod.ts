@@ -1,11 +1,14 @@
 export { copy } from "./copy.ts";
 export type { Copied, CopyOptions } from "./copy.ts";
+export type { SqlType } from "./_canonical.ts";
+export { COLUMN_TYPES } from "./_column_type.ts";
+export type { ColumnType } from "./_column_type.ts";
 export { checkCsvOptions, csv } from "./csv.ts";
 export type { Batches, CsvOptions } from "./csv.ts";
 export type { Dialect } from "./_tokenizer.ts";
 export { decompress } from "./decompress.ts";
 export type { DecompressOptions } from "./decompress.ts";
 export { open, save } from "./file.ts";
-export type { File } from "./file.ts";
+export type { File, OpenOptions, SaveOptions } from "./file.ts";
 export { http } from "./http.ts";
 export type { HttpOptions } from "./http.ts";

@@ -2,13 +2,19 @@ import type { Json, Run } from "../engine/mod.ts";
 
 /** A run as it is told outside: an element of `runs` of `run --json`, and the answer of `GET /api/runs/{id}`. */
 export interface RunDocument {
+  /** Its identity. */
   readonly run_id: string;
+  /** The DAG's id. */
   readonly dag: string;
   /** An instant in UTC. */
   readonly logical_date: string;
+  /** The slice of time it is for, as instants in UTC. */
   readonly interval: { readonly start: string; readonly end: string };
+  /** What the trigger set, and the defaults of the rest. */
   readonly params: Readonly<Record<string, Json>>;
+  /** queued, running, success or failed. */
   readonly state: string;
+  /** In the DAG's order. */
   readonly tasks: readonly {
     readonly id: string;
     readonly state: string;
