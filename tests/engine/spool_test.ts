@@ -63,10 +63,13 @@ Deno.test("a reader sees each chunk as soon as it is written, and the end when i
     let ended = false;
     const end = reader.read().then(({ done }) => ended = done);
     await spool.finish(file);
+    // One that comes only now must not see it either.
+    const late = read(spool.follow(owner, file.state, never).stream).finally(() => ended = true);
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(ended, false, "it ended before the commit");
     spool.commit(owner);
     await end;
+    assert.equal(await late, "onetwo");
     assert.equal(ended, true);
     assert.equal(file.sha256, sha256("onetwo"));
     assert.equal(await read(spool.follow(owner, file.state, never).stream), "onetwo");
@@ -222,7 +225,7 @@ Deno.test("a file that was damaged shows before its end, and so does one that is
     assert.equal(gone.damaged, true);
   }));
 
-/** Writes 3 bytes that are recorded and 3 that are not, then dies. */
+/** Writes 3 bytes that are recorded and 6 that are not, then dies. */
 const CRASH = `
   import { openSpool } from ${JSON.stringify(new URL("../../engine/spool.ts", import.meta.url))};
   const spool = await openSpool(Deno.args[0], { clock: () => performance.now() });
@@ -232,7 +235,7 @@ const CRASH = `
   await file.write(new TextEncoder().encode("one"));
   await file.rest();
   file = await spool.open(owner, { ...origin, offset: 3 });
-  await file.write(new TextEncoder().encode("xyz"));
+  await file.write(new TextEncoder().encode("xyzxyz"));
   const plain = await spool.open({ run: "r", task: "plain" });
   await plain.write(new TextEncoder().encode("plain"));
   Deno.kill(Deno.pid, "SIGKILL");
@@ -263,6 +266,7 @@ Deno.test("after a crash a partial file counts up to its recorded length, and it
     spool.commit(owner);
     assert.equal(await reading, "onetwo");
     assert.equal(file.sha256, sha256("onetwo"));
+    assert.equal(await Deno.readTextFile(file.path), "onetwo");
   }));
 
 Deno.test("what dead runs left is cleared when the spool is opened, what live processes write is not", () =>

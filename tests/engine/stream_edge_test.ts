@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type Bytes, dag, engine, GiveUp, operator, pipe, type Run } from "../../engine/mod.ts";
+import {
+  type Bytes,
+  dag,
+  engine,
+  GiveUp,
+  memory,
+  operator,
+  pipe,
+  type Run,
+} from "../../engine/mod.ts";
 import { download, fileServer, soon } from "./_origin.ts";
 
 const sha256 = (data: Uint8Array): string => createHash("sha256").update(data).digest("hex");
@@ -323,6 +332,51 @@ Deno.test("a reader that stops early is done only when the writer is", async () 
   assert.equal(run.state, "success");
   assert.equal(ended, 20_000);
   assert.ok(run.tasks.load!.ended! >= run.tasks.download!.ended!);
+});
+
+Deno.test("a reader that does not even close its stream succeeds only when the writer has", async () => {
+  await using server = fileServer(random(20_000, 14));
+  const read = Promise.withResolvers<void>();
+  server.gate = { at: 10_000, until: soon(read.promise) };
+  const peek = operator("peek", async (_: { x?: 1 }, __, bytes: Bytes) => {
+    const { value } = await bytes.getReader().read();
+    setTimeout(read.resolve, 20);
+    return value!.length > 0;
+  });
+  const d = dag("peek");
+  d.task("peek", pipe(d.task("download", download({ url: server.url })), peek()));
+  await using etl = await engine({ dags: [d] });
+  const { tasks } = await (await etl.trigger(d)).done;
+  assert.ok(tasks.peek!.ended! >= tasks.download!.ended!);
+});
+
+Deno.test("a reader sees the end only when the writer's success is durable", async () => {
+  await using server = fileServer(random(5000, 15));
+  const ends: string[] = [];
+  const d = dag("durable");
+  const file = d.task("download", download({ url: server.url }));
+  d.task("load", pipe(file, load({ onEnd: fixed((how: string) => ends.push(how)) })));
+  const store = memory();
+  let before: number | undefined;
+  await using etl = await engine({
+    dags: [d],
+    store: {
+      ...store,
+      async append(run, version, events) {
+        const success = events.some((event) => {
+          return event.type === "task_changed" && event.task === "download" &&
+            event.to.state === "success";
+        });
+        if (success) {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          before = ends.length;
+        }
+        return await store.append(run, version, events);
+      },
+    },
+  });
+  assert.equal((await (await etl.trigger(d)).done).state, "success");
+  assert.deepEqual([before, ends], [0, ["whole"]]);
 });
 
 Deno.test("a stream through three tasks: each reads what the one before it writes", async () => {
