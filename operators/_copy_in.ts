@@ -19,7 +19,7 @@ export class CopyIn {
     this.#stream = client.query(copyStreams.from(sql) as never) as never;
     this.#ended = new Promise((resolve, reject) => {
       this.#stream.once("finish", resolve);
-      this.#stream.once("error", (error) => {
+      this.#stream.on("error", (error) => {
         this.#failure = error;
         reject(error);
       });
@@ -52,7 +52,8 @@ export class CopyIn {
   /** Fails the COPY, so that the server throws away what it got; resolves when the server has said so. */
   async fail(reason: unknown): Promise<void> {
     const error = reason instanceof Error ? reason : new Error(String(reason));
-    this.#stream.destroy(error);
+    // One that has failed already has no connection left to say so on.
+    if (this.#failure === undefined) this.#stream.destroy(error);
     await this.#ended.catch(() => {});
   }
 }

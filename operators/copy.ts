@@ -151,7 +151,9 @@ class Load {
     } catch (error) {
       if (!isTaken(error)) throw error;
       await this.#query("ROLLBACK TO SAVEPOINT make");
-      return await findTarget(this.#client, target.name, target.schema);
+      const made = await findTarget(this.#client, target.name, target.schema);
+      if (!made.existing) throw error; // it is a type of that name that stands there
+      return made;
     }
   }
 
@@ -244,7 +246,7 @@ class Load {
       } catch (error) {
         // 55P03: the lock was not to be had; new readers must not queue behind us for long.
         const locked = (error as { code?: string }).code === "55P03";
-        if (!(locked || isTaken(error)) || tries === LOCK_TRIES) throw error;
+        if (!locked && !(isTaken(error) && tries < 3) || tries === LOCK_TRIES) throw error;
         await this.#query("ROLLBACK TO SAVEPOINT move");
         this.#ctx.log.info(`waiting for those who use table ${JSON.stringify(target.name)}`);
         await new Promise((resolve) => setTimeout(resolve, Math.min(100 * tries, 1000)));
@@ -264,7 +266,7 @@ function stagingName(): string {
 /** Whether another session has just made what was to be made: seen before its commit, it is a key of the catalog. */
 function isTaken(error: unknown): boolean {
   const { code, schema } = error as { code?: string; schema?: string };
-  return code === "42P07" || (code === "23505" && schema === "pg_catalog");
+  return code === "42P07" || code === "42710" || (code === "23505" && schema === "pg_catalog");
 }
 
 /** Says in a sentence what the server refused, and what is left behind. */
