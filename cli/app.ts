@@ -1,43 +1,86 @@
-import { buildApplication, buildRouteMap, run } from "@stricli/core";
+import {
+  ArgumentScannerError,
+  buildApplication,
+  buildRouteMap,
+  formatMessageForArgumentScannerError,
+  run,
+  text_en,
+} from "@stricli/core";
 import { db } from "./db.ts";
 import { demo } from "./demo.ts";
 import { load } from "./load.ts";
 import { run as runVerb } from "./run.ts";
 import { serve } from "./serve.ts";
-import type { World } from "./world.ts";
+import { messageOf, print, type World } from "./world.ts";
 
 /** Sluice's version. */
 export const VERSION = "0.1.0";
 
-const app = buildApplication(
-  buildRouteMap({
-    routes: { load, run: runVerb, demo, serve, db },
-    docs: {
-      brief: "Streams into Postgres, and DAGs of them",
-      fullDescription: [
-        "Sluice pipes downloads through decompression and CSV parsing into Postgres, and runs DAGs of such",
-        "tasks on their schedules. `sluice VERB --help` teaches a verb by example.",
-        "",
-        "Start here:",
-        "  sluice load https://example.com/trips.csv.gz --into trips",
-        "  sluice demo",
-        "",
-        "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.",
-      ].join("\n"),
-    },
-  }),
-  {
+const verbs = buildRouteMap({
+  routes: { load, run: runVerb, demo, serve, db },
+  docs: {
+    brief: "Streams into Postgres, and DAGs of them",
+    fullDescription: [
+      "Sluice pipes downloads through decompression and CSV parsing into Postgres, and runs DAGs of such",
+      "tasks on their schedules. `sluice VERB --help` teaches a verb by example.",
+      "",
+      "Start here:",
+      "  sluice load https://example.com/trips.csv.gz --into trips",
+      "  sluice demo",
+      "",
+      "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted.",
+    ].join("\n"),
+  },
+});
+
+/** Runs the command line; returns the exit code. */
+export async function sluice(world: World, args: readonly string[]): Promise<number> {
+  const faults: string[] = [];
+  const fault = (message: string): string => {
+    faults.push(message);
+    return `sluice: ${message}`;
+  };
+  const app = buildApplication(verbs, {
     name: "sluice",
     versionInfo: { currentVersion: VERSION },
     scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
     documentation: { disableAnsiColor: true },
-  },
-);
-
-/** Runs the command line; returns the exit code. */
-export async function sluice(world: World, args: readonly string[]): Promise<number> {
+    localization: {
+      text: {
+        ...text_en,
+        exceptionWhileParsingArguments: (error) => fault(explain(error)),
+        noCommandRegisteredForInput: ({ input, corrections }) =>
+          fault(`there is no verb ${JSON.stringify(input)}${meant(corrections)}`),
+      },
+    },
+  });
   await run(app, args.length === 0 ? ["--help"] : args, world);
+  // What a verb did not come to say, since its flags could not be read.
+  if (faults.length > 0 && args.includes("--json")) {
+    print(world, JSON.stringify({ error: { message: faults.join("; ") } }));
+  }
   const code = Number(world.process.exitCode ?? 0);
   // stricli tells its own faults, such as an unknown flag, by negative codes.
   return code < 0 || code > 130 ? 2 : code;
+}
+
+/** A fault of the command line in a sentence. */
+function explain(error: unknown): string {
+  if (!(error instanceof ArgumentScannerError)) return messageOf(error);
+  return formatMessageForArgumentScannerError(error, {
+    ArgumentParseError: ({ externalFlagNameOrPlaceholder: name, input, exception }) =>
+      `Cannot use ${JSON.stringify(input)} for --${name}: ${messageOf(exception)}`,
+    EnumValidationError: ({ externalFlagName: name, input, values }) =>
+      `Cannot use ${JSON.stringify(input)} for --${name}: it is one of ${values.join(", ")}`,
+    FlagNotFoundError: ({ input, corrections }) =>
+      `there is no flag --${input}${meant(corrections)}`,
+    UnexpectedPositionalError: ({ input }) =>
+      `there is no use for ${JSON.stringify(input)}: a word too many`,
+    UnsatisfiedFlagError: ({ externalFlagName: name }) => `--${name} is missing, or its value is`,
+    UnsatisfiedPositionalError: ({ placeholder }) => `${placeholder} is missing`,
+  });
+}
+
+function meant(corrections: readonly string[]): string {
+  return corrections.length > 0 ? `; did you mean ${corrections.join(" or ")}?` : "";
 }

@@ -56,7 +56,7 @@ export const demo = buildCommand<DemoFlags, [], World>({
         parse: (text: string) => {
           const rows = Number(text);
           if (Number.isSafeInteger(rows) && rows >= 0) return rows;
-          throw new RangeError(`Cannot make ${JSON.stringify(text)} rows: give a whole number`);
+          throw new RangeError("give a whole number, 0 or more");
         },
         optional: true,
         placeholder: "N",

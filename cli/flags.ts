@@ -37,5 +37,5 @@ export const dags = {
 export function pair(text: string): readonly [string, string] {
   const at = text.indexOf("=");
   if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
-  throw new SyntaxError(`Cannot read ${JSON.stringify(text)}: write name=value`);
+  throw new SyntaxError("write it as name=value");
 }

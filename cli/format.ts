@@ -26,14 +26,17 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
-/** Rows as lines with their cells aligned: to the right where all of a column are numbers. */
+/** A number, and its unit if it has one. */
+const QUANTITY = /^([\d.,]+( \S+)?)?$/;
+
+/** Rows as lines with their cells aligned: to the right where all of a column are quantities. */
 export function table(rows: readonly (readonly string[])[], indent = ""): string {
   const widths: number[] = [];
   const numeric: boolean[] = [];
   for (const row of rows) {
     row.forEach((cell, i) => {
       widths[i] = Math.max(widths[i] ?? 0, cell.length);
-      numeric[i] = (numeric[i] ?? true) && /^[\d.,]*$/.test(cell);
+      numeric[i] = (numeric[i] ?? true) && QUANTITY.test(cell);
     });
   }
   return rows.map((row) => {

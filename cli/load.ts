@@ -168,9 +168,9 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
       `(${count(loaded.rows / seconds)} rows/s, ${bytes(moved("decompress") / seconds)}/s)`,
   );
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
-  const pace = bottleneck(readings);
-  if (pace) tell(world, `The pace was set by ${pace}.`);
-  if (database.isEmbedded) tell(world, `To look at it: ${await database.howToConnect()}`);
+  // What is over at once was waiting for nobody in particular.
+  if (seconds >= 1) tell(world, `The pace was set by ${bottleneck(readings)}.`);
+  if (database.isEmbedded) tell(world, `Open it with: ${await database.howToConnect()}`);
   return 0;
 }
 

@@ -36,9 +36,7 @@ export const serve = buildCommand<ServeFlags, [], World>({
         parse: (text: string) => {
           const port = Number(text);
           if (Number.isInteger(port) && port >= 0 && port < 65536) return port;
-          throw new RangeError(
-            `Cannot listen on port ${JSON.stringify(text)}: it is a number up to 65535`,
-          );
+          throw new RangeError("a port is a number up to 65535");
         },
         default: "8080",
         placeholder: "PORT",

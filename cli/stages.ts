@@ -1,24 +1,18 @@
 import type { Reading } from "../engine/mod.ts";
 import { bytes, count, duration } from "./format.ts";
 
-/** One stage of a pipe as cells: name, amount, rate, whom it waits for. */
+/** One stage of a pipe as cells: name, rows, bytes, rate, whom it waits for. */
 export function stageRow(readings: readonly Reading[], i: number): string[] {
   const reading = readings[i]!;
   const seconds = Math.max(reading.elapsed, 1) / 1000;
-  const amount = [
-    ...reading.rows > 0 ? [`${count(reading.rows)} rows`] : [],
-    ...reading.bytes > 0 ? [amountOf(reading)] : [],
-  ];
+  const rows = reading.rows > 0 ? `${count(reading.rows)} rows` : "";
+  const moved = reading.bytes > 0 ? bytes(reading.bytes) : "";
   const rate = reading.bytes > 0
     ? `${bytes(reading.bytes / seconds)}/s`
     : reading.rows > 0
     ? `${count(reading.rows / seconds)} rows/s`
     : "";
-  return [reading.stage, amount.join(", "), rate, waits(readings, i)];
-}
-
-function amountOf({ bytes: moved, length }: Reading): string {
-  return length !== null && length > moved ? `${bytes(moved)} of ${bytes(length)}` : bytes(moved);
+  return [reading.stage, rows, moved, rate, waits(readings, i)];
 }
 
 /** Whom a stage waits for, and which share of its time: what keeps it from going faster. */
@@ -53,10 +47,13 @@ export function bottleneck(readings: readonly Reading[]): string | undefined {
   return shares.sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
-/** How long it will go on, where the length of the source is known: `3 s left`. */
+/** How far it has come and how long it will go on, where the length of the source is known: `34 % of 35.2 MB, 3.1 s left`. */
 export function remaining(readings: readonly Reading[]): string | undefined {
-  const source = readings.find((reading) => reading.length !== null);
+  const source = readings.find(({ length }) => length !== null && length > 0);
   if (!source || source.bytes === 0 || source.done) return undefined;
-  const left = source.length! - source.bytes;
-  return left > 0 ? `${duration(left * source.elapsed / source.bytes)} left` : undefined;
+  const length = source.length!;
+  const left = length - source.bytes;
+  if (left <= 0) return undefined;
+  return `${Math.floor(100 * source.bytes / length)} % of ${bytes(length)}, ` +
+    `${duration(left * source.elapsed / source.bytes)} left`;
 }

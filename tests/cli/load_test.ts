@@ -1,0 +1,401 @@
+import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { zipSync } from "fflate";
+import { demoMonth } from "../../cli/_demo_data.ts";
+import { gzip } from "../../cli/_gzip.ts";
+import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
+import { document, refusal, serve, Sluice, until } from "./_sluice.ts";
+
+await sharedPostgres();
+
+const text = 'id,name,"born on"\n1,Ada,1815-12-10\n2,"Grace ""Amazing""",1906-12-09\n3,,\n';
+const plain = new TextEncoder().encode(text);
+const columns = [
+  { name: "id", type: "integer" },
+  { name: "name", type: "text" },
+  { name: "born on", type: "date" },
+];
+
+async function rowsOf(db: TestDatabase, table: string): Promise<unknown[]> {
+  return await db.query(`SELECT id, name, "born on"::text FROM ${table} ORDER BY id`);
+}
+const rows = [
+  { id: 1, name: "Ada", "born on": "1815-12-10" },
+  { id: 2, name: 'Grace "Amazing"', "born on": "1906-12-09" },
+  { id: 3, name: null, "born on": null },
+];
+
+Deno.test("load takes URLs, files and stdin, compressed or not, and tells what it did", async (t) => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const zipped = new Uint8Array(gzipSync(plain));
+  await using server = serve(() => new Response(zipped));
+  const files: Record<string, Uint8Array> = {
+    "people.csv": plain,
+    "ünï cödé 100%.csv.gz": zipped,
+    "people.zst": new Uint8Array(zstdCompressSync(plain)),
+    "people.zip": zipSync({ "people.csv": plain }),
+  };
+  const paths = Object.entries(files).map(([name, content]) => sluice.file(name, content));
+  const cases: [what: string, source: string, read: number, stdin?: Uint8Array][] = [
+    ["a URL", `${server.url}/people.csv.gz`, zipped.length],
+    ...Object.entries(files).map(([name, { length }]) =>
+      [name, name, length] as [string, string, number]
+    ),
+    ["a whole path", paths[1]!, zipped.length],
+    ["a file URL", pathToFileURL(paths[1]!).href, zipped.length],
+    ["stdin", "-", plain.length, plain],
+    ["compressed stdin", "-", zipped.length, zipped],
+  ];
+  for (const [what, source, read, stdin] of cases) {
+    await t.step(what, async () => {
+      const outcome = await sluice.run(
+        ["load", source, "--into", "people", "--database", db.url, "--json"],
+        stdin ? { stdin } : {},
+      );
+      assert.equal(outcome.code, 0, outcome.stderr);
+      const { seconds, ...told } = document(outcome);
+      assert.deepEqual(told, {
+        table: "people",
+        rows: 3,
+        rejected: 0,
+        bytes_read: read,
+        bytes_decompressed: plain.length,
+        columns,
+      });
+      assert.ok(seconds > 0 && seconds * 1000 < outcome.ms, `${seconds} s`);
+      assert.equal(outcome.stderr, "");
+      assert.deepEqual(await rowsOf(db, "people"), rows);
+    });
+  }
+  assert.deepEqual(server.log, ["GET /people.csv.gz 200"]);
+});
+
+Deno.test("load says on a line what came of it, and each column's type", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const file = sluice.file("people.csv", text);
+  // The database may as well be given by the environment.
+  const { code, stdout, stderr } = await sluice.run(["load", file, "--into", "people"], {
+    env: { DATABASE_URL: db.url },
+  });
+  assert.equal(code, 0, stderr);
+  const [head, ...lines] = stdout.trimEnd().split("\n");
+  assert.match(head!, /^people: 3 rows in 0\.\d s \([\d,]+ rows\/s, [\d.]+ k?B\/s\)$/);
+  assert.deepEqual(lines, ["  id       integer", "  name     text", "  born on  date"]);
+  assert.equal(stderr, "");
+  assert.deepEqual(await rowsOf(db, "people"), rows);
+});
+
+Deno.test("load reads the dialects it is told of", async (t) => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const cases: [what: string, text: string, flags: string[], rows: Record<string, unknown>[]][] = [
+    ["tabs", "a\tb\n1\tx,y\n", ["--delimiter", "tab"], [{ a: 1, b: "x,y" }]],
+    ["semicolons", "a;b\n1;x\n", ["--delimiter", ";"], [{ a: 1, b: "x" }]],
+    ["other quotes", "a,b\n1,'x,''y'\n", ["--quote", "'"], [{ a: 1, b: "x,'y" }]],
+    ["escapes", 'a\n"x\\"y"\n', ["--escape", "\\"], [{ a: 'x"y' }]],
+    ["no quotes", 'a,b\n1,"x\n', ["--quote", "none"], [{ a: 1, b: '"x' }]],
+    ["no header", "1,x\n2,y\n", ["--no-header"], [
+      { column_1: 1, column_2: "x" },
+      { column_1: 2, column_2: "y" },
+    ]],
+    ["words for NULL", "a,b\n1,NA\n-,\n", ["--null", "NA", "--null", "-"], [
+      { a: 1, b: null },
+      { a: null, b: "" },
+    ]],
+    [
+      "declared types",
+      "a,b,c\n1,7,2\n",
+      ["--type", "a=text", "--type", "b=bigint", "--type", "c=double precision"],
+      [{ a: "1", b: "7", c: 2 }],
+    ],
+  ];
+  for (const [what, text, flags, rows] of cases) {
+    await t.step(what, async () => {
+      const outcome = await sluice.run(
+        ["load", "-", "--into", "t", "--database", db.url, "--json", ...flags],
+        { stdin: text },
+      );
+      assert.equal(outcome.code, 0, outcome.stderr);
+      assert.deepEqual(await db.query("SELECT * FROM t"), rows);
+    });
+  }
+});
+
+Deno.test("load --mode append adds rows to a table, and replace replaces them", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const load = ["load", "-", "--into", "t", "--database", db.url, "--json"];
+  for (const [mode, n] of [["append", 2], ["append", 4], ["replace", 2], ["append", 4]] as const) {
+    const outcome = await sluice.run([...load, "--mode", mode], { stdin: "a\n1\n2\n" });
+    assert.equal(document(outcome).rows, 2, outcome.stderr);
+    assert.deepEqual(await db.query("SELECT count(*)::int AS n FROM t"), [{ n }]);
+  }
+  const other = await sluice.run([...load, "--mode", "append"], { stdin: "a,b\n1,2\n" });
+  assert.match(refusal(other, 1), /no column "b".*"a"/);
+});
+
+Deno.test("tables may have any name, in any schema", async (t) => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  await db.query(`CREATE SCHEMA staff; CREATE SCHEMA "odd.one"; CREATE TABLE bystander ()`);
+  const names: [into: string, schema: string, table: string][] = [
+    ["people", "public", "people"],
+    ["staff.people", "staff", "people"],
+    ['"odd.one"."a ""b"" c"', "odd.one", 'a "b" c'],
+    ['staff."people.2"', "staff", "people.2"],
+    ["Großer Täblé 表", "public", "Großer Täblé 表"],
+    ['x"; DROP TABLE bystander; --', "public", 'x"; DROP TABLE bystander; --'],
+    ["select", "public", "select"],
+    ["a.b.c", "public", "a.b.c"],
+    ["it's", "public", "it's"],
+  ];
+  for (const [into, schema, table] of names) {
+    await t.step(into, async () => {
+      const outcome = await sluice.run(
+        ["load", "-", "--into", into, "--database", db.url, "--json"],
+        { stdin: 'select,"a""b","x""); DROP TABLE bystander; --"\n1,2,3\n' },
+      );
+      assert.equal(document(outcome).rows, 1, outcome.stderr);
+      const found = await db.query(
+        `SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+         WHERE nspname = $1 AND relname = $2 AND reltuples <> 0`,
+        [schema, table],
+      );
+      assert.equal(found.length, 1);
+    });
+  }
+  assert.deepEqual(await db.query("SELECT * FROM bystander"), []);
+});
+
+Deno.test("help teaches by example", async () => {
+  await using sluice = new Sluice();
+  for (
+    const args of [["--help"], [], ["load", "--help"], ["run", "-h"], ["demo", "--help"], [
+      "serve",
+      "--help",
+    ]]
+  ) {
+    const { code, stdout, stderr } = await sluice.run(args);
+    assert.equal(code, 0);
+    assert.match(stdout, /\n(Examples|Start here):\n {2}sluice /);
+    assert.equal(stderr, "");
+  }
+});
+
+/** A CSV file whose second half comes when it is asked for. */
+function halves(): {
+  body: () => ReadableStream<Uint8Array>;
+  go: () => void;
+  gone: Promise<void>;
+  rows: number;
+} {
+  const chunks = [...demoMonth("2021-01", 40_000)].map((chunk) => chunk.slice());
+  const go = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  return {
+    rows: 40_000,
+    go: go.resolve,
+    gone: gone.promise,
+    body: () => {
+      let i = 0;
+      return new ReadableStream({
+        async pull(controller) {
+          if (i === chunks.length >> 1) await go.promise;
+          if (i < chunks.length) controller.enqueue(chunks[i++]!);
+          else controller.close();
+        },
+        cancel: () => gone.resolve(),
+      });
+    },
+  };
+}
+
+Deno.test("where there is no terminal, load writes a line every few seconds", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const file = halves();
+  await using server = serve(() => new Response(file.body()));
+  const command = sluice.start(["load", server.url, "--into", "t", "--database", db.url]);
+  const [line] = await command.says(/^.*\n/m);
+  assert.match(line, /^t: [\d,]+ rows, 1\.\d MB read, .*\/s; the pace is set by the source\n$/);
+  file.go();
+  const { code, stdout, stderr } = await command.ended;
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^t: 40,000 rows in /);
+});
+
+Deno.test("on a terminal, load draws each stage, and the summary takes the drawing's place below it", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const file = halves();
+  await using server = serve(() => new Response(file.body()));
+  const command = sluice.startOnTerminal(
+    ["load", server.url, "--into", "t", "--database", db.url],
+    90,
+  );
+  await command.says(/copy +[\d,]+ rows/);
+  file.go();
+  const { code, stdout } = await command.ended;
+  assert.equal(code, 0, stdout);
+  const screen = show(stdout, 90);
+  assert.match(screen[0]!, /^t {2}\d\.\d s$/);
+  assert.deepEqual(
+    screen.slice(1, 5).map((line) => line.trim().split(" ")[0]),
+    ["http", "decompress", "csv", "copy"],
+  );
+  assert.match(screen[4]!, /40,000 rows .*MB\/s/);
+  assert.match(screen[5]!, /^t: 40,000 rows in /);
+  assert.equal(screen[6], "  VendorID               integer");
+  assert.deepEqual(screen.slice(24).filter((line) => !line.startsWith("The pace")), []);
+  for (const line of screen) assert.ok(line.length < 90, line);
+});
+
+/** What a terminal shows in the end of what was written to it. */
+function show(written: string, columns: number): string[] {
+  const lines: string[] = [""];
+  let row = 0, column = 0;
+  for (const [piece] of written.matchAll(/\x1b\[(\d*)([A-Z])|[^]/g)) {
+    const [, number, letter] = /^\x1b\[(\d*)([A-Z])$/.exec(piece) ?? [];
+    if (letter === "A") row -= Number(number);
+    else if (letter === "K") lines[row] = lines[row]!.slice(0, column);
+    else if (letter === "J") lines.splice(row, Infinity, lines[row]!.slice(0, column));
+    else if (letter) assert.fail(`unknown: ${JSON.stringify(piece)}`);
+    else if (piece === "\r") column = 0;
+    else if (piece === "\n") {
+      row++;
+      lines[row] ??= "";
+    } else {
+      assert.ok(column < columns, "a line is too long");
+      lines[row] = lines[row]!.slice(0, column).padEnd(column) + piece +
+        lines[row]!.slice(column + 1);
+      column++;
+    }
+  }
+  return lines.map((line) => line.trimEnd()).filter((line, i) =>
+    line !== "" || i < lines.length - 1
+  );
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`${signal} ends a load within 2 s, cancels the download and rolls back`, async () => {
+    await using sluice = new Sluice();
+    await using db = await freshDatabase();
+    const file = halves();
+    await using server = serve(() => new Response(file.body()));
+    await db.query("CREATE TABLE t AS SELECT 1 AS a");
+    const command = sluice.start([
+      "load",
+      server.url,
+      "--into",
+      "t",
+      "--database",
+      db.url,
+      "--json",
+    ]);
+    await until(async () => (await db.query("SELECT FROM pg_stat_progress_copy")).length > 0);
+    const since = performance.now();
+    command.kill(signal);
+    const outcome = await command.ended;
+    assert.equal(refusal(outcome, 130), "interrupted");
+    await file.gone;
+    assert.deepEqual(await db.query("SELECT * FROM t"), [{ a: 1 }]);
+    await until(async () =>
+      (await db.query("SELECT FROM pg_stat_activity WHERE application_name = 'sluice'")).length ===
+        0
+    );
+    assert.ok(performance.now() - since < 2000, `${performance.now() - since} ms`);
+    assert.deepEqual(await db.query("SELECT FROM pg_class WHERE relname LIKE 'sluice\\_%'"), []);
+  });
+}
+
+/** A January as often as it takes, without its header from the second time on. */
+function* months(bytes: number): Generator<Uint8Array> {
+  for (let sent = 0; sent < bytes;) {
+    for (let chunk of demoMonth("2021-01", 200_000)) {
+      const header = sent > 0 && chunk[0] === 86;
+      if (header) chunk = chunk.subarray(chunk.indexOf(10) + 1);
+      sent += chunk.length;
+      yield chunk;
+    }
+  }
+}
+
+Deno.test("100 MB of CSV are loaded in at most 128 MiB of memory", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  await using server = serve(() => new Response(gzip(months(100e6))));
+  const outcome = await sluice.run(
+    ["load", server.url, "--into", "t", "--database", db.url, "--json"],
+    { patience: 60_000 },
+  );
+  assert.equal(outcome.code, 0, outcome.stderr);
+  const { rows, bytes_decompressed: bytes } = document(outcome);
+  assert.ok(bytes >= 100e6, `${bytes} bytes`);
+  assert.equal(rows % 200_000, 0);
+  assert.deepEqual(await db.query("SELECT count(*)::int AS rows FROM t"), [{ rows }]);
+  console.log(`peak: ${outcome.peak.toFixed(0)} MiB in ${(outcome.ms / 1000).toFixed(1)} s`);
+  assert.ok(outcome.peak > 40 && outcome.peak <= 128, `${outcome.peak} MiB`);
+});
+
+Deno.test("a table that is locked slows the download down, and goes on when it is freed", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const length = 200e6;
+  // Rows of 1000 bytes: quickly made, so that nothing but the database can hold them up.
+  const row = new TextEncoder().encode(`${"x".repeat(998)}\n`);
+  const block = new Uint8Array(row.length * 256);
+  for (let at = 0; at < block.length; at += row.length) block.set(row, at);
+  const header = new TextEncoder().encode("a\n");
+  await db.query(`CREATE TABLE t (a text)`);
+  let sent = 0;
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const rows = Math.ceil(length / block.length) * 256;
+  const served = (async () => {
+    using connection = await listener.accept();
+    await connection.read(new Uint8Array(4096));
+    const head = `HTTP/1.1 200 OK\r\ncontent-length: ${rows * row.length + header.length}\r\n\r\n`;
+    for (const bytes of [new TextEncoder().encode(head), header]) await connection.write(bytes);
+    for (let n = 0; n < rows / 256; n++) {
+      for (let at = 0; at < block.length;) {
+        const wrote = await connection.write(block.subarray(at));
+        at += wrote;
+        sent += wrote;
+      }
+    }
+  })();
+  const locked = db.query(
+    `DO $$ BEGIN LOCK TABLE t; FOR i IN 1..400 LOOP
+       PERFORM pg_sleep(0.05); EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory');
+     END LOOP; END $$`,
+  );
+  await until(async () =>
+    (await db.query("SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock'")).length > 0
+  );
+  const command = sluice.start(
+    [
+      "load",
+      `http://127.0.0.1:${listener.addr.port}/`,
+      "--into",
+      "t",
+      "--mode",
+      "append",
+      "--database",
+      db.url,
+      "--json",
+    ],
+    { patience: 60_000 },
+  );
+  await until(() => sent > 0);
+  await new Promise((resolve) => setTimeout(resolve, 5000));
+  const early = sent;
+  console.log(`sent after 5 s: ${(early / 1e6).toFixed(1)} MB`);
+  assert.ok(early > 1e6 && early <= 16e6, `${early} bytes`);
+  // Frees it.
+  await db.query("SELECT pg_advisory_lock(1), pg_sleep(0.2)");
+  const outcome = await command.ended;
+  assert.equal(document(outcome).rows, rows, outcome.stderr);
+  await Promise.all([served, locked]);
+});
