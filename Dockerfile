@@ -1,0 +1,26 @@
+# Builds the binary, then leaves everything behind but that.
+FROM denoland/deno:debian-2.9.6 AS build
+WORKDIR /build
+COPY deno.json deno.lock ./
+COPY main.ts mod.ts ./
+COPY adapters adapters
+COPY cli cli
+COPY dags dags
+COPY engine engine
+COPY operators operators
+COPY server server
+RUN deno task compile
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends ca-certificates \
+  && rm -rf /var/lib/apt/lists/* \
+  && useradd --create-home --uid 10001 sluice
+COPY --from=build /build/sluice /usr/local/bin/sluice
+USER sluice
+WORKDIR /home/sluice
+ENV SLUICE_HOME=/home/sluice/.sluice
+VOLUME /home/sluice/.sluice
+EXPOSE 8080
+ENTRYPOINT ["sluice"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]
