@@ -1,0 +1,60 @@
+// The parts of a load, each alone, over one block of a taxi month: `deno task micro`.
+import { type Data, makeData, RecordBatch, Schema, Struct } from "apache-arrow";
+import { demoMonth } from "../cli/_demo_data.ts";
+import type { Block } from "../operators/_block.ts";
+import { sqlType } from "../operators/_canonical.ts";
+import { arrowField, type ColumnType } from "../operators/_column_type.ts";
+import { Encoder } from "../operators/_encoder.ts";
+import { inferType, readColumn } from "../operators/_read_column.ts";
+import { Tokenizer } from "../operators/_tokenizer.ts";
+
+const BLOCK = 1 << 18;
+const bytes = new Uint8Array(BLOCK + 1);
+{
+  let filled = 0;
+  for (const chunk of demoMonth("2021-01", 10_000)) {
+    const part = chunk.subarray(0, BLOCK - filled);
+    bytes.set(part, filled);
+    filled += part.length;
+    if (filled === BLOCK) break;
+  }
+}
+const dialect = { delimiter: 44, quote: 34, escape: 34 };
+const fields = new Tokenizer(dialect, 1 << 24);
+const body = fields.scan(bytes, 0, BLOCK, false, 1);
+const names = Array.from({ length: fields.width }, (_, i) => `c${i}`);
+fields.scan(bytes, body, BLOCK, false);
+const block: Block = { bytes, fields };
+const types = names.map((_, column) => inferType(block, column));
+const schema = new Schema(names.map((name, i) => arrowField(name, types[i]!)));
+const children = types.map((type, i) =>
+  readColumn(type, schema.fields[i]!, block, i, true) as Data
+);
+const batch = new RecordBatch(
+  schema,
+  makeData({ type: new Struct(schema.fields), length: fields.records, nullCount: 0, children }),
+);
+const encoder = new Encoder(names, schema.fields.map(sqlType));
+const buffer = new Uint8Array(1 << 20);
+console.log(`one block: ${BLOCK} bytes, ${fields.records} records of ${fields.width} fields`);
+
+const scanner = new Tokenizer(dialect, 1 << 24);
+Deno.bench("tokenize a block", () => {
+  scanner.scan(bytes, body, BLOCK, false);
+});
+
+const columns: Partial<Record<ColumnType, number>> = {};
+types.forEach((type, i) => columns[type] ??= i);
+for (const [type, column] of Object.entries(columns)) {
+  Deno.bench(`read a column of ${type}`, () => {
+    readColumn(type as ColumnType, schema.fields[column]!, block, column, true);
+  });
+}
+
+Deno.bench("read all columns", () => {
+  types.forEach((type, i) => readColumn(type, schema.fields[i]!, block, i, true));
+});
+
+Deno.bench("encode a batch", () => {
+  encoder.encode(batch, buffer);
+});
