@@ -43,7 +43,7 @@ export async function findDags(world: World, folder: string | undefined): Promis
     try {
       add(await import(pathToFileURL(file).href), file);
     } catch (error) {
-      faults.push(`Cannot load ${file}: ${messageOf(error)}`);
+      faults.push(`Cannot load ${file}: ${messageOf(error).replaceAll(/\s*\n\s*/g, " ")}`);
     }
   }
   return { dags: new Map([...found].map(([id, { dag }]) => [id, dag])), faults };

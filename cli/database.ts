@@ -48,11 +48,13 @@ export class Database implements AsyncDisposable {
     return { url: this.#url ?? (await this.#start()).url };
   };
 
-  /** How to open psql on it. */
+  /** How to open psql on it, in lines; our own one stops with us, so it is started anew first. */
   async howToConnect(): Promise<string> {
     const { maskUrl } = await import("../adapters/mod.ts");
     if (this.#url !== undefined) return `psql '${maskUrl(this.#url)}'`;
-    return (await this.#start()).psql;
+    const usual = homeFolder(this.#world, {}) === this.#home;
+    const start = `sluice db start${usual ? "" : ` --home '${this.#home}'`}`;
+    return `${start}\n${(await this.#start()).psql}`;
   }
 
   /** Whether it is our own one. */
@@ -74,4 +76,11 @@ export class Database implements AsyncDisposable {
       });
     })();
   }
+}
+
+/** Tells how to open psql on it. */
+export async function tellHow(world: World, database: Database): Promise<void> {
+  const how = (await database.howToConnect()).replaceAll("\n", "\n  ");
+  const where = database.isEmbedded ? " in the Postgres that Sluice brought along" : "";
+  tell(world, `Look at it${where}:\n  ${how}`);
 }

@@ -1,6 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { demoServer } from "./_demo_server.ts";
-import { Database } from "./database.ts";
+import { Database, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { count, table } from "./format.ts";
 import { asLoaded } from "./loaded.ts";
@@ -40,13 +40,10 @@ export const demo = buildCommand<DemoFlags, [], World>({
     const loads = outcome.runs.flatMap(({ tasks }) =>
       tasks.flatMap(({ output }) => asLoaded(output) ?? [])
     );
-    print(world, table(loads.map((load) => [load.table, `${count(load.rows)}`, "rows"]), "  "));
+    print(world, table(loads.map((load) => [load.table, `${count(load.rows)} rows`]), "  "));
     const columns = loads[0]!.columns.map(({ name, type }) => [name, type]);
     print(world, `each with ${columns.length} columns:\n${table(columns, "  ")}`);
-    if (database.isEmbedded) {
-      print(world, "Open them in the Postgres that Sluice brought along:");
-      print(world, `  deno task sluice db start\n  ${await database.howToConnect()}`);
-    } else print(world, `Open them:\n  ${await database.howToConnect()}`);
+    await tellHow(here, database);
     return 0;
   }),
   parameters: {

@@ -18,7 +18,7 @@ export function count(n: number): string {
 /** Milliseconds for people: `1.9 s`, `2 min 05 s`. */
 export function duration(ms: number): string {
   const seconds = ms / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const minutes = Math.floor(whole / 60);
@@ -29,20 +29,17 @@ export function duration(ms: number): string {
 /** A number, and its unit if it has one. */
 const QUANTITY = /^([\d.,]+( \S+)?)?$/;
 
-/** Rows as lines with their cells aligned: to the right where all of a column are quantities. */
+/**
+ * Rows as lines with their cells aligned: to the right where all of a column are quantities. Columns with nothing in
+ * them are left out.
+ */
 export function table(rows: readonly (readonly string[])[], indent = ""): string {
-  const widths: number[] = [];
-  const numeric: boolean[] = [];
-  for (const row of rows) {
-    row.forEach((cell, i) => {
-      widths[i] = Math.max(widths[i] ?? 0, cell.length);
-      numeric[i] = (numeric[i] ?? true) && QUANTITY.test(cell);
-    });
-  }
-  return rows.map((row) => {
-    const cells = row.map((cell, i) =>
-      numeric[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)
-    );
-    return `${indent}${cells.join("  ").trimEnd()}`;
-  }).join("\n");
+  const columns = Array.from({ length: Math.max(0, ...rows.map((row) => row.length)) }, (_, i) => {
+    const cells = rows.map((row) => row[i] ?? "");
+    const width = Math.max(...cells.map((cell) => cell.length));
+    const right = cells.every((cell) => QUANTITY.test(cell));
+    return cells.map((cell) => right ? cell.padStart(width) : cell.padEnd(width));
+  }).filter((cells) => cells[0] !== "");
+  return rows.map((_, n) => `${indent}${columns.map((cells) => cells[n]).join("  ").trimEnd()}`)
+    .join("\n");
 }

@@ -1,7 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { Copied, CsvOptions } from "../operators/mod.ts";
 import { type Meters, pipe } from "../engine/mod.ts";
-import { Database, type PlaceFlags } from "./database.ts";
+import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes, count, duration, table } from "./format.ts";
 import { LiveView } from "./live_view.ts";
@@ -170,7 +170,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
   // What is over at once was waiting for nobody in particular.
   if (seconds >= 1) tell(world, `The pace was set by ${bottleneck(readings)}.`);
-  if (database.isEmbedded) tell(world, `Open it with: ${await database.howToConnect()}`);
+  if (database.isEmbedded) await tellHow(world, database);
   return 0;
 }
 

@@ -2,7 +2,7 @@ import { buildCommand } from "@stricli/core";
 import type { AnyDag, Engine, Interval, Run, RunHandle } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
 import { findDags, pickDag } from "./dags.ts";
-import { Database, homeFolder, type PlaceFlags } from "./database.ts";
+import { Database, homeFolder, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes, count, duration, table } from "./format.ts";
 import { LiveView } from "./live_view.ts";
@@ -28,7 +28,7 @@ export const run = buildCommand<RunFlags, [string], World>({
     await using database = await Database.from(world, options);
     const outcome = await runDag(world, dag, options, database, homeFolder(world, options));
     if (database.isEmbedded && !options.json && outcome.state === "success") {
-      tell(world, `To look at the tables: ${await database.howToConnect()}`);
+      await tellHow(world, database);
     }
     return outcome.state === "success" ? 0 : 1;
   }),

@@ -2,7 +2,7 @@ import { buildCommand } from "@stricli/core";
 import { findDags } from "./dags.ts";
 import { Database, homeFolder, type PlaceFlags } from "./database.ts";
 import * as flags from "./flags.ts";
-import { print, tell, UsageError, verb, type World } from "./world.ts";
+import { messageOf, print, tell, UsageError, verb, type World } from "./world.ts";
 
 interface ServeFlags extends PlaceFlags {
   readonly port: number;
@@ -24,7 +24,11 @@ export const serve = buildCommand<ServeFlags, [], World>({
       log: ({ at, level, run, task, message }) =>
         tell(world, `${at} ${level} ${run} ${task}: ${message}`),
     });
-    const http = listen(world, options.port, server(etl).fetch);
+    const http = listen(
+      world,
+      options.port,
+      server(etl, { onError: (error) => tell(world, messageOf(error)) }).fetch,
+    );
     await http.finished;
     // Asked to stop: that is how a server ends well.
     return 0;

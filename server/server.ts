@@ -5,14 +5,20 @@ import { runDocument } from "./run_document.ts";
 /** The most bytes a request may bring. */
 const MAX_BODY = 1 << 20;
 
+/** Options for {@linkcode server}. */
+export interface ServerOptions {
+  /** The time. @default {the system's} */
+  now?: () => Temporal.Instant;
+  /** Takes what went wrong in here; who asked is not told. @default {it is written to the console} */
+  onError?: (error: unknown) => void;
+}
+
 /**
  * The HTTP API of an engine, to be served alone or mounted in a host's app: `POST /api/dags/{id}/runs` triggers a
  * run, `GET /api/runs/{id}` tells of one, `GET /healthz` that the process lives. Errors are `{ error: { message } }`.
  */
-export function server(
-  engine: Engine,
-  { now = Temporal.Now.instant }: { now?: () => Temporal.Instant } = {},
-): Hono {
+export function server(engine: Engine, options: ServerOptions = {}): Hono {
+  const { now = Temporal.Now.instant, onError = (error) => console.error(error) } = options;
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/api/dags", (c) => {
@@ -56,9 +62,10 @@ export function server(
     return c.json(runDocument(run, now()));
   });
   app.notFound((c) => c.json(failure(`there is nothing at ${c.req.path}`), 404));
-  app.onError((_, c) =>
-    c.json(failure("something went wrong here; the log of the server says what"), 500)
-  );
+  app.onError((error, c) => {
+    onError(error);
+    return c.json(failure("something went wrong here; the log of the server says what"), 500);
+  });
   return app;
 }
 

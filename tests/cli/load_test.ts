@@ -257,8 +257,10 @@ Deno.test("on a terminal, load draws each stage, and the summary takes the drawi
 function show(written: string, columns: number): string[] {
   const lines: string[] = [""];
   let row = 0, column = 0;
-  for (const [piece] of written.matchAll(/\x1b\[(\d*)([A-Z])|[^]/g)) {
-    const [, number, letter] = /^\x1b\[(\d*)([A-Z])$/.exec(piece) ?? [];
+  // deno-lint-ignore no-control-regex
+  for (const [piece] of written.matchAll(/\u001b\[\d*[A-Z]|[^]/g)) {
+    // deno-lint-ignore no-control-regex
+    const [, number, letter] = /^\u001b\[(\d*)([A-Z])$/.exec(piece) ?? [];
     if (letter === "A") row -= Number(number);
     else if (letter === "K") lines[row] = lines[row]!.slice(0, column);
     else if (letter === "J") lines.splice(row, Infinity, lines[row]!.slice(0, column));
