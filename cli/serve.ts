@@ -5,6 +5,7 @@ import * as flags from "./flags.ts";
 import { messageOf, print, tell, UsageError, verb, type World } from "./world.ts";
 
 interface ServeFlags extends PlaceFlags {
+  readonly host: string;
   readonly port: number;
   readonly dags?: string;
 }
@@ -12,6 +13,7 @@ interface ServeFlags extends PlaceFlags {
 /** `sluice serve`: the HTTP API. */
 export const serve = buildCommand<ServeFlags, [], World>({
   func: verb(async (world, options: ServeFlags & { json?: boolean }) => {
+    const guard = guardOf(world, options.host);
     const found = await findDags(world, options.dags);
     for (const fault of found.faults) tell(world, fault);
     await using database = await Database.from(world, options);
@@ -24,17 +26,21 @@ export const serve = buildCommand<ServeFlags, [], World>({
       log: ({ at, level, run, task, message }) =>
         tell(world, `${at} ${level} ${run} ${task}: ${message}`),
     });
-    const http = listen(
-      world,
-      options.port,
-      server(etl, { onError: (error) => tell(world, messageOf(error)) }).fetch,
-    );
+    const app = server(etl, { ...guard, onError: (error) => tell(world, messageOf(error)) });
+    const http = listen(world, options, app.fetch);
     await http.finished;
     // Asked to stop: that is how a server ends well.
     return 0;
   }),
   parameters: {
     flags: {
+      host: {
+        kind: "parsed",
+        parse: String,
+        default: "127.0.0.1",
+        placeholder: "H",
+        brief: "The address to listen on; any but this machine's own asks for a SLUICE_TOKEN",
+      },
       port: {
         kind: "parsed",
         parse: (text: string) => {
@@ -55,6 +61,8 @@ export const serve = buildCommand<ServeFlags, [], World>({
     brief: "Serve the HTTP API",
     fullDescription: [
       "Listens on 127.0.0.1, where programs of this machine can trigger DAGs and see how they fare.",
+      "With --host it listens elsewhere, but only with a token in SLUICE_TOKEN, which each request",
+      "must bring as `authorization: Bearer …`.",
       "",
       "Examples:",
       "  sluice serve --port 8080",
@@ -65,17 +73,32 @@ export const serve = buildCommand<ServeFlags, [], World>({
   },
 });
 
+/** The names of this machine itself, as a request has them. */
+const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
+
+/** Who may ask: on this machine whoever asks for this machine, elsewhere who has the token. */
+function guardOf(world: World, host: string): { token?: string; hosts?: readonly string[] } {
+  const token = world.process.env["SLUICE_TOKEN"] || undefined;
+  if (host === "::1" || LOOPBACK.includes(host)) {
+    return { hosts: LOOPBACK, ...token ? { token } : {} };
+  }
+  if (token) return { token };
+  throw new UsageError(
+    `Cannot listen on ${host} for everybody: put a token into SLUICE_TOKEN, which requests then must bring`,
+  );
+}
+
 function listen(
   world: World,
-  port: number,
+  { host, port }: ServeFlags,
   fetch: (request: Request) => Response | Promise<Response>,
 ): Deno.HttpServer<Deno.NetAddr> {
   try {
     return Deno.serve({
-      hostname: "127.0.0.1",
+      hostname: host,
       port,
       signal: world.signal,
-      onListen: (address) => print(world, `Sluice listens on http://127.0.0.1:${address.port}`),
+      onListen: (address) => print(world, `Sluice listens on http://${host}:${address.port}`),
     }, fetch);
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;

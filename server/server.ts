@@ -1,12 +1,13 @@
 import { Hono } from "hono";
 import { type Engine, type Interval, span, type TriggerOptions } from "../engine/mod.ts";
+import { guard, type GuardOptions } from "./guard.ts";
 import { runDocument } from "./run_document.ts";
 
 /** The most bytes a request may bring. */
 const MAX_BODY = 1 << 20;
 
 /** Options for {@linkcode server}. */
-export interface ServerOptions {
+export interface ServerOptions extends GuardOptions {
   /** The time. @default {the system's} */
   now?: () => Temporal.Instant;
   /** Takes what went wrong in here; who asked is not told. @default {it is written to the console} */
@@ -21,6 +22,7 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono {
   const { now = Temporal.Now.instant, onError = (error) => console.error(error) } = options;
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.use(guard(options));
   app.get("/api/dags", (c) => {
     return c.json({
       dags: [...engine.dags.values()].map(({ id, tasks, options }) => ({
@@ -34,12 +36,16 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono {
   app.post("/api/dags/:id/runs", async (c) => {
     const dag = engine.dags.get(c.req.param("id"));
     if (!dag) return c.json(failure(`there is no DAG ${JSON.stringify(c.req.param("id"))}`), 404);
-    // A page of another site can send a form, but not JSON without asking first.
-    if (c.req.header("content-type")?.split(";")[0]?.trim() !== "application/json") {
-      return c.json(failure("the body must be JSON, with content-type: application/json"), 415);
-    }
     const text = await readText(c.req.raw.body);
     if (text === undefined) return c.json(failure(`the body is over ${MAX_BODY} bytes`), 413);
+    const type = c.req.header("content-type")?.split(";")[0]?.trim();
+    // A page of another site can send a form, or nothing, but not JSON without asking first.
+    const foreign = c.req.header("origin") ?? c.req.header("sec-fetch-site");
+    if (
+      type !== "application/json" && (text !== "" || type !== undefined || foreign !== undefined)
+    ) {
+      return c.json(failure("the body must be JSON, with content-type: application/json"), 415);
+    }
     try {
       const zone = dag.options.timezone ?? "UTC";
       const handle = await engine.trigger(dag, toTrigger(parseBody(text), zone));

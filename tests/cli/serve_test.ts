@@ -116,3 +116,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     );
   });
 }
+
+Deno.test("serve listens for others only with a token, and asks for it", async () => {
+  await using sluice = new Sluice();
+  const refused = await sluice.run(["serve", "--host", "0.0.0.0", "--port", "0"]);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /SLUICE_TOKEN/);
+});

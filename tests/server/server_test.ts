@@ -116,7 +116,13 @@ const bad: [what: string, path: string, init: RequestInit, status: number, says:
     415,
     /application\/json/,
   ],
-  ["no type at all", runs, { method: "POST" }, 415, /application\/json/],
+  [
+    "no type, from a page elsewhere",
+    runs,
+    { method: "POST", headers: { origin: "https://evil.example" } },
+    415,
+    /application\/json/,
+  ],
   [
     "text that says it is JSON",
     runs,
@@ -145,6 +151,12 @@ Deno.test("what cannot be done is refused with a sentence, and makes no run", as
     });
   }
   assert.deepEqual(await etl.runs(), []);
+});
+
+Deno.test("no body at all triggers a run with the defaults", async () => {
+  await using etl = await engine({ dags: [greet] });
+  const answer = await server(etl).request(runs, { method: "POST" });
+  assert.equal(answer.status, 201);
 });
 
 Deno.test("a body of a mebibyte is taken, and one without end is not read to it", async () => {
