@@ -90,11 +90,14 @@ class Load {
   readonly #client: pg.Client;
   readonly #options: CopyOptions;
   readonly #ctx: Context;
+  /** How the connection ended, when it did not by us. */
+  #lost: Error | undefined;
 
   constructor(client: pg.Client, options: CopyOptions, ctx: Context) {
     this.#client = client;
     this.#options = options;
     this.#ctx = ctx;
+    client.once("error", (error) => this.#lost = error);
   }
 
   async run(batches: ReadableStreamDefaultReader<RecordBatch>): Promise<Copied> {
@@ -131,7 +134,7 @@ class Load {
     } catch (error) {
       // Where the session still stands, the rollback is over before the failure is told.
       await this.#client.query("ROLLBACK").catch(() => {});
-      throw explain(error, table);
+      throw explain(error, table, this.#lost);
     }
   }
 
@@ -270,13 +273,21 @@ function isTaken(error: unknown): boolean {
 }
 
 /** Says in a sentence what the server refused, and what is left behind. */
-function explain(error: unknown, table: string): unknown {
-  if (error instanceof GiveUp || !(error instanceof Error) || !("severity" in error)) return error;
+function explain(error: unknown, table: string, lost: Error | undefined): unknown {
+  if (error instanceof GiveUp || !(error instanceof Error)) return error;
+  const what = `Cannot load into ${JSON.stringify(table)}`;
+  if (!("severity" in error)) {
+    if (!lost) return error;
+    return new Error(
+      `${what}: the connection with Postgres was lost (${lost.message}). The server rolls back what was not ` +
+        `committed; try again`,
+      { cause: error },
+    );
+  }
   const { message, detail, hint, code } = error as Error & Record<string, string | undefined>;
   const more = [detail, hint].filter(Boolean).map((text) => ` ${text}`).join("");
   return new Error(
-    `Cannot load into ${JSON.stringify(table)}: Postgres says: ${message} (${code}).${more} ` +
-      `All was rolled back: the table is as it was`,
+    `${what}: Postgres says: ${message} (${code}).${more} All was rolled back: the table is as it was`,
     { cause: error },
   );
 }

@@ -38,6 +38,7 @@ function file(
   const stream: Bytes = new ReadableStream({
     async pull(controller) {
       if (pulled === 0) controller.enqueue(new TextEncoder().encode("a,b\n"));
+      await sleep(0); // as sources do, it lets others have their turn
       if (pulled++ < chunks) return controller.enqueue(LINES.slice());
       await then(controller);
     },
@@ -133,7 +134,7 @@ for (const mode of MODES) {
     await database.untouched();
   });
 
-  Deno.test(`a backend that is terminated fails the load and nothing else: ${mode}`, async () => {
+  Deno.test(`a backend that is lost fails the load and nothing else: ${mode}`, async () => {
     await using database = await prepared();
     const { stream, cancelled } = file(Infinity, () => {});
     const loading = load(database, stream, { mode });
@@ -149,6 +150,35 @@ for (const mode of MODES) {
       assert.ok(error.cause instanceof Error);
       return true;
     });
+    await until(() => cancelled() !== undefined);
+    await database.untouched();
+  });
+
+  Deno.test(`a connection that is cut fails the load and nothing else: ${mode}`, async () => {
+    await using database = await prepared();
+    const url = new URL(database.url), port = Number(url.port);
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const ends: Deno.Conn[] = [];
+    const relay = (async () => {
+      const front = await listener.accept();
+      const back = await Deno.connect({ hostname: "127.0.0.1", port });
+      ends.push(front, back);
+      const pass = (from: Deno.Conn, to: Deno.Conn) =>
+        from.readable.pipeTo(to.writable).catch(() => {});
+      await Promise.all([pass(front, back), pass(back, front)]);
+    })();
+    url.port = String(listener.addr.port);
+    url.searchParams.set("sslmode", "disable");
+    const { stream, pulled, cancelled } = file(Infinity, () => {});
+    const loading = load({ ...database, url: url.href }, stream, { mode });
+    loading.catch(() => {});
+    await until(() => pulled() > 20);
+    for (const end of ends) end.close();
+    await assert.rejects(
+      loading,
+      /^Error: Cannot load into "t": the connection with Postgres was lost \(.+\)\. The server rolls back/,
+    );
+    await relay;
     await until(() => cancelled() !== undefined);
     await database.untouched();
   });

@@ -1,44 +1,13 @@
 import assert from "node:assert/strict";
 import type { RecordBatch } from "apache-arrow";
 import type { Connection } from "../../engine/mod.ts";
-import { copy, type CopyOptions, csv } from "../../operators/mod.ts";
+import { copy } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
-import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
+import { freshDatabase, sharedPostgres } from "../_postgres.ts";
+import { load, nothingLeft, rows } from "./_load.ts";
 import { batchesOf, chunked } from "./_read_csv.ts";
 
 await sharedPostgres();
-
-type Load = Omit<CopyOptions, "table"> & { table?: string; types?: Record<string, string> };
-
-/** Loads CSV into `t`. */
-async function load(database: TestDatabase, text: string, { types, ...options }: Load = {}) {
-  const ctx = testContext({ connection: () => Promise.resolve({ url: database.url }) });
-  const batches = await perform(csv(types ? { types } : {}), ctx, chunked(text));
-  return await perform(copy({ table: "t", ...options } as CopyOptions), ctx, batches);
-}
-
-/** The rows of a table, each as Postgres writes it. */
-async function rows(database: TestDatabase, table = "t"): Promise<string[]> {
-  const all = await database.query<{ row: string }>(
-    `SELECT whole::text AS row FROM ${table} AS whole`,
-  );
-  return all.map(({ row }) => row);
-}
-
-/** Checks that nothing of Sluice is left: no table, no session. */
-async function nothingLeft(database: TestDatabase): Promise<void> {
-  const tables = await database.query("SELECT relname FROM pg_class WHERE relname LIKE 'sluice%'");
-  assert.deepEqual(tables, []);
-  let sessions: unknown[] = [];
-  for (let tries = 0; tries < 50; tries++) {
-    sessions = await database.query(
-      "SELECT state, query FROM pg_stat_activity WHERE application_name LIKE 'sluice%' AND datname = current_database()",
-    );
-    if (sessions.length === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.deepEqual(sessions, []);
-}
 
 Deno.test("copy makes a table, and tells its rows and columns", async () => {
   await using database = await freshDatabase();
@@ -244,104 +213,6 @@ Deno.test("what is no table is refused by what it is", async () => {
   }
 });
 
-const HOSTILE = [
-  'a"b',
-  '"',
-  '""',
-  "a b",
-  " ",
-  "a.b",
-  "public.t",
-  "Größe",
-  "日本",
-  "𝄞",
-  "T",
-  "select",
-  "a'b",
-  "\\",
-  "$1",
-  "%s",
-  "a\nb",
-  '"; DROP TABLE x; --',
-  "'; DROP TABLE x; --",
-  "x".repeat(63),
-  "é".repeat(31),
-  "--",
-  "/*",
-  "\u202e",
-  "null",
-];
-
-Deno.test("names are nothing but names, of tables, columns and schemas", async () => {
-  await using database = await freshDatabase();
-  await database.query("CREATE TABLE x (a int)");
-  const text = `${HOSTILE.map((name) => `"${name.replaceAll('"', '""')}"`).join(",")}\n${
-    HOSTILE.map(() => "1").join(",")
-  }\n`;
-  for (const name of HOSTILE) {
-    const quoted = `"${name.replaceAll('"', '""')}"`;
-    await database.query(`CREATE SCHEMA ${quoted}`);
-    for (const mode of ["replace", "replace", "append"] as const) {
-      await load(database, text, { table: name, schema: name, mode });
-    }
-    const found = await database.query(
-      `SELECT n.nspname, c.relname, (SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
-       WHERE attrelid = c.oid AND attnum > 0) AS names FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-       WHERE nspname = $1`,
-      [name],
-    );
-    assert.deepEqual(found, [{ nspname: name, relname: name, names: HOSTILE }]);
-    assert.equal((await rows(database, `${quoted}.${quoted}`)).length, 2);
-  }
-  assert.deepEqual(await rows(database, "x"), []);
-});
-
-/** Loads that are refused before anything is made: options, CSV, and the message. */
-const REFUSED: readonly (readonly [options: Load, text: string, message: string])[] = [
-  [
-    { table: "x".repeat(64) },
-    "a\n1\n",
-    `Cannot name a table "${"x".repeat(64)}": it has 64 bytes, and Postgres ` +
-    "keeps 63; give it a shorter name",
-  ],
-  [
-    { table: "é".repeat(32) },
-    "a\n1\n",
-    `Cannot name a table "${"é".repeat(32)}": it has 64 bytes, and Postgres ` +
-    "keeps 63; give it a shorter name",
-  ],
-  [{ table: "" }, "a\n1\n", 'Cannot use "" as the name of a table: it is empty'],
-  [{ table: "a\0b" }, "a\n1\n", 'Cannot name a table "a\\u0000b": it holds a NUL byte'],
-  [
-    { schema: "x".repeat(64) },
-    "a\n1\n",
-    `Cannot name a schema "${"x".repeat(64)}": it has 64 bytes, and Postgres ` +
-    "keeps 63; give it a shorter name",
-  ],
-  [{ schema: "nowhere" }, "a\n1\n", 'Cannot make table "t": schema "nowhere" does not exist'],
-  [
-    {},
-    `${"c".repeat(64)}\n1\n`,
-    `Cannot name a column "${"c".repeat(64)}": it has 64 bytes, and Postgres keeps ` +
-    "63; give it a shorter name",
-  ],
-  [
-    {},
-    `${Array.from({ length: 1601 }, (_, i) => `c${i}`).join(",")}\n`,
-    "Cannot make a table of 1601 columns: " +
-    "Postgres has at most 1600",
-  ],
-];
-
-Deno.test("what Postgres would cut or cannot hold is refused", async () => {
-  await using database = await freshDatabase();
-  for (const [options, text, message] of REFUSED) {
-    await assert.rejects(load(database, text, options), { name: "GiveUp", message });
-  }
-  await load(database, `${Array.from({ length: 1600 }, (_, i) => `c${i}`).join(",")}\n`);
-  await nothingLeft(database);
-});
-
 Deno.test("only a header does not replace rows, unless that is allowed", async () => {
   await using database = await freshDatabase();
   assert.equal((await load(database, "a,b\n")).rows, 0, "a new table");
@@ -371,28 +242,6 @@ Deno.test("a stream of nothing at all is refused", async () => {
   await assert.rejects(perform(copy({ table: "t" }), ctx, none), {
     name: "GiveUp",
     message: 'Cannot load into "t": nothing tells the columns',
-  });
-});
-
-Deno.test("the schema that has the table is found along the search path, else the first one", async () => {
-  await using database = await freshDatabase();
-  await database.query(
-    "CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE b.t (x int); CREATE TABLE a.u (x int)",
-  );
-  const [{ name }] = await database.query<{ name: string }>(
-    "SELECT current_database() AS name",
-  ) as [{ name: string }];
-  await database.query(`ALTER DATABASE "${name}" SET search_path = nowhere, a, b`);
-  await load(database, "x\n1\n");
-  await load(database, "x\n2\n", { table: "new" });
-  await load(database, "x\n3\n", { table: "u", schema: "b" });
-  assert.deepEqual(await rows(database, "b.t"), ["(1)"]);
-  assert.deepEqual(await rows(database, "a.new"), ["(2)"]);
-  assert.deepEqual([await rows(database, "a.u"), await rows(database, "b.u")], [[], ["(3)"]]);
-  await database.query(`ALTER DATABASE "${name}" SET search_path = nowhere`);
-  await assert.rejects(load(database, "x\n1\n"), {
-    name: "GiveUp",
-    message: 'Cannot make table "t": no schema of the search path exists',
   });
 });
 

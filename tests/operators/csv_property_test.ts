@@ -12,13 +12,13 @@ const cast = (value: string, { quoting }: { quoting: boolean }) =>
 /** csv-parse's reading, or undefined where it refuses. */
 function theirs(text: string, delimiter: string, relaxed: boolean): Record[] | undefined {
   const options = {
-    bom: true,
     cast,
     delimiter,
     record_delimiter: ["\r\n", "\n", "\r"],
     relax_quotes: relaxed, // what is no opening quote is literal
   };
-  const lead = text.replace(/^(\ufeff?)[\r\n]+/, "$1"); // the first record tells whether empty lines are records
+  // Our mark, not one that empty lines had hidden; the first record tells whether empty lines are records.
+  const lead = text.replace(/^\ufeff/, "").replace(/^[\r\n]+/, "");
   try {
     const records = parse(lead, { ...options, skip_empty_lines: true }) as Record[];
     return records[0]?.length === 1 ? parse(lead, options) as unknown as Record[] : records;
@@ -92,7 +92,9 @@ const file = fc.tuple(
 Deno.test("what was written as CSV is read back", async () => {
   await fc.assert(
     fc.asyncProperty(file, cuts, async ([rows, delimiter, ends, quoteAll], cuts) => {
-      const text = write(rows, delimiter, ends, quoteAll);
+      // Of an empty record between CR and LF nothing can be seen.
+      const same = rows[0]!.length === 1 ? ends.slice(0, 1) : ends;
+      const text = write(rows, delimiter, same, quoteAll);
       // Empty lines before the first record do not count, in a file of one column either.
       const first = rows[0]!.length === 1 ? rows.findIndex(([value]) => value !== null) : 0;
       const expected = first < 0 ? undefined : rows.slice(first);

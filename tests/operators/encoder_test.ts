@@ -5,17 +5,23 @@ import {
   type Data,
   type DataType,
   DateDay,
+  Decimal,
+  Dictionary,
   Field,
   FixedSizeBinary,
   Float64,
   Int32,
   Int64,
+  List,
   makeData,
   RecordBatch,
   Schema,
   Struct,
   TimestampMicrosecond,
+  TimestampNanosecond,
+  TimestampSecond,
   Utf8,
+  vectorFromArray,
 } from "apache-arrow";
 import { sqlType } from "../../operators/_canonical.ts";
 import { TYPE_KEY } from "../../operators/_column_type.ts";
@@ -25,7 +31,7 @@ import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 
 await sharedPostgres();
 
-type Buffers = { data: unknown; nullBitmap?: Uint8Array; valueOffsets?: Int32Array };
+type Buffers = { data?: unknown; nullBitmap?: Uint8Array; valueOffsets?: Int32Array };
 
 /** A batch of one column. */
 function batchOf(type: DataType, length: number, buffers: Buffers, mark?: string): RecordBatch {
@@ -262,4 +268,56 @@ Deno.test("what is no decimal is not sent as numeric", () => {
       message: `Cannot send ${JSON.stringify(text)} as numeric: it is no decimal`,
     });
   }
+});
+
+/** Batches that have no place in Postgres, or would lose something there. */
+const REFUSED: readonly (readonly [what: string, batch: () => RecordBatch, message: string])[] = [
+  [
+    "lists",
+    () => batchOf(new List(new Field("item", new Int32())), 0, { valueOffsets: Int32Array.of(0) }),
+    "Arrow's List<Int32> has no Postgres type here; make it text, a number, a date, a timestamp or bytes first",
+  ],
+  [
+    "nanoseconds",
+    () => batchOf(new TimestampNanosecond(), 1, { data: BigInt64Array.of(1001n) }),
+    "a timestamp has nanoseconds, of which Postgres keeps none; round the column to microseconds first",
+  ],
+  [
+    "seconds out of all time",
+    () => batchOf(new TimestampSecond(), 1, { data: BigInt64Array.of(10n ** 13n) }),
+    "a timestamp lies beyond the years that Postgres keeps, 4713 BC to 294276",
+  ],
+  [
+    "a dictionary of timestamps",
+    () => dictionaryOf(new TimestampMicrosecond(), [new Date(0)]),
+    "a dictionary of timestamps is not read; cast it first",
+  ],
+  [
+    "a dictionary of truths",
+    () => dictionaryOf(new Bool(), [true]),
+    "Dictionary<Int32, Bool> is no boolean",
+  ],
+];
+
+function dictionaryOf(type: DataType, values: unknown[]): RecordBatch {
+  const dictionary = vectorFromArray(values, type);
+  const buffers = { data: Int32Array.of(0), dictionary };
+  return batchOf(new Dictionary(type, new Int32()), 1, buffers);
+}
+
+for (const [what, batch, message] of REFUSED) {
+  Deno.test(`the encoder refuses ${what}`, () => {
+    assert.throws(() => encode(batch()), {
+      name: "TypeError",
+      message: `Cannot copy column "v": ${message}`,
+    });
+  });
+}
+
+Deno.test("decimals of a negative scale are written out", () => {
+  const data = Uint32Array.of(12, 0, 0, 0);
+  assert.equal(
+    encode(batchOf(new Decimal(-3, 38), 1, { data })).slice(12),
+    "0002000100000000000107d0",
+  );
 });
