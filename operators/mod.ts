@@ -12,3 +12,6 @@ export { open, save } from "./file.ts";
 export type { File, OpenOptions, SaveOptions } from "./file.ts";
 export { http } from "./http.ts";
 export type { HttpOptions } from "./http.ts";
+export { bash } from "./bash.ts";
+export type { BashOptions } from "./bash.ts";
+export { empty } from "./empty.ts";
