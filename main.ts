@@ -26,7 +26,7 @@ Deno.exit(
       env: Deno.env.toObject(),
     },
     cwd: Deno.cwd(),
-    columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : undefined,
+    screen: () => Deno.stderr.isTerminal() ? Deno.consoleSize() : undefined,
     signal: stop.signal,
   }, Deno.args),
 );

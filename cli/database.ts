@@ -57,9 +57,9 @@ export class Database implements AsyncDisposable {
     return `${start}\n${(await this.#start()).psql}`;
   }
 
-  /** Whether it is our own one. */
-  get isEmbedded(): boolean {
-    return this.#url === undefined;
+  /** Whether our own one was started. */
+  get started(): boolean {
+    return this.#embedded !== undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -81,6 +81,6 @@ export class Database implements AsyncDisposable {
 /** Tells how to open psql on it. */
 export async function tellHow(world: World, database: Database): Promise<void> {
   const how = (await database.howToConnect()).replaceAll("\n", "\n  ");
-  const where = database.isEmbedded ? " in the Postgres that Sluice brought along" : "";
+  const where = database.started ? " in the Postgres that Sluice brought along" : "";
   tell(world, `Look at it${where}:\n  ${how}`);
 }

@@ -21,7 +21,7 @@ export class LiveView implements Disposable {
   constructor(world: World, picture: Picture) {
     this.#world = world;
     this.#picture = picture;
-    this.#timer = world.columns() === undefined
+    this.#timer = world.screen() === undefined
       ? setInterval(() => this.#log(), LOG_EVERY)
       : setInterval(() => this.#draw(), FRAME);
   }
@@ -30,13 +30,13 @@ export class LiveView implements Disposable {
   say(text: string): void {
     this.#erase();
     tell(this.#world, text);
-    if (this.#world.columns() !== undefined) this.#draw();
+    if (this.#world.screen()) this.#draw();
   }
 
   /** Draws for the last time. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-    if (this.#world.columns() !== undefined) this.#draw();
+    if (this.#world.screen()) this.#draw();
   }
 
   #log(): void {
@@ -45,11 +45,16 @@ export class LiveView implements Disposable {
   }
 
   #draw(): void {
-    const width = this.#world.columns() ?? 80;
-    const lines = this.#picture.lines().map((line) => line.slice(0, width - 1));
+    const { columns, rows } = this.#world.screen() ?? { columns: 0, rows: 0 };
+    const lines = [...this.#picture.lines()];
+    // What has left the screen at its top cannot be drawn over; some terminals do not tell their size.
+    const room = (rows || 24) - 1;
+    if (lines.length > room) {
+      lines.splice(room - 1, Infinity, `… ${lines.length - room + 1} more lines`);
+    }
     const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A\r` : "";
     // One write per frame, each line cleared as it is written: nothing flickers.
-    const text = lines.map((line) => `${line}\x1b[K\n`).join("");
+    const text = lines.map((line) => `${line.slice(0, (columns || 80) - 1)}\x1b[K\n`).join("");
     const below = lines.length < this.#drawn ? "\x1b[J" : "";
     this.#world.process.stderr.write(up + text + below);
     this.#drawn = lines.length;

@@ -170,7 +170,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
   // What is over at once was waiting for nobody in particular.
   if (seconds >= 1) tell(world, `The pace was set by ${bottleneck(readings)}.`);
-  if (database.isEmbedded) await tellHow(world, database);
+  if (database.started) await tellHow(world, database);
   return 0;
 }
 

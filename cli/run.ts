@@ -27,7 +27,7 @@ export const run = buildCommand<RunFlags, [string], World>({
     for (const fault of found.faults) tell(world, fault);
     await using database = await Database.from(world, options);
     const outcome = await runDag(world, dag, options, database, homeFolder(world, options));
-    if (database.isEmbedded && !options.json && outcome.state === "success") {
+    if (database.started && !options.json && outcome.state === "success") {
       await tellHow(world, database);
     }
     return outcome.state === "success" ? 0 : 1;
@@ -282,10 +282,11 @@ function describeOutput(output: unknown): string {
 }
 
 function total({ dag, state, runs }: RunOutcome, ms: number): string {
-  const loads = runs.flatMap(({ tasks }) => tasks.map(({ output }) => asLoaded(output)));
-  const rows = loads.reduce((sum, loaded) => sum + (loaded?.rows ?? 0), 0);
+  const loads = runs.flatMap(({ tasks }) => tasks.flatMap(({ output }) => asLoaded(output) ?? []));
+  const rows = loads.reduce((sum, loaded) => sum + loaded.rows, 0);
   const failed = runs.filter((run) => run.state !== "success").length;
   return `${dag}: ${state}, ${runs.length} run${runs.length === 1 ? "" : "s"}` +
-    `${failed > 0 ? ` of which ${failed} failed` : ""}, ${count(rows)} rows in ${duration(ms)}` +
-    ` (${count(rows / ms * 1000)} rows/s)`;
+    `${failed > 0 ? ` of which ${failed} failed` : ""}` +
+    `${loads.length > 0 ? `, ${count(rows)} rows` : ""} in ${duration(ms)}` +
+    `${loads.length > 0 ? ` (${count(rows / ms * 1000)} rows/s)` : ""}`;
 }

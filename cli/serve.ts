@@ -98,10 +98,17 @@ function listen(
       hostname: host,
       port,
       signal: world.signal,
-      onListen: (address) => print(world, `Sluice listens on http://${host}:${address.port}`),
+      onListen: (address) => {
+        const name = host.includes(":") ? `[${host}]` : host;
+        print(world, `Sluice listens on http://${name}:${address.port}`);
+      },
     }, fetch);
   } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    if (!(error instanceof Deno.errors.AddrInUse)) {
+      throw new UsageError(`Cannot listen on ${host}, port ${port}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
     throw new UsageError(
       `Cannot listen on port ${port}: somebody else does; choose another with --port`,
     );

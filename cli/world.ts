@@ -9,8 +9,8 @@ export interface World {
   };
   /** The folder that relative paths start from. */
   readonly cwd: string;
-  /** Characters in a line of the terminal that stderr is, or undefined when it is none. */
-  readonly columns: () => number | undefined;
+  /** The size of the terminal that stderr is, or undefined when it is none. */
+  readonly screen: () => { readonly columns: number; readonly rows: number } | undefined;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
 }

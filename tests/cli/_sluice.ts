@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 
 const root = new URL("../../", import.meta.url).pathname;
+const { tasks } = JSON.parse(await Deno.readTextFile(`${root}deno.json`));
+/** The command line as the tasks start it, with what they tell the runtime. */
+const main: string[] = tasks.sluice.replace("main.ts", `${root}main.ts`).split(" ").slice(1);
 
 /** What came of a command. */
 export interface Outcome {
@@ -20,6 +23,12 @@ export interface RunOptions {
   readonly stdin?: string | Uint8Array;
   /** Milliseconds until it is killed. @default {30_000} */
   readonly patience?: number;
+}
+
+/** Of a terminal. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 /** The command line as a user has it: in processes of its own, in a folder that goes when disposed of. */
@@ -47,14 +56,15 @@ export class Sluice implements AsyncDisposable {
 
   /** Starts a command. */
   start(args: readonly string[], options: RunOptions = {}): Command {
-    return this.#start(Deno.execPath(), ["run", "-A", `${root}main.ts`, ...args], options);
+    return this.#start(Deno.execPath(), [...main, ...args], options);
   }
 
-  /** Starts a command on a terminal of a width. What it writes is its stdout. */
-  startOnTerminal(args: readonly string[], columns = 100, options: RunOptions = {}): Command {
-    const words = [Deno.execPath(), "run", "-A", `${root}main.ts`, ...args];
+  /** Starts a command on a terminal. What it writes is its stdout. */
+  startOnTerminal(args: readonly string[], { columns, rows }: Size): Command {
+    const words = [Deno.execPath(), ...main, ...args];
     const line = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-    return this.#start("script", ["-qec", `stty cols ${columns} && ${line}`, "/dev/null"], options);
+    const sized = `stty cols ${columns} rows ${rows} && ${line}`;
+    return this.#start("script", ["-qec", sized, "/dev/null"], {});
   }
 
   /** Starts a program of the user's own. */
@@ -208,6 +218,32 @@ export function refusal(outcome: Outcome, code: number): string {
   assert.doesNotMatch(sentence, /^\s+at /m, "a stack is no sentence");
   if (outcome.stdout !== "") assert.deepEqual(document(outcome), { error: { message: sentence } });
   return sentence;
+}
+
+/** What a terminal shows, what has scrolled off its top included, in the end of what was written to it. */
+export function screen(written: string, { columns, rows }: Size): string[] {
+  const lines: string[] = [""];
+  let row = 0, column = 0;
+  // deno-lint-ignore no-control-regex
+  for (const [piece] of written.matchAll(/\u001b\[\d*[A-Z]|[^]/g)) {
+    // deno-lint-ignore no-control-regex
+    const [, number, letter] = /^\u001b\[(\d*)([A-Z])$/.exec(piece) ?? [];
+    const line = lines[row]!;
+    if (letter === "A") {
+      row -= Number(number);
+      assert.ok(row > lines.length - 1 - rows, "what has scrolled off cannot be reached");
+    } else if (letter === "G") column = Math.max(0, Number(number) - 1); // the runtime's own, as it starts
+    else if (letter === "K") lines[row] = number === "2" ? "" : line.slice(0, column);
+    else if (letter === "J") lines.splice(row, Infinity, line.slice(0, column));
+    else if (letter) assert.fail(`unknown: ${JSON.stringify(piece)}`);
+    else if (piece === "\r") column = 0;
+    else if (piece === "\n") lines[++row] ??= "";
+    else {
+      assert.ok(column < columns, "a line is too long");
+      lines[row] = line.slice(0, column).padEnd(column) + piece + line.slice(++column);
+    }
+  }
+  return lines.map((line) => line.trimEnd());
 }
 
 /** A server of the test, and the requests it has seen. */

@@ -5,7 +5,7 @@ import { zipSync } from "fflate";
 import { demoMonth } from "../../cli/_demo_data.ts";
 import { gzip } from "../../cli/_gzip.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
-import { document, refusal, serve, Sluice, until } from "./_sluice.ts";
+import { document, refusal, screen, serve, Sluice, until } from "./_sluice.ts";
 
 await sharedPostgres();
 
@@ -234,52 +234,24 @@ Deno.test("on a terminal, load draws each stage, and the summary takes the drawi
   await using server = serve(() => new Response(file.body()));
   const command = sluice.startOnTerminal(
     ["load", server.url, "--into", "t", "--database", db.url],
-    90,
+    { columns: 90, rows: 40 },
   );
   await command.says(/copy +[\d,]+ rows/);
   file.go();
   const { code, stdout } = await command.ended;
   assert.equal(code, 0, stdout);
-  const screen = show(stdout, 90);
-  assert.match(screen[0]!, /^t {2}\d\.\d s$/);
+  const shown = screen(stdout, { columns: 90, rows: 40 });
+  assert.match(shown[0]!, /^t {2}\d\.\d s$/);
   assert.deepEqual(
-    screen.slice(1, 5).map((line) => line.trim().split(" ")[0]),
+    shown.slice(1, 5).map((line) => line.trim().split(" ")[0]),
     ["http", "decompress", "csv", "copy"],
   );
-  assert.match(screen[4]!, /40,000 rows .*MB\/s/);
-  assert.match(screen[5]!, /^t: 40,000 rows in /);
-  assert.equal(screen[6], "  VendorID               integer");
-  assert.deepEqual(screen.slice(24).filter((line) => !line.startsWith("The pace")), []);
-  for (const line of screen) assert.ok(line.length < 90, line);
+  assert.match(shown[4]!, /40,000 rows .*MB\/s/);
+  assert.match(shown[5]!, /^t: 40,000 rows in /);
+  assert.equal(shown[6], "  VendorID               integer");
+  assert.deepEqual(shown.slice(24).filter((line) => !line.startsWith("The pace")), [""]);
+  for (const line of shown) assert.ok(line.length < 90, line);
 });
-
-/** What a terminal shows in the end of what was written to it. */
-function show(written: string, columns: number): string[] {
-  const lines: string[] = [""];
-  let row = 0, column = 0;
-  // deno-lint-ignore no-control-regex
-  for (const [piece] of written.matchAll(/\u001b\[\d*[A-Z]|[^]/g)) {
-    // deno-lint-ignore no-control-regex
-    const [, number, letter] = /^\u001b\[(\d*)([A-Z])$/.exec(piece) ?? [];
-    if (letter === "A") row -= Number(number);
-    else if (letter === "K") lines[row] = lines[row]!.slice(0, column);
-    else if (letter === "J") lines.splice(row, Infinity, lines[row]!.slice(0, column));
-    else if (letter) assert.fail(`unknown: ${JSON.stringify(piece)}`);
-    else if (piece === "\r") column = 0;
-    else if (piece === "\n") {
-      row++;
-      lines[row] ??= "";
-    } else {
-      assert.ok(column < columns, "a line is too long");
-      lines[row] = lines[row]!.slice(0, column).padEnd(column) + piece +
-        lines[row]!.slice(column + 1);
-      column++;
-    }
-  }
-  return lines.map((line) => line.trimEnd()).filter((line, i) =>
-    line !== "" || i < lines.length - 1
-  );
-}
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.test(`${signal} ends a load within 2 s, cancels the download and rolls back`, async () => {

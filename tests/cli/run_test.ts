@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { demoMonth } from "../../cli/_demo_data.ts";
-import { demoServer } from "../../cli/_demo_server.ts";
 import { gzip } from "../../cli/_gzip.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 import { document, refusal, serve, type Served, Sluice, until } from "./_sluice.ts";
@@ -290,6 +289,8 @@ Deno.test("as many runs go on at once as maxActiveRuns says", async () => {
     "--json",
   ]);
   const { runs } = document(outcome);
+  // Nobody asked for a database, so none was made.
+  assert.equal(await Deno.stat(`${sluice.home}/postgres`).catch(() => undefined), undefined);
   assert.equal(runs.length, 5);
   assert.deepEqual(
     Math.max(...runs.map((run: { tasks: { output: number }[] }) => run.tasks[0]!.output)),
@@ -352,23 +353,4 @@ Deno.test("SIGINT ends a run within 2 s, cancels the download and rolls back", a
   assert.ok(performance.now() - since < 2000);
   assert.equal(server.log.length, 1);
   assert.deepEqual(await db.query("SELECT FROM pg_class WHERE relname ~ '^(sluice_|yellow)'"), []);
-});
-
-Deno.test("on a terminal, run draws its tasks and leaves their summaries", async () => {
-  await using sluice = new Sluice();
-  await using db = await freshDatabase();
-  await using server = await demoServer({ rows: 20_000 });
-  const command = sluice.startOnTerminal(
-    ["run", "yellow_taxi", ...range, "--param", `base=${server.url}`, "--database", db.url],
-    70,
-  );
-  const { code, stdout } = await command.ended;
-  assert.equal(code, 0, stdout);
-  assert.match(stdout, /▶ download {2}running/);
-  // What is left is below the last of what was erased.
-  const left = stdout.slice(stdout.lastIndexOf("\x1b[J") + 3).replaceAll("\r", "");
-  assert.match(
-    left,
-    /^manual__20210302T060000Z {2}success\n {2}download.*\n {2}load.*\nyellow_taxi: success, 3 runs, .*\n$/,
-  );
 });
