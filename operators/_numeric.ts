@@ -36,7 +36,7 @@ export function encodeNumerics(column: Data): Data {
  */
 export function encodeNumeric(text: string): Uint8Array {
   if (text === "NaN") return pack(0, NOT_A_NUMBER, 0, []);
-  const match = /^(-?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text);
+  const match = /^([-+]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text);
   if (!match || (match[2] === "" && match[3] === "")) {
     throw new RangeError(`Cannot send ${JSON.stringify(text)} as numeric: it is no decimal`);
   }
@@ -66,7 +66,7 @@ export function encodeNumeric(text: string): Uint8Array {
   }
   while (groups.at(-1) === 0) groups.pop();
   if (groups.length === 0) weight = 0;
-  return pack(weight, sign && groups.length > 0 ? NEGATIVE : POSITIVE, scale, groups);
+  return pack(weight, sign === "-" && groups.length > 0 ? NEGATIVE : POSITIVE, scale, groups);
 }
 
 function pack(weight: number, sign: number, scale: number, groups: readonly number[]): Uint8Array {

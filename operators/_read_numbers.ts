@@ -2,9 +2,9 @@ import { type Block, type Column, fieldText, Validity } from "./_block.ts";
 
 const MINUS = 45, DOT = 46, ZERO = 48;
 
-/** Reads whole numbers of 32 bits. A leading zero or plus sign makes text of a field, not a number. */
-export function readInteger({ bytes, fields }: Block, column: number): Column | number {
-  const { starts, ends, quoted, width, records } = fields;
+/** Reads whole numbers of 32 bits. `exact` refuses a leading zero or plus sign, which a number does not keep. */
+export function readInteger(block: Block, column: number, exact: boolean): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records } } = block;
   const data = new Int32Array(records);
   const valid = new Validity(records);
   for (let r = 0, k = column; r < records; r++, k += width) {
@@ -14,26 +14,16 @@ export function readInteger({ bytes, fields }: Block, column: number): Column | 
       valid.clear(r);
       continue;
     }
-    let i = start;
-    const negative = bytes[i] === MINUS;
-    if (negative) i++;
-    const digits = end - i;
-    let value = bytes[i]! - ZERO;
-    if (!(value >= 0 && value <= 9) || digits > 10 || digits < 1) return r;
-    if (value === 0 && (digits > 1 || negative)) return r;
-    while (++i < end) {
-      const digit = bytes[i]! - ZERO;
-      if (!(digit >= 0 && digit <= 9)) return r;
-      value = value * 10 + digit;
-    }
-    if (value > 2147483647 && !(negative && value === 2147483648)) return r;
-    data[r] = negative ? -value : value;
+    let value = plainInteger(bytes, start, end);
+    if (value !== value) value = Number(wholeNumber(fieldText(block, k), exact) ?? NaN);
+    if (!(value >= -2147483648 && value <= 2147483647)) return r;
+    data[r] = value;
   }
   return { data, nullBitmap: valid.bitmap };
 }
 
-/** Reads whole numbers of 64 bits. */
-export function readBigint(block: Block, column: number): Column | number {
+/** Reads whole numbers of 64 bits, as {@linkcode readInteger} those of 32. */
+export function readBigint(block: Block, column: number, exact: boolean): Column | number {
   const { bytes, fields: { starts, ends, quoted, width, records } } = block;
   const data = new BigInt64Array(records);
   const words = new Int32Array(data.buffer);
@@ -45,26 +35,36 @@ export function readBigint(block: Block, column: number): Column | number {
       valid.clear(r);
       continue;
     }
-    let i = start;
-    const negative = bytes[i] === MINUS;
-    if (negative) i++;
-    const digits = end - i;
-    if (digits < 1 || digits > 19) return r;
-    if (bytes[i] === ZERO && (digits > 1 || negative)) return r;
-    let value = 0;
-    for (; i < end; i++) {
-      const digit = bytes[i]! - ZERO;
-      if (!(digit >= 0 && digit <= 9)) return r;
-      value = value * 10 + digit;
-    }
-    if (digits <= 15) putInt64(words, r, negative ? -value : value);
+    const value = plainInteger(bytes, start, end);
+    if (value === value) putInt64(words, r, value);
     else {
-      const exact = BigInt(fieldText(block, k));
-      if (exact !== BigInt.asIntN(64, exact)) return r;
-      data[r] = exact;
+      const whole = wholeNumber(fieldText(block, k), exact);
+      if (whole === undefined || whole !== BigInt.asIntN(64, whole)) return r;
+      data[r] = whole;
     }
   }
   return { data, nullBitmap: valid.bitmap };
+}
+
+/** A whole number of at most 15 digits without a leading zero; NaN for anything else. */
+function plainInteger(bytes: Uint8Array, start: number, end: number): number {
+  let i = start;
+  const negative = bytes[i] === MINUS;
+  if (negative) i++;
+  const digits = end - i;
+  if (digits < 1 || digits > 15 || (bytes[i] === ZERO && (digits > 1 || negative))) return NaN;
+  let value = 0;
+  for (; i < end; i++) {
+    const digit = bytes[i]! - ZERO;
+    if (!(digit >= 0 && digit <= 9)) return NaN;
+    value = value * 10 + digit;
+  }
+  return negative ? -value : value;
+}
+
+/** A whole number of any length; undefined for anything else. */
+function wholeNumber(text: string, exact: boolean): bigint | undefined {
+  return (exact ? /^-?[1-9]\d*$/ : /^[+-]?\d+$/).test(text) ? BigInt(text) : undefined;
 }
 
 /** Stores a whole number of at most 53 bits as the 64-bit element `index`, given as 32-bit words. */
@@ -106,7 +106,7 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
     const digits = i - from - (point < 0 ? 0 : 1);
     // Up to 15 digits the mantissa and the power are exact, so their quotient is rounded once (Clinger, 1990).
     if (i === end && digits > 0 && digits <= 15) {
-      if (bytes[from] === ZERO && digits - fraction > 1) return r;
+      if (exact && bytes[from] === ZERO && digits - fraction > 1) return r;
       const value = mantissa / POWERS[fraction]!;
       data[r] = negative ? -value : value;
       continue;
@@ -118,7 +118,9 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
   return { data, nullBitmap: valid.bitmap };
 }
 
-const DECIMAL = /^-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
+const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+/** The same without what a number does not keep: a plus sign, a leading zero. */
+const EXACT_DECIMAL = /^-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 const SPECIAL: Readonly<Record<string, number>> = {
   "NaN": NaN,
   "Infinity": Infinity,
@@ -129,7 +131,9 @@ const SPECIAL: Readonly<Record<string, number>> = {
 
 /** A double from any notation; undefined for what is none, is out of range, or, if `exact`, loses digits. */
 function slowDouble(text: string, exact: boolean): number | undefined {
-  if (!DECIMAL.test(text)) return Object.hasOwn(SPECIAL, text) ? SPECIAL[text] : undefined;
+  if (!(exact ? EXACT_DECIMAL : DECIMAL).test(text)) {
+    return Object.hasOwn(SPECIAL, text) ? SPECIAL[text] : undefined;
+  }
   const value = Number(text);
   const { digits } = parts(text);
   if (!Number.isFinite(value) || (value === 0 && digits !== "")) return undefined;
@@ -142,14 +146,14 @@ function slowDouble(text: string, exact: boolean): number | undefined {
 /** The significant digits of a decimal, without zeros at either end. */
 function parts(text: string): { digits: string } {
   const [mantissa = ""] = text.split(/[eE]/);
-  return { digits: mantissa.replace(/[-.]/g, "").replace(/^0+|0+$/g, "") };
+  return { digits: mantissa.replace(/[-+.]/g, "").replace(/^0+|0+$/g, "") };
 }
 
 /** Postgres' numeric: at most so many digits before and behind the point (its manual, table 8.2). */
 const MAX_WHOLE = 131072, MAX_FRACTION = 16383;
 
 /** Reads decimals of any length as their text, for a type that keeps every digit. */
-export function readNumeric(block: Block, column: number): Column | number {
+export function readNumeric(block: Block, column: number, exact: boolean): Column | number {
   const { bytes, fields: { starts, ends, quoted, width, records } } = block;
   const valueOffsets = new Int32Array(records + 1);
   const valid = new Validity(records);
@@ -159,7 +163,7 @@ export function readNumeric(block: Block, column: number): Column | number {
     if (start === end) {
       if (quoted[k]) return r;
       valid.clear(r);
-    } else if (!isNumeric(fieldText(block, k))) return r;
+    } else if (!isNumeric(fieldText(block, k), exact)) return r;
     length += end - start;
     valueOffsets[r + 1] = length;
   }
@@ -170,11 +174,11 @@ export function readNumeric(block: Block, column: number): Column | number {
   return { data, valueOffsets, nullBitmap: valid.bitmap };
 }
 
-function isNumeric(text: string): boolean {
+function isNumeric(text: string, exact: boolean): boolean {
   if (text === "NaN") return true;
-  if (!DECIMAL.test(text)) return false;
+  if (!(exact ? EXACT_DECIMAL : DECIMAL).test(text)) return false;
   const [mantissa = "", exponent = "0"] = text.split(/[eE]/);
-  const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".");
+  const [whole = "", fraction = ""] = mantissa.replace(/^[-+]/, "").split(".");
   const shift = Number(exponent);
   return whole.length + shift <= MAX_WHOLE && fraction.length - shift <= MAX_FRACTION;
 }

@@ -7,17 +7,31 @@ export interface Target {
   readonly headers: Headers;
   /** Equal for equal requests: the address and a hash of the headers. */
   readonly key: string;
+  /** @default {"GET"} */
+  readonly method?: string;
+  /** Sent along. */
+  readonly body?: BodyInit | undefined;
+  /** How an error begins: `Cannot download "https://…"`. */
+  readonly cannot: string;
 }
 
-/** Makes a target of an address and headers; a user and password in the address are sent as Basic auth. */
-export async function aim(address: string, init: HeadersInit = {}): Promise<Target> {
-  const { url, authorization } = parse(address);
+/**
+ * Makes a target of an address and headers; a user and password in the address are sent as Basic auth. `verb` says what
+ * cannot be done when something fails.
+ */
+export async function aim(
+  address: string,
+  init: HeadersInit = {},
+  verb = "download",
+): Promise<Target> {
+  const { url, authorization } = parse(address, `Cannot ${verb}`);
   const headers = new Headers(init);
   if (authorization && !headers.has("authorization")) headers.set("authorization", authorization);
   const text = new TextEncoder().encode(JSON.stringify([...headers]));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", text)).subarray(0, 16);
   headers.set("accept-encoding", "identity");
-  return { url, headers, key: `${url} ${[...hash].map(hex).join("")}` };
+  const key = `${url} ${[...hash].map(hex).join("")}`;
+  return { url, headers, key, cannot: `Cannot ${verb} "${url}"` };
 }
 
 /** Thrown when asking again may help. */
@@ -50,21 +64,31 @@ export async function request(
   const either = AbortSignal.any([signal, attempt.signal]);
   const visited = new Set<string>();
   try {
-    for (let url = target.url;;) {
-      if (visited.has(url)) {
-        throw new GiveUp(`Cannot download "${target.url}": it redirects in a circle, via "${url}"`);
+    for (let { url, method = "GET", body } = target;;) {
+      if (visited.has(`${method} ${url}`)) {
+        throw new GiveUp(`${target.cannot}: it redirects in a circle, via "${url}"`);
       }
-      visited.add(url);
-      if (visited.size > 20) {
-        throw new GiveUp(`Cannot download "${target.url}": it redirects more than 20 times`);
-      }
-      const response = await fetch(url, { headers, redirect: "manual", signal: either });
+      visited.add(`${method} ${url}`);
+      if (visited.size > 20) throw new GiveUp(`${target.cannot}: it redirects more than 20 times`);
+      const response = await fetch(url, {
+        method,
+        headers,
+        ...body === undefined ? {} : { body },
+        redirect: "manual",
+        signal: either,
+      });
       const location = response.headers.get("location");
       if (!REDIRECTS.includes(response.status) || location === null) {
         return new Answer(response, attempt);
       }
       await response.body?.cancel();
-      const next = parse(location, url);
+      const next = parse(location, target.cannot, url);
+      // As browsers do: only 307 and 308 send the body on.
+      if (response.status < 307 && method !== "HEAD") {
+        method = "GET";
+        body = undefined;
+        headers.delete("content-type");
+      }
       // Who is trusted with a secret is the host it was given for, and nobody else.
       if (new URL(next.url).origin !== new URL(url).origin) {
         headers.delete("authorization");
@@ -78,7 +102,7 @@ export async function request(
     const failure = error instanceof GiveUp ? error : broken(error, attempt.signal);
     attempt.abort();
     if (error instanceof Deno.errors.NotCapable || /certificate|blocked/i.test(failure.message)) {
-      throw new GiveUp(`Cannot download "${target.url}": ${failure.message}`, { cause: error });
+      throw new GiveUp(`${target.cannot}: ${failure.message}`, { cause: error });
     }
     throw failure;
   } finally {
@@ -151,13 +175,13 @@ export class Answer {
 export class Patience {
   readonly #ctx: Context;
   readonly #signal: AbortSignal;
-  readonly #url: string;
+  readonly #target: Target;
   #failures = 0;
 
-  constructor(ctx: Context, signal: AbortSignal, url: string) {
+  constructor(ctx: Context, signal: AbortSignal, target: Target) {
     this.#ctx = ctx;
     this.#signal = signal;
-    this.#url = url;
+    this.#target = target;
   }
 
   /** Something new came: the count starts over. */
@@ -170,9 +194,11 @@ export class Patience {
     this.#signal.throwIfAborted();
     if (!(error instanceof Broken)) throw error;
     if (++this.#failures > 5) {
-      const where = position > 0 ? ` after ${position} bytes` : "";
+      const [where, then] = position > 0
+        ? [` after ${position} bytes`, "brought no new byte"]
+        : ["", "did not help"];
       throw new Error(
-        `Cannot download "${this.#url}"${where}: ${error.message}; five more tries brought no new byte`,
+        `${this.#target.cannot}${where}: ${error.message}; five more tries ${then}`,
         { cause: error },
       );
     }
@@ -181,7 +207,7 @@ export class Patience {
     const lost = position > 0 ? `Connection lost at byte ${position} of` : "No answer from";
     const then = position > 0 ? "resuming" : "trying again";
     this.#ctx.log.warn(
-      `${lost} "${this.#url}" (${error.message}), ${then} in ${(pause / 1000).toFixed(1)} s`,
+      `${lost} "${this.#target.url}" (${error.message}), ${then} in ${(pause / 1000).toFixed(1)} s`,
       { position, failures: this.#failures },
     );
     await delay(pause, undefined, { signal: this.#signal }).catch(() => {});
@@ -189,14 +215,18 @@ export class Patience {
   }
 }
 
-function parse(address: string, base?: string): { url: string; authorization?: string } {
+function parse(
+  address: string,
+  cannot: string,
+  base?: string,
+): { url: string; authorization?: string } {
   const url = URL.parse(address, base);
   if (url?.protocol !== "http:" && url?.protocol !== "https:") {
     const shown = address.replace(/\/\/.*@/s, "//");
     throw new GiveUp(
       base === undefined
-        ? `Cannot download "${shown}": this is not a valid http or https URL`
-        : `Cannot download "${base}": it redirects to "${shown}", which is not an http or https URL`,
+        ? `${cannot} "${shown}": this is not a valid http or https URL`
+        : `${cannot}: it redirects to "${shown}", which is not an http or https URL`,
     );
   }
   const { username, password } = url;

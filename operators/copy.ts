@@ -63,13 +63,14 @@ export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
     ctx.signal.addEventListener("abort", stop, { once: true });
     try {
       ctx.signal.throwIfAborted();
-      const batches = (await toBatches(source, ctx)).getReader();
-      const connection = await ctx.connection(options.connection);
-      const client = await connect(connection, { signal: ctx.signal });
+      // Both at once: neither a slow source nor a slow database hides the other's fault.
+      const connecting = ctx.connection(options.connection)
+        .then((connection) => connect(connection, { signal: ctx.signal }));
       try {
-        return await new Load(client, options, ctx).run(batches);
+        const [client, batches] = await Promise.all([connecting, toBatches(source, ctx)]);
+        return await new Load(client, options, ctx).run(batches.getReader());
       } finally {
-        await disconnect(client);
+        await connecting.then(disconnect, () => {});
       }
     } catch (error) {
       source.cancel(error).catch(() => {});

@@ -86,7 +86,7 @@ class Download {
     this.#headerTimeout = Temporal.Duration.from(headerTimeout).total("milliseconds");
     this.#idleTimeout = Temporal.Duration.from(idleTimeout).total("milliseconds");
     this.#signal = AbortSignal.any([ctx.signal, this.#stop.signal]);
-    this.#patience = new Patience(ctx, this.#signal, target.url);
+    this.#patience = new Patience(ctx, this.#signal, target);
   }
 
   /** Waits for the first answer, and makes a source of it. */

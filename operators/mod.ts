@@ -15,3 +15,5 @@ export type { HttpOptions } from "./http.ts";
 export { bash } from "./bash.ts";
 export type { BashOptions } from "./bash.ts";
 export { empty } from "./empty.ts";
+export { request } from "./request.ts";
+export type { Answered, Expected, RequestOptions } from "./request.ts";

@@ -262,7 +262,7 @@ Deno.test("numerics are what they were written as, digit by digit and with their
 });
 
 Deno.test("what is no decimal is not sent as numeric", () => {
-  for (const text of ["", "x", ".", "-", "1e", "+1", "1 ", "Infinity", "0x1"]) {
+  for (const text of ["", "x", ".", "-", "1e", "+-1", "1 ", "Infinity", "0x1"]) {
     assert.throws(() => encodeNumeric(text), {
       name: "RangeError",
       message: `Cannot send ${JSON.stringify(text)} as numeric: it is no decimal`,
