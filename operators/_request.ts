@@ -83,8 +83,10 @@ export async function request(
       }
       await response.body?.cancel();
       const next = parse(location, target.cannot, url);
-      // As browsers do: only 307 and 308 send the body on.
-      if (response.status < 307 && method !== "HEAD") {
+      // https://fetch.spec.whatwg.org/#http-redirect-fetch step 12
+      if (
+        response.status === 303 ? method !== "HEAD" : response.status < 303 && method === "POST"
+      ) {
         method = "GET";
         body = undefined;
         headers.delete("content-type");
