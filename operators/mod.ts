@@ -17,3 +17,6 @@ export type { BashOptions } from "./bash.ts";
 export { empty } from "./empty.ts";
 export { request } from "./request.ts";
 export type { Answered, Expected, RequestOptions } from "./request.ts";
+export { sql } from "./sql.ts";
+export type { SqlOptions } from "./sql.ts";
+export type { Ran, SqlValue } from "./_statement.ts";
