@@ -48,4 +48,15 @@ export type {
   TaskState,
 } from "./state.ts";
 export { memory } from "./store.ts";
-export type { RunQuery, Store } from "./store.ts";
+export type { DagRecord, Place, Recorded, RunQuery, Store } from "./store.ts";
+export { file } from "./file_store.ts";
+export type { FileStoreOptions } from "./file_store.ts";
+export { logFiles } from "./log_files.ts";
+export type {
+  LogEntry,
+  LogFiles,
+  LogFilesOptions,
+  LogKey,
+  LogRange,
+  LogWriter,
+} from "./log_files.ts";

@@ -1,82 +1,184 @@
-import { type Event, reduce, type Run, type RunState } from "./state.ts";
+// What `memory` does is asynchronous though it waits for nothing: so it rejects instead of throwing.
+// deno-lint-ignore-file require-await
+import { Bell } from "./_bell.ts";
+import { type Event, reduce, type Run, type RunKind, type RunState } from "./state.ts";
 
-/** Which runs to list. */
+/** Where a run stands in a list, be it still there or not: any run tells its own. */
+export type Place = Pick<Run, "created" | "id">;
+
+/** Which runs to list. Moments are ISO strings in UTC. */
 export interface RunQuery {
   /** Only those of a DAG. */
   readonly dag?: string;
   /** Only those in a state. */
   readonly state?: RunState;
+  /** Only those of a kind. */
+  readonly kind?: RunKind;
+  /** Only those of this logical date or a later one. */
+  readonly from?: string;
+  /** Only those of this logical date or an earlier one. */
+  readonly to?: string;
+  /** Only those created before this one: with the last run of a page, the next page. */
+  readonly before?: Place;
+  /** Only those created after this one. */
+  readonly after?: Place;
   /** At most so many. @default {all of them} */
   readonly limit?: number;
 }
 
-/** Keeps what happened: for each run its events, in order. */
-export interface Store {
+/** An event with its number: it grows over all runs, but not always by one. */
+export type Recorded = Event & { readonly seq: number };
+
+/** What is to be known of a DAG from one of its runs to the next. Moments are ISO strings in UTC. */
+export interface DagRecord {
+  /** Of the DAG. */
+  readonly id: string;
+  /** How often the record was changed. */
+  readonly version: number;
+  /** Whether it starts nothing by itself. */
+  readonly paused: boolean;
+  /** Where the last interval ended that it made a run for by itself. */
+  readonly cursor?: string;
+  /** Why it makes no runs by itself until someone confirms it. */
+  readonly held?: string;
+  /** Tells the versions of its definition apart. */
+  readonly hash?: string;
+}
+
+/** Keeps what happened: for each run its events, in order. Disposing of it ends those who watch. */
+export interface Store extends AsyncDisposable {
   /**
    * Adds events to a run, all or none; resolves when they are durable. False, and nothing is added, when the run is not
    * at `version` any more; a new one is at 0.
+   *
+   * @throws {TypeError} when an event does not fit the run
    */
   append(run: string, version: number, events: readonly Event[]): Promise<boolean>;
   /** A run as its events made it. */
   get(run: string): Promise<Run | undefined>;
-  /** The runs that fit, the latest created first. */
+  /** The runs that fit, the latest created first; of those created at once, the greater id first. */
   list(query?: RunQuery): Promise<readonly Run[]>;
-  /** All events from now on, until the signal is aborted. */
-  watch(signal: AbortSignal): AsyncIterable<Event>;
+  /**
+   * All events behind the one numbered `after`, until the signal is aborted; those of forgotten runs are missing.
+   *
+   * @param after 0 for all there are; by default, those from now on
+   */
+  watch(signal: AbortSignal, after?: number): AsyncIterable<Recorded>;
+  /** What is known of a DAG. */
+  dag(id: string): Promise<DagRecord | undefined>;
+  /** What is known of all DAGs, by id. */
+  dags(): Promise<readonly DagRecord[]>;
+  /**
+   * Replaces what is known of a DAG; what is kept is one version later than the record given. Resolves when it is
+   * durable. False, and nothing is changed, when the DAG is not at the record's version any more; a new one is at 0.
+   */
+  setDag(record: DagRecord): Promise<boolean>;
+  /** Forgets the runs that ended before a moment, an ISO string in UTC; tells which. */
+  forget(before: string): Promise<readonly Pick<Run, "dag" | "id">[]>;
 }
 
 /** Keeps what happened for as long as the process lives. */
 export function memory(): Store {
-  const runs = new Map<string, Run>();
-  const watchers = new Set<(event: Event) => void>();
+  const runs = new Map<string, { readonly run: Run; readonly place: string }>();
+  const dags = new Map<string, DagRecord>();
+  const bell = new Bell();
+  const closed = new AbortController();
+  let recorded: Recorded[] = [];
+  let seq = 0;
   return {
-    append(id, version, events) {
-      const run = runs.get(id);
-      if ((run?.version ?? 0) !== version) return Promise.resolve(false);
-      const next = events.reduce<Run | undefined>(reduce, run);
-      if (next) runs.set(id, next);
-      for (const event of events) for (const watcher of watchers) watcher(event);
-      return Promise.resolve(true);
+    async append(id, version, events) {
+      const known = runs.get(id);
+      if ((known?.run.version ?? 0) !== version) return false;
+      const run = events.reduce<Run | undefined>(reduce, known?.run);
+      if (run) runs.set(id, { run, place: known?.place ?? placeOf(run) });
+      for (const event of events) recorded.push({ ...event, seq: ++seq });
+      bell.ring();
+      return true;
     },
-    get: (id) => Promise.resolve(runs.get(id)),
-    list({ dag, state, limit } = {}) {
-      const found = [...runs.values()].reverse()
-        .filter((run) => dag === undefined || run.dag === dag)
-        .filter((run) => state === undefined || run.state === state);
-      return Promise.resolve(found.slice(0, limit));
+    get: async (id) => runs.get(id)?.run,
+    async list({ limit, ...query } = {}) {
+      const fits = filter(query);
+      return [...runs.values()]
+        .filter(({ run, place }) => fits(run, place))
+        .sort((a, b) => a.place < b.place ? 1 : -1)
+        .slice(0, limit)
+        .map(({ run }) => run);
     },
-    watch: (signal) => follow(watchers, signal),
+    watch: (signal, after = seq) => {
+      const read = (after: number): Recorded[] => {
+        return recorded.slice(recorded.findLastIndex((event) => event.seq <= after) + 1);
+      };
+      const stop = AbortSignal.any([signal, closed.signal]);
+      return follow({ read, wait: () => bell.wait(stop) }, after, stop);
+    },
+    dag: async (id) => dags.get(id),
+    dags: async () => [...dags.values()].sort((a, b) => a.id < b.id ? -1 : 1),
+    async setDag(record) {
+      const { id, version } = record;
+      if ((dags.get(id)?.version ?? 0) !== version) return false;
+      dags.set(id, { ...record, version: version + 1 });
+      return true;
+    },
+    async forget(before) {
+      const end = sortable(before);
+      const old = [...runs.values()].map(({ run }) => run)
+        .filter(({ ended }) => ended !== undefined && sortable(ended) < end);
+      for (const { id } of old) runs.delete(id);
+      recorded = recorded.filter((event) => runs.has(event.run));
+      return old.map(({ dag, id }) => ({ dag, id }));
+    },
+    async [Symbol.asyncDispose]() {
+      closed.abort();
+    },
   };
 }
 
-/** Listens from the call on, not only from the first read on. */
-function follow(
-  watchers: Set<(event: Event) => void>,
+/** A moment as text that sorts as time does. */
+export function sortable(moment: string): string {
+  return Temporal.Instant.from(moment).toString({ fractionalSecondDigits: 9 });
+}
+
+/** A place as text that sorts as places do. */
+export function placeOf({ created, id }: Place): string {
+  return `${sortable(created)} ${id}`;
+}
+
+/** Where a watcher finds events. */
+export interface Feed {
+  /** The next events behind a number; as many as there are, or as are good to read at once. */
+  read(after: number): readonly Recorded[];
+  /** Resolves when there may be more. */
+  wait(): Promise<void>;
+}
+
+/** Gives the events of a feed: nothing is held for a watcher that is slow, and none of them is missed. */
+export async function* follow(
+  { read, wait }: Feed,
+  after: number,
   signal: AbortSignal,
-): AsyncIterable<Event> {
-  const waiting: Event[] = [];
-  let more = Promise.withResolvers<void>();
-  const watcher = (event: Event): void => {
-    waiting.push(event);
-    more.resolve();
-  };
-  const stop = (): void => {
-    watchers.delete(watcher);
-    more.resolve();
-  };
-  async function* events(): AsyncGenerator<Event, void> {
-    try {
-      while (!signal.aborted) {
-        more = Promise.withResolvers();
-        while (waiting.length > 0) yield waiting.shift()!;
-        if (!signal.aborted) await more.promise;
-      }
-    } finally {
-      watchers.delete(watcher);
-      signal.removeEventListener("abort", stop);
+): AsyncGenerator<Recorded, void> {
+  while (!signal.aborted) {
+    const events = read(after);
+    for (const event of events) {
+      yield event;
+      if (signal.aborted) return;
+      after = event.seq;
     }
+    if (events.length === 0) await wait();
   }
-  watchers.add(watcher);
-  signal.addEventListener("abort", stop, { once: true });
-  return events();
+}
+
+function filter(query: RunQuery): (run: Run, place: string) => boolean {
+  const { dag, state, kind } = query;
+  const from = query.from === undefined ? "" : sortable(query.from);
+  const to = query.to === undefined ? "~" : sortable(query.to);
+  const before = query.before ? placeOf(query.before) : "~";
+  const after = query.after ? placeOf(query.after) : "";
+  return (run, place) => {
+    const date = sortable(run.logicalDate);
+    return (dag === undefined || run.dag === dag) &&
+      (state === undefined || run.state === state) &&
+      (kind === undefined || run.kind === kind) &&
+      from <= date && date <= to && after < place && place < before;
+  };
 }

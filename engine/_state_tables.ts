@@ -1,0 +1,151 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { type Event, reduce, type Run, type TaskRun } from "./state.ts";
+import { type DagRecord, placeOf, type Recorded, type RunQuery, sortable } from "./store.ts";
+
+/** Of a run, all but its tasks. */
+interface RunRow {
+  readonly id: string;
+  readonly version: number;
+  readonly run: string;
+}
+
+interface TaskRow {
+  readonly id: string;
+  readonly task: string;
+}
+
+/** What a {@linkcode Store} does, on the tables of a database; transactions are for the caller to make. */
+export class StateTables {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  get(id: string): Run | undefined {
+    const row = this.#run(id);
+    return row && this.#assemble(row);
+  }
+
+  list(query: RunQuery): Run[] {
+    const { dag, state, kind, from, to, before, after, limit = -1 } = query;
+    const conditions = Object.entries({
+      "dag = ?": dag,
+      "state = ?": state,
+      "kind = ?": kind,
+      "logical >= ?": from === undefined ? undefined : sortable(from),
+      "logical <= ?": to === undefined ? undefined : sortable(to),
+      "place < ?": before && placeOf(before),
+      "place > ?": after && placeOf(after),
+    }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const where = ["TRUE", ...conditions.map(([sql]) => sql)].join(" AND ");
+    return this.#sql(`SELECT id, version, run FROM runs WHERE ${where} ORDER BY place DESC LIMIT ?`)
+      .all(...conditions.map(([, value]) => value), limit)
+      .map((row) => this.#assemble(row as unknown as RunRow));
+  }
+
+  append(id: string, version: number, events: readonly Event[]): boolean {
+    const row = this.#run(id);
+    if ((row?.version ?? 0) !== version) return false;
+    const before = row && this.#assemble(row, tasksOf(events));
+    const after = events.reduce<Run | undefined>(reduce, before);
+    if (!after) return true;
+    this.#keep(after, before?.tasks ?? {});
+    const insert = this.#sql("INSERT INTO events (run, version, event) VALUES (?, ?, ?)");
+    events.forEach((event, i) => insert.run(id, version + i + 1, JSON.stringify(event)));
+    return true;
+  }
+
+  /** At most `limit` events behind a number. */
+  eventsAfter(seq: number, limit: number): Recorded[] {
+    return this.#sql("SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
+      .all(seq, limit)
+      .map(({ seq, event }) => ({ ...JSON.parse(String(event)), seq }));
+  }
+
+  /** The number of the last event. */
+  last(): number {
+    return Number(this.#sql("SELECT max(seq) AS seq FROM events").get()!.seq ?? 0);
+  }
+
+  dag(id: string): DagRecord | undefined {
+    const row = this.#sql("SELECT dag FROM dags WHERE id = ?").get(id);
+    return row && JSON.parse(String(row.dag));
+  }
+
+  dags(): DagRecord[] {
+    return this.#sql("SELECT dag FROM dags ORDER BY id").all()
+      .map(({ dag }) => JSON.parse(String(dag)));
+  }
+
+  setDag(record: DagRecord): boolean {
+    const { id, version } = record;
+    if ((this.dag(id)?.version ?? 0) !== version) return false;
+    this.#sql("INSERT OR REPLACE INTO dags (id, dag) VALUES (?, ?)")
+      .run(id, JSON.stringify({ ...record, version: version + 1 }));
+    return true;
+  }
+
+  /** Forgets at most `limit` of the runs that ended before a moment. */
+  forget(before: string, limit: number): Pick<Run, "dag" | "id">[] {
+    const old = this.#sql("SELECT dag, id FROM runs WHERE ended < ? ORDER BY ended LIMIT ?")
+      .all(sortable(before), limit)
+      .map(({ dag, id }) => ({ dag: String(dag), id: String(id) }));
+    for (const { id } of old) {
+      this.#sql("DELETE FROM events WHERE run = ?").run(id);
+      this.#sql("DELETE FROM tasks WHERE run = ?").run(id);
+      this.#sql("DELETE FROM runs WHERE id = ?").run(id);
+    }
+    return old;
+  }
+
+  #run(id: string): RunRow | undefined {
+    const row = this.#sql("SELECT id, version, run FROM runs WHERE id = ?").get(id);
+    return row as unknown as RunRow | undefined;
+  }
+
+  /** Makes a run of its rows, with all its tasks or only some. */
+  #assemble({ id, version, run }: RunRow, only?: readonly string[]): Run {
+    const one = this.#sql("SELECT id, task FROM tasks WHERE run = ? AND id = ?");
+    const rows = only
+      ? only.flatMap((task) => one.all(id, task))
+      : this.#sql("SELECT id, task FROM tasks WHERE run = ? ORDER BY position").all(id);
+    const tasks = (rows as unknown as TaskRow[]).map(({ id, task }) => [id, JSON.parse(task)]);
+    return { ...JSON.parse(run), version, tasks: Object.fromEntries(tasks) };
+  }
+
+  /** Writes a run, and of its tasks those that are not the same as before. */
+  #keep(run: Run, before: Readonly<Record<string, TaskRun>>): void {
+    const { tasks, version, ...rest } = run;
+    const { id, dag, kind, state, logicalDate, ended } = run;
+    const end = ended === undefined ? null : sortable(ended);
+    this.#sql(
+      "INSERT INTO runs (id, version, dag, kind, state, place, logical, ended, run) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET " +
+        "version = excluded.version, state = excluded.state, ended = excluded.ended, run = excluded.run",
+    ).run(
+      ...[id, version, dag, kind, state, placeOf(run), sortable(logicalDate), end],
+      JSON.stringify(rest),
+    );
+    const upsert = this.#sql(
+      "INSERT INTO tasks (run, id, task) VALUES (?, ?, ?) " +
+        "ON CONFLICT (run, id) DO UPDATE SET task = excluded.task",
+    );
+    for (const [task, to] of Object.entries(tasks)) {
+      if (to !== before[task]) upsert.run(id, task, JSON.stringify(to));
+    }
+  }
+
+  #sql(text: string): StatementSync {
+    let statement = this.#statements.get(text);
+    if (!statement) this.#statements.set(text, statement = this.#database.prepare(text));
+    return statement;
+  }
+}
+
+/** The tasks that events are about, when they are about nothing else. */
+function tasksOf(events: readonly Event[]): string[] | undefined {
+  const tasks = events.flatMap((event) => event.type === "task_changed" ? [event.task] : []);
+  return tasks.length === events.length ? [...new Set(tasks)] : undefined;
+}
