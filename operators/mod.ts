@@ -20,3 +20,5 @@ export type { Answered, Expected, RequestOptions } from "./request.ts";
 export { sql } from "./sql.ts";
 export type { SqlOptions } from "./sql.ts";
 export type { Ran, SqlValue } from "./_statement.ts";
+export { parquet } from "./parquet.ts";
+export type { ParquetFile, ParquetOptions } from "./parquet.ts";
