@@ -134,6 +134,7 @@ try {
     "deno",
     "run",
     "-A",
+    "--v8-flags=--max-semi-space-size=2",
     `${root}main.ts`,
     "load",
     url,
