@@ -114,10 +114,17 @@ Deno.test("without host, user and database: libpq's defaults", () => {
 });
 
 Deno.test("a unix socket that is there is the default host", () => {
-  using _listener = Deno.listen({ transport: "unix", path: "/tmp/.s.PGSQL.2" });
-  const url = connectionUrl("user=u port=2", {});
-  assert.equal(url, "postgres://u@localhost:2/u?host=%2Ftmp");
-  assert.equal(connectionUrl("user=u port=2 host=h", {}), "postgres://u@h:2/u");
+  // No server has the port of this process' number, and nobody else looks for one there.
+  const port = 1 + Deno.pid % 1000;
+  const path = `/tmp/.s.PGSQL.${port}`;
+  using _listener = Deno.listen({ transport: "unix", path });
+  try {
+    const url = connectionUrl(`user=u port=${port}`, {});
+    assert.equal(url, `postgres://u@localhost:${port}/u?host=%2Ftmp`);
+    assert.equal(connectionUrl(`user=u port=${port} host=h`, {}), `postgres://u@h:${port}/u`);
+  } finally {
+    Deno.removeSync(path);
+  }
 });
 
 Deno.test("a URL is shown without its password", () => {
