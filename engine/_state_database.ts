@@ -44,8 +44,8 @@ const MIGRATIONS: readonly string[] = [`
   ) STRICT;
 `];
 
-/** SQLite's codes for a damaged file, and for one that is none of its own. */
-const DAMAGED = [11, 26];
+/** How SQLite speaks of a damaged file, and of one that is none of its own; not all runtimes give its codes. */
+const DAMAGED = /malformed|not a database/;
 
 /**
  * Opens the database of a home folder. For writing, it is made when there is none, and brought to the newest format after
@@ -74,18 +74,28 @@ export function openState(
         : `Cannot read "${path}": an older version of Sluice wrote it; start this one on it once`,
     );
   }
+  try {
+    if (format > 0 && format < newest) backUp(path, `${path}.v${format}.bak`);
+    return connect(path, mode, (database) => migrate(database, migrations, format));
+  } catch (cause) {
+    throw new Error(`Cannot open "${path}": ${messageOf(cause)}`, { cause });
+  }
+}
+
+function connect(
+  path: string,
+  mode: "read" | "write",
+  prepare: (database: DatabaseSync) => void,
+): DatabaseSync {
   const database = new DatabaseSync(path, { readOnly: mode === "read" });
   try {
     database.exec("PRAGMA busy_timeout = 5000");
-    if (mode === "write") {
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-      if (format > 0 && format < newest) backUp(database, `${path}.v${format}.bak`);
-      if (format < newest) migrate(database, migrations, format);
-    }
+    if (mode === "write") database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    prepare(database);
     return database;
-  } catch (cause) {
+  } catch (error) {
     database.close();
-    throw new Error(`Cannot open "${path}": ${messageOf(cause)}`, { cause });
+    throw error;
   }
 }
 
@@ -102,24 +112,23 @@ function inspect(path: string): number {
   try {
     // What opens it for writing would overwrite it when it closes.
     using database = disposable(new DatabaseSync(path, { readOnly: true }));
+    // Not prepared: then, not all runtimes tell what is wrong.
+    database.exec("SELECT count(*) FROM sqlite_schema");
     const [check] = database.prepare("PRAGMA quick_check(1)").all();
     found = String(check!.quick_check);
     if (found === "ok") return Number(database.prepare("PRAGMA user_version").get()!.user_version);
   } catch (cause) {
-    if (!DAMAGED.includes((codeOf(cause) ?? 0) & 0xff)) {
-      throw new Error(`Cannot open "${path}": ${messageOf(cause)}`, { cause });
-    }
-    throw damaged(path, messageOf(cause), cause);
+    const message = messageOf(cause);
+    if (DAMAGED.test(message)) throw damaged(path, message, cause);
+    throw new Error(`Cannot open "${path}": ${message}`, { cause });
   }
   throw damaged(path, found);
 }
 
 function damaged(path: string, what: string, cause?: unknown): Error {
   return new Error(
-    `Cannot open "${path}": it is damaged (${
-      what.replaceAll(/\s+/g, " ")
-    }). Nothing was changed; ` +
-      "`sluice state check` tells what is left",
+    `Cannot open "${path}": it is damaged (${what.replaceAll(/\s+/g, " ")}). ` +
+      "Nothing was changed; `sluice state check` tells what is left",
     { cause },
   );
 }
@@ -130,17 +139,22 @@ function touch(path: string): void {
   Deno.chmodSync(path, 0o600);
 }
 
-function backUp(database: DatabaseSync, copy: string): void {
+/** Copies a database that nobody writes to. Not by SQLite, which is not allowed to on all runtimes. */
+function backUp(path: string, copy: string): void {
   const half = `${copy}.new`;
-  touch(half);
-  Deno.truncateSync(half);
-  database.prepare("VACUUM INTO ?").run(half);
+  {
+    using database = disposable(new DatabaseSync(path));
+    const { busy } = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()!;
+    if (busy) throw new Error("it cannot be copied while another process reads it; try again");
+  }
+  Deno.copyFileSync(path, half);
   using file = Deno.openSync(half, { write: true });
   file.syncSync();
   Deno.renameSync(half, copy);
 }
 
 function migrate(database: DatabaseSync, migrations: readonly string[], format: number): void {
+  if (format === migrations.length) return;
   // When it fails, closing the database takes it all back.
   database.exec("BEGIN IMMEDIATE");
   for (const migration of migrations.slice(format)) database.exec(migration);
