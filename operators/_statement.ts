@@ -66,18 +66,25 @@ export async function runStatement(statement: Statement, ctx: Context): Promise<
 /** Runs it without keeping more rows than are handed on. */
 async function ask(client: pg.Client, { text, values }: Statement): Promise<Ran> {
   const { promise, resolve, reject } = Promise.withResolvers<Ran>();
-  const query = new pg.Query({ text, values: values.map(toParameter), types: { getTypeParser } });
+  const config: pg.QueryArrayConfig = {
+    text,
+    values: values.map(toParameter),
+    types: { getTypeParser },
+    rowMode: "array",
+  };
+  const query = new pg.Query<Json[]>(config);
   let current: unknown;
   let result: Ran["result"][number][] = [];
   let room = MAX_RESULT;
   const encoder = new TextEncoder();
-  query.on("row", (row, of) => {
+  query.on("row", (values, of) => {
     if (of !== current) {
       current = of;
       result = [];
       room = MAX_RESULT;
     }
     if (room <= 0) return;
+    const row = named(of!.fields, values as unknown as Json[]);
     room -= encoder.encode(JSON.stringify(row)).length + 1;
     if (room > 0) result.push(row);
   });
@@ -88,6 +95,15 @@ async function ask(client: pg.Client, { text, values }: Statement): Promise<Ran>
   });
   client.query(query);
   return await promise;
+}
+
+/** A row by its columns' names; of those of one name the first counts. */
+function named(fields: readonly pg.FieldDef[], values: readonly Json[]): Record<string, Json> {
+  const row = new Map<string, Json>();
+  fields.forEach(({ name }, i) => {
+    if (!row.has(name)) row.set(name, values[i]!);
+  });
+  return Object.fromEntries(row);
 }
 
 /** Where the session stands: idle, in a transaction, or in one that failed. */

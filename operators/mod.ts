@@ -22,3 +22,10 @@ export type { SqlOptions } from "./sql.ts";
 export type { Ran, SqlValue } from "./_statement.ts";
 export { parquet } from "./parquet.ts";
 export type { ParquetFile, ParquetOptions } from "./parquet.ts";
+export { fileReady, httpReady, sqlReady, timeReached, until } from "./sensors.ts";
+export type {
+  FileReadyOptions,
+  HttpReadyOptions,
+  SqlReadyOptions,
+  TimeReachedOptions,
+} from "./sensors.ts";

@@ -25,6 +25,7 @@ const results: { statement: string; params?: SqlValue[]; rows: number; result: R
   },
   { statement: "SELECT count(*) FROM pg_class WHERE false", rows: 1, result: [{ count: 0 }] },
   { statement: "SELECT 1 WHERE false", rows: 0, result: [] },
+  { statement: "SELECT 1 AS a, 2 AS b, 3 AS a", rows: 1, result: [{ a: 1, b: 2 }] },
   {
     statement:
       "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); UPDATE t SET a = 3 WHERE a = 1",
