@@ -76,6 +76,44 @@ export function putInt64(words: Int32Array, index: number, value: number): void 
 
 const POWERS = Array.from({ length: 23 }, (_, n) => 10 ** n);
 
+// Most decimals of a table are short and come again and again: what up to four bytes stand for is remembered.
+const keys = new Int32Array(4096), lengths = new Uint8Array(4096), values = new Float64Array(4096);
+
+/** {@linkcode plainDouble} for one to four bytes. */
+function shortDouble(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  let key = bytes[start]!;
+  if (length > 1) key |= bytes[start + 1]! << 8;
+  if (length > 2) key |= bytes[start + 2]! << 16;
+  if (length > 3) key |= bytes[start + 3]! << 24;
+  const slot = Math.imul(key, 0x9e3779b1) >>> 20; // multiplicative hashing (Knuth)
+  if (keys[slot] === key && lengths[slot] === length) return values[slot]!;
+  keys[slot] = key;
+  lengths[slot] = length;
+  return values[slot] = plainDouble(bytes, start, end);
+}
+
+/** A decimal of at most 15 digits without a leading zero or an exponent; NaN for anything else. */
+function plainDouble(bytes: Uint8Array, start: number, end: number): number {
+  let i = start;
+  const negative = bytes[i] === MINUS;
+  if (negative) i++;
+  const from = i;
+  let mantissa = 0, point = -1;
+  for (; i < end; i++) {
+    const digit = bytes[i]! - ZERO;
+    if (digit >= 0 && digit <= 9) mantissa = mantissa * 10 + digit;
+    else if (bytes[i] === DOT && point < 0) point = i;
+    else return NaN;
+  }
+  const fraction = point < 0 ? 0 : i - point - 1;
+  const digits = i - from - (point < 0 ? 0 : 1);
+  // Up to 15 digits the mantissa and the power are exact, so their quotient is rounded once (Clinger, 1990).
+  if (digits < 1 || digits > 15 || (bytes[from] === ZERO && digits - fraction > 1)) return NaN;
+  const value = mantissa / POWERS[fraction]!;
+  return negative ? -value : value;
+}
+
 /**
  * Reads decimals as correctly rounded doubles. `exact` refuses a value that does not print back with all its
  * digits.
@@ -91,27 +129,10 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
       valid.clear(r);
       continue;
     }
-    let i = start;
-    const negative = bytes[i] === MINUS;
-    if (negative) i++;
-    const from = i;
-    let mantissa = 0, point = -1;
-    for (; i < end; i++) {
-      const digit = bytes[i]! - ZERO;
-      if (digit >= 0 && digit <= 9) mantissa = mantissa * 10 + digit;
-      else if (bytes[i] === DOT && point < 0) point = i;
-      else break;
-    }
-    const fraction = point < 0 ? 0 : i - point - 1;
-    const digits = i - from - (point < 0 ? 0 : 1);
-    // Up to 15 digits the mantissa and the power are exact, so their quotient is rounded once (Clinger, 1990).
-    if (i === end && digits > 0 && digits <= 15) {
-      if (exact && bytes[from] === ZERO && digits - fraction > 1) return r;
-      const value = mantissa / POWERS[fraction]!;
-      data[r] = negative ? -value : value;
-      continue;
-    }
-    const value = slowDouble(fieldText(block, k), exact);
+    let value: number | undefined = end - start <= 4
+      ? shortDouble(bytes, start, end)
+      : plainDouble(bytes, start, end);
+    if (value !== value) value = slowDouble(fieldText(block, k), exact);
     if (value === undefined) return r;
     data[r] = value;
   }
