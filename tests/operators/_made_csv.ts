@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Bytes } from "../../engine/mod.ts";
 
 /** A text that no other row has, and that does not compress well. */
@@ -10,7 +11,8 @@ export function made(count: number, chunkRows = 5000): Bytes {
   const encoder = new TextEncoder();
   let row = -1;
   return new ReadableStream({
-    pull(controller) {
+    async pull(controller) {
+      await setImmediate(); // a real source waits, which lets timers run
       if (row < 0) {
         row = 0;
         return controller.enqueue(encoder.encode("n,name,half,note\n"));
