@@ -60,7 +60,7 @@ export function openState(
 ): DatabaseSync {
   if (mode === "write") touch(path);
   const newest = migrations.length;
-  const format = inspect(path);
+  const format = inspect(path, mode);
   if (format > newest) {
     throw new Error(
       `Cannot open "${path}": a newer version of Sluice wrote it, in format ${format}, and this one knows ${newest} at ` +
@@ -105,13 +105,15 @@ export function codeOf(error: unknown): number | undefined {
   return typeof code === "number" ? code : undefined;
 }
 
-/** Looks at a database without writing to it; tells its format, 0 when there is none. */
-function inspect(path: string): number {
+/** Looks at a database without changing what is in it; tells its format, 0 when there is none. */
+function inspect(path: string, mode: "read" | "write"): number {
   if (!existsSync(path)) return 0;
   let found: string;
   try {
-    // What opens it for writing would overwrite it when it closes.
-    using database = disposable(new DatabaseSync(path, { readOnly: true }));
+    // What opens it for writing would overwrite it when it closes. But a change of the journal's mode that was cut short,
+    // as happens when it is first made, is only taken back by such.
+    const readOnly = mode === "read" || !existsSync(`${path}-journal`);
+    using database = disposable(new DatabaseSync(path, { readOnly }));
     // Not prepared: then, not all runtimes tell what is wrong.
     database.exec("SELECT count(*) FROM sqlite_schema");
     const [check] = database.prepare("PRAGMA quick_check(1)").all();

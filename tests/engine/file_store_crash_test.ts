@@ -26,7 +26,7 @@ async function run(
 ): Promise<Said> {
   const command = [
     ...inject.length > 0 ? ["strace", "-f", "-qq", "-o", "/dev/null", ...inject] : [],
-    ...[Deno.execPath(), "run", "-A", "--no-check", APPENDER, ...args],
+    ...[Deno.execPath(), "run", "-A", "--no-check", "--no-code-cache", APPENDER, ...args],
   ];
   const child = new Deno.Command(command[0]!, { args: command.slice(1), stdout: "piped" }).spawn();
   let text = "";
@@ -106,7 +106,7 @@ Deno.test({
     const home = await Deno.makeTempDir({ prefix: "sluice_crash_" });
     const counts: string[] = [];
     for (const call of ["pwrite64", "fsync"]) {
-      for (let n = 1, step = KILLS > 64 ? 1 : call === "fsync" ? 2 : 11;; n += step) {
+      for (let n = 1, step = KILLS > 64 ? 1 : call === "fsync" ? 2 : 7;; n += step) {
         const place = `${home}/${call}${n}`;
         const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:signal=SIGKILL:when=${n}`];
         const said = await run([place, "a", "1", "3"], { inject });
