@@ -27,6 +27,7 @@ Deno.exit(
       stderr: { write: write(Deno.stderr) },
       env: Deno.env.toObject(),
     },
+    command: Deno.build.standalone ? "sluice" : "deno task",
     cwd: Deno.cwd(),
     screen: () => Deno.stderr.isTerminal() ? Deno.consoleSize() : undefined,
     signal: stop.signal,

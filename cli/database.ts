@@ -53,7 +53,7 @@ export class Database implements AsyncDisposable {
     const { maskUrl } = await import("../adapters/mod.ts");
     if (this.#url !== undefined) return `psql '${maskUrl(this.#url)}'`;
     const usual = homeFolder(this.#world, {}) === this.#home;
-    const start = `sluice db start${usual ? "" : ` --home '${this.#home}'`}`;
+    const start = `${this.#world.command} db start${usual ? "" : ` --home '${this.#home}'`}`;
     return `${start}\n${(await this.#start()).psql}`;
   }
 

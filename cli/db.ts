@@ -22,7 +22,7 @@ const start = buildCommand<DbFlags, [], World>({
     if (options.json) print(world, JSON.stringify({ url: server.url, data: server.data }));
     else {print(
         world,
-        `Postgres runs, and stays until \`sluice db stop\`. Open it with:\n  ${server.psql}`,
+        `Postgres runs, and stays until \`${world.command} db stop\`. Open it with:\n  ${server.psql}`,
       );}
     return 0;
   }),
@@ -47,7 +47,9 @@ const url = buildCommand<DbFlags, [], World>({
     const { findEmbedded } = await import("../adapters/mod.ts");
     const server = await findEmbedded(homeFolder(world, options));
     if (!server) {
-      throw new UsageError("The embedded Postgres does not run; start it: sluice db start");
+      throw new UsageError(
+        `The embedded Postgres does not run; start it: ${world.command} db start`,
+      );
     }
     print(world, options.json ? JSON.stringify({ url: server.url }) : server.url);
     return 0;

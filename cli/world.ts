@@ -7,6 +7,8 @@ export interface World {
     readonly env: Readonly<Record<string, string | undefined>>;
     exitCode?: number | string | null;
   };
+  /** What comes before a verb where we were started: `sluice`, or `deno task` in the project's folder. */
+  readonly command: string;
   /** The folder that relative paths start from. */
   readonly cwd: string;
   /** The size of the terminal that stderr is, or undefined when it is none. */

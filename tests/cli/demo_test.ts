@@ -27,7 +27,10 @@ Deno.test("the demonstration and the Postgres that comes along", async (t) => {
     assert.equal(lines.length, 5 + 18);
     assert.equal(lines[6], "  tpep_pickup_datetime   timestamp");
     assert.match(stderr, /^Making a Postgres in /m);
-    assert.match(stderr, /\n {2}sluice db start\n {2}PGPASSWORD=.* psql -h 127\.0\.0\.1 -p \d+ /);
+    assert.match(
+      stderr,
+      /\n {2}deno task db start\n {2}PGPASSWORD=.* psql -h 127\.0\.0\.1 -p \d+ /,
+    );
     assert.equal((await start(["db", "url"])).code, 2);
   });
 
@@ -43,10 +46,10 @@ Deno.test("the demonstration and the Postgres that comes along", async (t) => {
 
   await t.step("leaves what is there to others: db start, url, stop", async () => {
     const url = refusal(await start(["db", "url"]), 2);
-    assert.match(url, /does not run.*sluice db start/);
+    assert.match(url, /does not run.*deno task db start/);
     const told = await start(["db", "start"]);
     assert.equal(told.code, 0, told.stderr);
-    assert.match(told.stdout, /sluice db stop/);
+    assert.match(told.stdout, /deno task db stop/);
     const psql = /PGPASSWORD.*psql .*/.exec(told.stdout)![0];
     const { url: where } = document(await start(["db", "url", "--json"]));
     assert.equal((await start(["db", "url"])).stdout, `${where}\n`);
@@ -71,7 +74,7 @@ Deno.test("the demonstration and the Postgres that comes along", async (t) => {
     assert.match(stdout, /^two: 2 rows/);
     assert.match(
       stderr,
-      /^Look at it in the Postgres that Sluice brought along:\n {2}sluice db start\n/m,
+      /^Look at it in the Postgres that Sluice brought along:\n {2}deno task db start\n/m,
     );
   });
 });
