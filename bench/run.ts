@@ -134,7 +134,7 @@ try {
     "deno",
     "run",
     "-A",
-    "--v8-flags=--max-semi-space-size=2",
+    "--v8-flags=--max-semi-space-size=1",
     `${root}main.ts`,
     "load",
     url,

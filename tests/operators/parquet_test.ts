@@ -85,7 +85,7 @@ Deno.test("two million rows stream through in flat memory, a row group at a time
   // A program of its own: under `deno test` all takes more memory.
   const program = new URL("./_write_parquet.ts", import.meta.url).pathname;
   const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--v8-flags=--max-semi-space-size=2", program, path, String(count)],
+    args: ["run", "-A", "--v8-flags=--max-semi-space-size=1", program, path, String(count)],
   }).output();
   const { rows, quarter, whole } = JSON.parse(new TextDecoder().decode(stdout));
   assert.equal(rows, count);
