@@ -17,6 +17,9 @@ export interface Column {
 /**
  * Reads one column of a block, or returns the number of the first record whose field is not of the type. `exact`
  * refuses, too, what would lose digits.
+ *
+ * Each reader has a loop of its own, the few lines for NULL included: with the value's parser as a parameter of one
+ * shared loop, the engine would call it through a pointer, for each field.
  */
 export type Reader = (block: Block, column: number, exact: boolean) => Column | number;
 
