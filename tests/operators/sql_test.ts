@@ -136,14 +136,14 @@ Deno.test("a result that is long is cut, and not kept in memory", async () => {
   await using database = await freshDatabase();
   const before = Deno.memoryUsage().rss;
   const { rows, result } = await run(database, {
-    statement: "SELECT n, repeat('x', 400) AS t FROM generate_series(1, 200000) AS n",
+    statement: "SELECT n, repeat('x', 400) AS t FROM generate_series(1, 600000) AS n",
   });
-  assert.equal(rows, 200_000);
+  assert.equal(rows, 600_000);
   assert.ok(JSON.stringify(result).length <= 48 * 1024);
   assert.ok(result.length > 100);
   assert.deepEqual(result.map(({ n }) => n), result.map((_, i) => i + 1));
   const grown = (Deno.memoryUsage().rss - before) / 1e6;
-  assert.ok(grown < 80, `grew by ${grown} MB`);
+  assert.ok(grown < 200, `grew by ${grown} MB`);
 });
 
 Deno.test("what the server remarks is said", async () => {
