@@ -5,7 +5,8 @@ import { DatabaseSync } from "node:sqlite";
  * What makes each version of the format out of the one before; the first makes it out of nothing.
  *
  * `runs` has each run as its events made it, without its tasks: those are in `tasks`, so that a change of one does not
- * write all of them. `place` and `logical` are text that sorts as they do.
+ * write all of them; an `instance` is -1 for the task as a whole, and one that has no row has not begun. `place` and
+ * `logical` are text that sorts as they do.
  */
 const MIGRATIONS: readonly string[] = [`
   CREATE TABLE runs (
@@ -28,8 +29,9 @@ const MIGRATIONS: readonly string[] = [`
     position INTEGER PRIMARY KEY,
     run TEXT NOT NULL,
     id TEXT NOT NULL,
+    instance INTEGER NOT NULL,
     task TEXT NOT NULL,
-    UNIQUE (run, id)
+    UNIQUE (run, id, instance)
   ) STRICT;
   CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { type Event, reduce, type Run, type TaskRun } from "./state.ts";
+import { type Event, reduceAll, type Run, type TaskRun, UNTOUCHED } from "./state.ts";
 import { type DagRecord, placeOf, type Recorded, type RunQuery, sortable } from "./store.ts";
 
 /** Of a run, all but its tasks. */
@@ -11,8 +11,16 @@ interface RunRow {
 
 interface TaskRow {
   readonly id: string;
+  /** -1 for the task as a whole. */
+  readonly instance: number;
   readonly task: string;
 }
+
+/** A run as JSON, without what has tables of its own. */
+type RunJson = Omit<Run, "version" | "tasks" | "mapped"> & {
+  /** How many instances there are. */
+  readonly mapped: Readonly<Record<string, number>>;
+};
 
 /** What a {@linkcode Store} does, on the tables of a database; transactions are for the caller to make. */
 export class StateTables {
@@ -29,7 +37,7 @@ export class StateTables {
   }
 
   list(query: RunQuery): Run[] {
-    const { dag, state, kind, from, to, before, after, limit = -1 } = query;
+    const { dag, state, kind, from, to, before, after, order = "created", limit = -1 } = query;
     const conditions = Object.entries({
       "dag = ?": dag,
       "state = ?": state,
@@ -40,7 +48,8 @@ export class StateTables {
       "place > ?": after && placeOf(after),
     }).filter((entry): entry is [string, string] => entry[1] !== undefined);
     const where = ["TRUE", ...conditions.map(([sql]) => sql)].join(" AND ");
-    return this.#sql(`SELECT id, version, run FROM runs WHERE ${where} ORDER BY place DESC LIMIT ?`)
+    const by = order === "created" ? "place DESC" : "logical DESC, place DESC";
+    return this.#sql(`SELECT id, version, run FROM runs WHERE ${where} ORDER BY ${by} LIMIT ?`)
       .all(...conditions.map(([, value]) => value), limit)
       .map((row) => this.#assemble(row as unknown as RunRow));
   }
@@ -49,9 +58,9 @@ export class StateTables {
     const row = this.#run(id);
     if ((row?.version ?? 0) !== version) return false;
     const before = row && this.#assemble(row, tasksOf(events));
-    const after = events.reduce<Run | undefined>(reduce, before);
+    const after = reduceAll(before, events);
     if (!after) return true;
-    this.#keep(after, before?.tasks ?? {});
+    this.#keep(after, before);
     const insert = this.#sql("INSERT INTO events (run, version, event) VALUES (?, ?, ?)");
     events.forEach((event, i) => insert.run(id, version + i + 1, JSON.stringify(event)));
     return true;
@@ -106,34 +115,65 @@ export class StateTables {
   }
 
   /** Makes a run of its rows, with all its tasks or only some. */
-  #assemble({ id, version, run }: RunRow, only?: readonly string[]): Run {
-    const one = this.#sql("SELECT id, task FROM tasks WHERE run = ? AND id = ?");
+  #assemble({ id, version, run }: RunRow, only?: readonly TaskPlace[]): Run {
+    const { mapped: counts, ...rest }: RunJson = JSON.parse(run);
+    const one = this.#sql(
+      "SELECT id, instance, task FROM tasks WHERE run = ? AND id = ? AND instance = ?",
+    );
     const rows = only
-      ? only.flatMap((task) => one.all(id, task))
-      : this.#sql("SELECT id, task FROM tasks WHERE run = ? ORDER BY position").all(id);
-    const tasks = (rows as unknown as TaskRow[]).map(({ id, task }) => [id, JSON.parse(task)]);
-    return { ...JSON.parse(run), version, tasks: Object.fromEntries(tasks) };
+      ? only.flatMap(([task, instance]) => one.all(id, task, instance))
+      : this.#sql("SELECT id, instance, task FROM tasks WHERE run = ? ORDER BY position").all(id);
+    const tasks: Record<string, TaskRun> = {};
+    const mapped = Object.fromEntries(
+      Object.entries(counts).map(([task, count]) => {
+        return [task, Array.from({ length: count }, () => UNTOUCHED)];
+      }),
+    );
+    for (const { id, instance, task } of rows as unknown as TaskRow[]) {
+      if (instance < 0) tasks[id] = JSON.parse(task);
+      else mapped[id]![instance] = JSON.parse(task);
+    }
+    // A task whose instances alone are wanted is there all the same.
+    for (const [task, instance] of only ?? []) {
+      if (instance >= 0) tasks[task] ??= UNTOUCHED;
+    }
+    return { ...rest, version, tasks, mapped };
   }
 
   /** Writes a run, and of its tasks those that are not the same as before. */
-  #keep(run: Run, before: Readonly<Record<string, TaskRun>>): void {
-    const { tasks, version, ...rest } = run;
+  #keep(run: Run, before: Run | undefined): void {
+    const { tasks, mapped, version, ...rest } = run;
     const { id, dag, kind, state, logicalDate, ended } = run;
     const end = ended === undefined ? null : sortable(ended);
+    const counts = Object.entries(mapped).map(([task, { length }]) => [task, length]);
+    const json: RunJson = { ...rest, mapped: Object.fromEntries(counts) };
     this.#sql(
       "INSERT INTO runs (id, version, dag, kind, state, place, logical, ended, run) " +
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET " +
         "version = excluded.version, state = excluded.state, ended = excluded.ended, run = excluded.run",
     ).run(
       ...[id, version, dag, kind, state, placeOf(run), sortable(logicalDate), end],
-      JSON.stringify(rest),
+      JSON.stringify(json),
     );
     const upsert = this.#sql(
-      "INSERT INTO tasks (run, id, task) VALUES (?, ?, ?) " +
-        "ON CONFLICT (run, id) DO UPDATE SET task = excluded.task",
+      "INSERT INTO tasks (run, id, instance, task) VALUES (?, ?, ?, ?) " +
+        "ON CONFLICT (run, id, instance) DO UPDATE SET task = excluded.task",
     );
     for (const [task, to] of Object.entries(tasks)) {
-      if (to !== before[task]) upsert.run(id, task, JSON.stringify(to));
+      if (to !== (before?.tasks[task])) upsert.run(id, task, -1, JSON.stringify(to));
+    }
+    const clear = this.#sql("DELETE FROM tasks WHERE run = ? AND id = ? AND instance >= 0");
+    for (const task of Object.keys(before?.mapped ?? {})) {
+      if (!mapped[task]) clear.run(id, task);
+    }
+    for (const [task, instances] of Object.entries(mapped)) {
+      const old = before?.mapped[task];
+      if (instances === old) continue;
+      // Another list takes the place of the old one.
+      if (old && old.length !== instances.length) clear.run(id, task);
+      instances.forEach((to, i) => {
+        if (to !== (old?.[i] ?? UNTOUCHED)) upsert.run(id, task, i, JSON.stringify(to));
+      });
     }
   }
 
@@ -144,8 +184,16 @@ export class StateTables {
   }
 }
 
+/** A task, and which of its instances; -1 for the task as a whole. */
+type TaskPlace = readonly [task: string, instance: number];
+
 /** The tasks that events are about, when they are about nothing else. */
-function tasksOf(events: readonly Event[]): string[] | undefined {
-  const tasks = events.flatMap((event) => event.type === "task_changed" ? [event.task] : []);
-  return tasks.length === events.length ? [...new Set(tasks)] : undefined;
+function tasksOf(events: readonly Event[]): TaskPlace[] | undefined {
+  const places = new Map<string, TaskPlace>();
+  for (const event of events) {
+    if (event.type !== "task_changed") return undefined;
+    const { task, index = -1 } = event;
+    places.set(`${task} ${index}`, [task, index]);
+  }
+  return [...places.values()];
 }

@@ -111,6 +111,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
         kind: "manual",
         interval: { start: interval.start.toString(), end: interval.end.toString() },
         logicalDate: start.toString(),
+        runAfter: at.toString(),
         params,
         tasks: [...dag.tasks.keys()],
       };

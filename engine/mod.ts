@@ -36,7 +36,7 @@ export { perform } from "./perform.ts";
 export type { PerformOptions } from "./perform.ts";
 export { admit, decide, plan } from "./plan.ts";
 export type { AnyDag, Candidate, Decision } from "./plan.ts";
-export { isDone, isOver, reduce } from "./state.ts";
+export { isDone, isOver, reduce, reduceAll } from "./state.ts";
 export type {
   Event,
   Failure,

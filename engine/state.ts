@@ -55,6 +55,10 @@ export interface TaskRun {
   readonly retries: number;
   /** How often it began anew because what it read was lost. */
   readonly losses?: number;
+  /** How often it began anew because the process that ran it died. */
+  readonly crashes?: number;
+  /** When the first attempt began since it was last cleared; a sensor's timeout counts from there. */
+  readonly first?: string;
   /** When the last attempt began. */
   readonly started?: string;
   /** When it ended. */
@@ -93,43 +97,76 @@ export interface Run {
   readonly logicalDate: string;
   /** What its tasks are given. */
   readonly params: Readonly<Record<string, Json>>;
+  /** When it was due: the end of its interval, or when it was triggered. */
+  readonly runAfter: string;
+  /** The version of its DAG's definition; absent where nobody tells versions apart. */
+  readonly hash?: string;
+  /** The backfill that made it, and how many runs of that one may be under way at once. */
+  readonly backfill?: { readonly id: string; readonly maxActiveRuns: number };
+  /** How often it was cleared. */
+  readonly cleared: number;
+  /** When its deadline was missed. */
+  readonly late?: string;
   /** When it was made. */
   readonly created: string;
   /** When it was let in. */
   readonly started?: string;
   /** When it was over. */
   readonly ended?: string;
-  /** Its tasks by id. */
+  /** Its tasks by id; of a mapped task, all of its instances as one. */
   readonly tasks: Readonly<Record<string, TaskRun>>;
+  /** The instances of mapped tasks, by id, once it is known how many there are. */
+  readonly mapped: Readonly<Record<string, readonly TaskRun[]>>;
 }
+
+/** What all events have. */
+interface Happening {
+  /** The id of the run. */
+  readonly run: string;
+  /** When: an ISO string in UTC. */
+  readonly at: string;
+}
+
+/** What a run is when it is made. */
+type Founding = Pick<
+  Run,
+  "dag" | "kind" | "interval" | "logicalDate" | "params" | "runAfter" | "hash" | "backfill"
+>;
 
 /** Something that happened to a run, as JSON. */
 export type Event =
-  | {
+  | Happening & Founding & {
     readonly type: "run_created";
-    readonly run: string;
-    readonly at: string;
-    readonly dag: string;
-    readonly kind: RunKind;
-    readonly interval: { readonly start: string; readonly end: string };
-    readonly logicalDate: string;
-    readonly params: Readonly<Record<string, Json>>;
     /** The ids of its tasks. */
     readonly tasks: readonly string[];
   }
-  | {
+  | Happening & {
     readonly type: "run_changed";
-    readonly run: string;
-    readonly at: string;
     readonly to: RunState;
     readonly reason?: string;
   }
-  | {
+  /** It is to go on, since tasks of it were cleared. */
+  | Happening & { readonly type: "run_cleared" }
+  /** It took longer than its DAG's deadline. */
+  | Happening & { readonly type: "run_late" }
+  /** It goes on with another version of its DAG: tasks that are not in it any more are removed, new ones come in. */
+  | Happening & {
+    readonly type: "run_adopted";
+    readonly hash?: string;
+    readonly tasks: readonly string[];
+  }
+  | Happening & {
     readonly type: "task_changed";
-    readonly run: string;
-    readonly at: string;
     readonly task: string;
+    /** Which instance of a mapped task. */
+    readonly index?: number;
     readonly to: TaskRun;
+  }
+  /** A mapped task has so many instances; undefined when that is not known any more. */
+  | Happening & {
+    readonly type: "task_mapped";
+    readonly task: string;
+    readonly count?: number;
   };
 
 /** Whether nothing can happen to a run any more. */
@@ -143,42 +180,125 @@ export function isDone(state: TaskState): boolean {
     state === "upstream_failed" || state === "removed";
 }
 
+/** A task that has not begun. */
+export const UNTOUCHED: TaskRun = { state: "none", attempt: 0, retries: 0 };
+
 /** What an event makes of a run. @throws {TypeError} when the event does not fit the run */
 export function reduce(run: Run | undefined, event: Event): Run {
-  if (event.type === "run_created") {
-    if (run) throw new TypeError(`Cannot create run "${event.run}": there is one of that id`);
-    const { type: _, run: id, at, tasks, ...rest } = event;
-    const none: TaskRun = { state: "none", attempt: 0, retries: 0 };
-    return {
-      ...rest,
-      id,
-      version: 1,
-      state: "queued",
-      created: at,
-      tasks: Object.fromEntries(tasks.map((task) => [task, none])),
-    };
+  return reduceAll(run, [event])!;
+}
+
+/** What events make of a run, one after the other. @throws {TypeError} when one does not fit the run */
+export function reduceAll(run: Run | undefined, events: readonly Event[]): Run | undefined {
+  let next: Draft | undefined = run && { ...run };
+  const own = new Set<object>();
+  /** A part of the run that may be changed, since nobody else has it: copied once for all events. */
+  function edit<T extends object>(part: T, copy: (part: T) => T): T {
+    if (own.has(part)) return part;
+    const mine = copy(part);
+    own.add(mine);
+    return mine;
   }
-  if (run?.id !== event.run) {
-    throw new TypeError(`Cannot change run "${event.run}": it is not there, or another one is`);
-  }
-  const version = run.version + 1;
-  if (event.type === "task_changed") {
-    if (!Object.hasOwn(run.tasks, event.task)) {
-      throw new TypeError(
-        `Cannot change task "${event.task}": run "${run.id}" has none of that id`,
-      );
+  for (const event of events) {
+    if (event.type === "run_created") {
+      if (next) throw new TypeError(`Cannot create run "${event.run}": there is one of that id`);
+      next = create(event);
+      continue;
     }
-    return { ...run, version, tasks: { ...run.tasks, [event.task]: event.to } };
+    if (next?.id !== event.run) {
+      throw new TypeError(`Cannot change run "${event.run}": it is not there, or another one is`);
+    }
+    next.version++;
+    switch (event.type) {
+      case "run_changed":
+        change(next, event);
+        break;
+      case "run_cleared":
+        next.state = "queued";
+        next.cleared++;
+        delete next.reason;
+        delete next.ended;
+        delete next.late;
+        break;
+      case "run_late":
+        next.late = event.at;
+        break;
+      case "run_adopted":
+        adopt(next, event);
+        break;
+      case "task_changed": {
+        const { task, index, to } = event;
+        if (!Object.hasOwn(next.tasks, task)) throw unknown(event.run, task);
+        if (index === undefined) {
+          next.tasks = edit(next.tasks, (tasks) => ({ ...tasks }));
+          next.tasks[task] = to;
+          break;
+        }
+        const instances = next.mapped[task];
+        if (!instances?.[index]) throw unknown(event.run, `${task}[${index}]`);
+        next.mapped = edit(next.mapped, (mapped) => ({ ...mapped }));
+        const mine = edit(instances as TaskRun[], (instances) => [...instances]);
+        mine[index] = to;
+        next.mapped[task] = mine;
+        break;
+      }
+      case "task_mapped": {
+        const { task, count } = event;
+        if (!Object.hasOwn(next.tasks, task)) throw unknown(event.run, task);
+        next.mapped = edit(next.mapped, (mapped) => ({ ...mapped }));
+        if (count === undefined) delete next.mapped[task];
+        else next.mapped[task] = Array.from({ length: count }, () => UNTOUCHED);
+        break;
+      }
+    }
   }
-  const { reason: _, ended: __, ...rest } = run;
-  const changed: Run = {
+  return next;
+}
+
+/** A run on its way from one version to a later one. */
+type Draft = Omit<{ -readonly [K in keyof Run]: Run[K] }, "tasks" | "mapped"> & {
+  tasks: Record<string, TaskRun>;
+  mapped: Record<string, readonly TaskRun[]>;
+};
+
+function create({ type: _, run: id, at, tasks, ...rest }: Event & { type: "run_created" }): Draft {
+  return {
     ...rest,
-    version,
-    state: event.to,
-    ...event.reason === undefined ? {} : { reason: event.reason },
-    ...event.to === "running" && !run.started ? { started: event.at } : {},
+    id,
+    version: 1,
+    state: "queued",
+    cleared: 0,
+    created: at,
+    tasks: Object.fromEntries(tasks.map((task) => [task, UNTOUCHED])),
+    mapped: {},
   };
-  return isOver(changed) ? { ...changed, ended: event.at } : changed;
+}
+
+function change(run: Draft, { to, at, reason }: Event & { type: "run_changed" }): void {
+  run.state = to;
+  delete run.reason;
+  delete run.ended;
+  if (reason !== undefined) run.reason = reason;
+  if (to === "running" && !run.started) run.started = at;
+  if (to === "success" || to === "failed") run.ended = at;
+}
+
+function adopt(run: Draft, { hash, tasks }: Event & { type: "run_adopted" }): void {
+  if (hash === undefined) delete run.hash;
+  else run.hash = hash;
+  const removed = Object.entries(run.tasks).filter(([id]) => !tasks.includes(id))
+    .map(([id, task]) => [id, isDone(task.state) ? task : { ...task, state: "removed" as const }]);
+  const kept = tasks.map((id) => {
+    const task = run.tasks[id];
+    return [id, !task || task.state === "removed" ? UNTOUCHED : task];
+  });
+  run.tasks = Object.fromEntries([...kept, ...removed]);
+  const mapped = Object.entries(run.mapped).filter(([id]) => tasks.includes(id));
+  run.mapped = Object.fromEntries(mapped);
+}
+
+function unknown(run: string, task: string): TypeError {
+  return new TypeError(`Cannot change task "${task}": run "${run}" has none of that id`);
 }
 
 /** An error as it can be kept, its causes with it. */

@@ -1,7 +1,7 @@
 // What `memory` does is asynchronous though it waits for nothing: so it rejects instead of throwing.
 // deno-lint-ignore-file require-await
 import { Bell } from "./_bell.ts";
-import { type Event, reduce, type Run, type RunKind, type RunState } from "./state.ts";
+import { type Event, reduceAll, type Run, type RunKind, type RunState } from "./state.ts";
 
 /** Where a run stands in a list, be it still there or not: any run tells its own. */
 export type Place = Pick<Run, "created" | "id">;
@@ -22,6 +22,8 @@ export interface RunQuery {
   readonly before?: Place;
   /** Only those created after this one. */
   readonly after?: Place;
+  /** Which come first: those created last, or those of the latest logical date. @default {"created"} */
+  readonly order?: "created" | "logical_date";
   /** At most so many. @default {all of them} */
   readonly limit?: number;
 }
@@ -56,7 +58,7 @@ export interface Store extends AsyncDisposable {
   append(run: string, version: number, events: readonly Event[]): Promise<boolean>;
   /** A run as its events made it. */
   get(run: string): Promise<Run | undefined>;
-  /** The runs that fit, the latest created first; of those created at once, the greater id first. */
+  /** The runs that fit, by default the latest created first; of those created at once, the greater id first. */
   list(query?: RunQuery): Promise<readonly Run[]>;
   /**
    * All events behind the one numbered `after`, until the signal is aborted; those of forgotten runs are missing.
@@ -89,18 +91,20 @@ export function memory(): Store {
     async append(id, version, events) {
       const known = runs.get(id);
       if ((known?.run.version ?? 0) !== version) return false;
-      const run = events.reduce<Run | undefined>(reduce, known?.run);
+      const run = reduceAll(known?.run, events);
       if (run) runs.set(id, { run, place: known?.place ?? placeOf(run) });
       for (const event of events) recorded.push({ ...event, seq: ++seq });
       bell.ring();
       return true;
     },
     get: async (id) => runs.get(id)?.run,
-    async list({ limit, ...query } = {}) {
+    async list({ limit, order, ...query } = {}) {
       const fits = filter(query);
+      const rank = ({ run, place }: { run: Run; place: string }): string =>
+        order === "logical_date" ? `${sortable(run.logicalDate)} ${place}` : place;
       return [...runs.values()]
         .filter(({ run, place }) => fits(run, place))
-        .sort((a, b) => a.place < b.place ? 1 : -1)
+        .sort((a, b) => rank(a) < rank(b) ? 1 : -1)
         .slice(0, limit)
         .map(({ run }) => run);
     },

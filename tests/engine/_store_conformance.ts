@@ -22,6 +22,7 @@ export function created(run: string, more: Partial<Created> = {}): Created {
     kind: "manual",
     interval: { start: "2021-01-02T00:00:00+00:00[UTC]", end: "2021-01-03T00:00:00+00:00[UTC]" },
     logicalDate: "2021-01-02T00:00:00Z",
+    runAfter: "2021-01-03T00:00:00Z",
     params: {},
     tasks: ["download", "load"],
     ...more,
@@ -157,6 +158,31 @@ export function storeConformance(name: string, make: () => Promise<Store>): void
     assert.deepEqual((await take(store, 2, 0)).map(bare)[1], changed);
   });
 
+  test("mapped tasks keep each of their instances", async (store) => {
+    const instance = (index: number, attempt: number): Event => {
+      return { ...attempted("a", "load", attempt), index } as Event;
+    };
+    const mapped = (count?: number): Event => {
+      const at = "2021-01-03T00:00:02Z";
+      return { type: "task_mapped", run: "a", at, task: "load", ...count ? { count } : {} };
+    };
+    const batches = [
+      [created("a"), mapped(3)],
+      [instance(2, 1)],
+      [instance(2, 2), instance(0, 1)],
+      [moved("a", "running"), instance(0, 2)],
+      [mapped(2)],
+      [instance(1, 7)],
+      [mapped()],
+    ];
+    let run: Run | undefined;
+    for (const events of batches) {
+      assert.equal(await store.append("a", run?.version ?? 0, events), true);
+      run = events.reduce<Run | undefined>(reduce, run);
+      assert.deepEqual(await store.get("a"), run);
+    }
+  });
+
   test("the runs that fit are listed, the latest created first", async (store) => {
     const runs: [string, Partial<Created>][] = [
       ["a", { at: "2021-01-03T00:00:00Z", logicalDate: "2021-01-01T00:00:00Z" }],
@@ -190,6 +216,15 @@ export function storeConformance(name: string, make: () => Promise<Store>): void
     for (const [query, expected] of cases) {
       assert.equal(ids(await store.list(query)), expected, JSON.stringify(query));
     }
+  });
+
+  test("the run before another is found by its logical date", async (store) => {
+    for (const [run, day] of [["a", 3], ["b", 1], ["c", 2], ["d", 2]] as const) {
+      await store.append(run, 0, [created(run, { logicalDate: `2021-01-0${day}T00:00:00Z` })]);
+    }
+    const order = "logical_date";
+    assert.equal(ids(await store.list({ order })), "a,d,c,b");
+    assert.equal(ids(await store.list({ order, to: "2021-01-02T23:59:59Z", limit: 1 })), "d");
   });
 
   test("pages are stable while runs are added and removed", async (store) => {

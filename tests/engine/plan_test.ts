@@ -52,6 +52,7 @@ function running(d: ReturnType<typeof dag>, tasks: Record<string, Partial<TaskRu
     kind: "manual",
     interval: { start: "2021-01-02T00:00+00:00[UTC]", end: "2021-01-02T00:00+00:00[UTC]" },
     logicalDate: "2021-01-02T00:00:00Z",
+    runAfter: "2021-01-02T00:00:00Z",
     params: {},
     tasks: [...d.tasks.keys()],
   });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { type Event, memory, reduce, type Run, toJson } from "../../engine/mod.ts";
+import { type Event, reduce, reduceAll, type Run, type TaskRun, toJson } from "../../engine/mod.ts";
 import { toFailure } from "../../engine/state.ts";
 
-const created: Event = {
+const created: Event & { type: "run_created" } = {
   type: "run_created",
   run: "manual__20210102T060000Z",
   at: "2021-01-03T00:00:00Z",
@@ -10,6 +10,7 @@ const created: Event = {
   kind: "manual",
   interval: { start: "2021-01-02T06:00:00+00:00[UTC]", end: "2021-01-03T06:00:00+00:00[UTC]" },
   logicalDate: "2021-01-02T06:00:00Z",
+  runAfter: "2021-01-03T06:00:00Z",
   params: { base: "x" },
   tasks: ["download", "load"],
 };
@@ -41,6 +42,8 @@ Deno.test("a run is what its events make of it, also after they were JSON", () =
     id: created.run,
     version: 4,
     state: "failed",
+    cleared: 0,
+    mapped: {},
     reason: "deadlock",
     created: "2021-01-03T00:00:00Z",
     started: "2021-01-03T00:00:01Z",
@@ -72,48 +75,52 @@ Deno.test("an event that does not fit its run is refused", () => {
   );
 });
 
-Deno.test("a store adds events only to the version they were made for", async () => {
-  const store = memory();
-  const id = created.run;
-  assert.equal(await store.append(id, 0, [created]), true);
-  assert.equal(await store.append(id, 0, [created]), false);
-  const running = change("running", "2021-01-03T00:00:01Z");
-  assert.equal(await store.append(id, 1, [running]), true);
-  assert.equal(await store.append(id, 1, [change("failed", "2021-01-03T00:00:02Z")]), false);
-  assert.equal((await store.get(id))?.state, "running");
-  assert.equal(await store.get("other"), undefined);
+const at = "2021-01-03T00:00:02Z";
+const id = created.run;
+const was = (state: TaskRun["state"], attempt = 1): TaskRun => ({ state, attempt, retries: 0 });
+const none = was("none", 0);
+
+Deno.test("a mapped task has instances once it is known how many", () => {
+  const before = reduceAll(undefined, [
+    created,
+    { type: "task_mapped", run: id, at, task: "load", count: 3 },
+    { type: "task_changed", run: id, at, task: "load", index: 1, to: was("running") },
+  ])!;
+  const run = reduceAll(before, [
+    { type: "task_changed", run: id, at, task: "load", index: 1, to: was("success") },
+    { type: "task_changed", run: id, at, task: "load", index: 2, to: was("running") },
+  ])!;
+  assert.deepEqual(before.mapped, { load: [none, was("running"), none] });
+  assert.deepEqual(run.mapped, { load: [none, was("success"), was("running")] });
+  assert.equal(run.version, 5);
+  assert.throws(
+    () =>
+      reduce(run, { type: "task_changed", run: id, at, task: "load", index: 3, to: was("none") }),
+    /"load\[3\]".* none of that id/,
+  );
+  assert.deepEqual(reduce(run, { type: "task_mapped", run: id, at, task: "load" }).mapped, {});
 });
 
-Deno.test("a store lists the runs that fit, the latest first", async () => {
-  const store = memory();
-  for (const [run, dag] of [["a", "x"], ["b", "y"], ["c", "x"]] as const) {
-    await store.append(run, 0, [{ ...created, run, dag }]);
-  }
-  await store.append("a", 1, [{ ...change("running", created.at), run: "a" }]);
-  const list = async (query?: Parameters<typeof store.list>[0]): Promise<string> =>
-    (await store.list(query)).map((run) => run.id).join();
-  assert.equal(await list(), "c,b,a");
-  assert.equal(await list({ dag: "x" }), "c,a");
-  assert.equal(await list({ state: "queued", limit: 1 }), "c");
-  assert.equal(await list({ dag: "x", state: "running" }), "a");
+Deno.test("a run that is cleared is to go on, and says so", () => {
+  const over = reduceAll(undefined, [created, change("running", at), change("failed", at, "why")])!;
+  const { reason: _, ended: __, ...rest } = over;
+  const cleared = reduce(over, { type: "run_cleared", run: id, at });
+  assert.deepEqual(cleared, { ...rest, state: "queued", cleared: 1, version: 4 });
 });
 
-Deno.test("a store tells all that happens from the moment it is watched, until stopped", async () => {
-  const store = memory();
-  await store.append("before", 0, [{ ...created, run: "before" }]);
-  const stop = new AbortController();
-  const events = store.watch(stop.signal);
-  await store.append("a", 0, [{ ...created, run: "a" }]);
-  const seen: string[] = [];
-  const watching = (async () => {
-    for await (const event of events) {
-      seen.push(event.run);
-      if (event.run === "b") stop.abort();
-    }
-  })();
-  await store.append("b", 0, [{ ...created, run: "b" }]);
-  await watching;
-  assert.deepEqual(seen, ["a", "b"]);
+Deno.test("a run takes on another version of its DAG", () => {
+  const run = reduceAll(undefined, [
+    { ...created, tasks: ["a", "b", "c"], hash: "1" },
+    { type: "task_changed", run: id, at, task: "b", to: was("success") },
+    { type: "run_adopted", run: id, at, hash: "2", tasks: ["d", "c"] },
+  ])!;
+  assert.equal(run.hash, "2");
+  assert.deepEqual(Object.entries(run.tasks), [
+    ["d", none],
+    ["c", none],
+    ["a", was("removed", 0)],
+    ["b", was("success")],
+  ]);
 });
 
 const loop: Record<string, unknown> = {};
