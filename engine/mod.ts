@@ -38,6 +38,7 @@ export { admit, decide, plan } from "./plan.ts";
 export type { AnyDag, Candidate, Decision } from "./plan.ts";
 export { isDone, isOver, reduce, reduceAll } from "./state.ts";
 export type {
+  Ending,
   Event,
   Failure,
   Run,

@@ -107,6 +107,8 @@ export interface Run {
   readonly cleared: number;
   /** When its deadline was missed. */
   readonly late?: string;
+  /** How it was told to end: what has not begun is skipped, what runs is stopped, its teardowns still run. */
+  readonly ending?: Ending;
   /** When it was made. */
   readonly created: string;
   /** When it was let in. */
@@ -117,6 +119,14 @@ export interface Run {
   readonly tasks: Readonly<Record<string, TaskRun>>;
   /** The instances of mapped tasks, by id, once it is known how many there are. */
   readonly mapped: Readonly<Record<string, readonly TaskRun[]>>;
+}
+
+/** How a run ends before all of it was done, and why. */
+export interface Ending {
+  /** What becomes of it. */
+  readonly to: "success" | "failed";
+  /** E.g. `cancelled`, `timeout`, `marked`. */
+  readonly reason: string;
 }
 
 /** What all events have. */
@@ -145,6 +155,8 @@ export type Event =
     readonly to: RunState;
     readonly reason?: string;
   }
+  /** It is to end; its end is another event. */
+  | Happening & Ending & { readonly type: "run_ending" }
   /** It is to go on, since tasks of it were cleared. */
   | Happening & { readonly type: "run_cleared" }
   /** It took longer than its DAG's deadline. */
@@ -216,9 +228,12 @@ export function reduceAll(run: Run | undefined, events: readonly Event[]): Run |
       case "run_cleared":
         next.state = "queued";
         next.cleared++;
-        delete next.reason;
-        delete next.ended;
-        delete next.late;
+        for (const key of ["reason", "started", "ended", "late", "ending"] as const) {
+          delete next[key];
+        }
+        break;
+      case "run_ending":
+        next.ending = { to: event.to, reason: event.reason };
         break;
       case "run_late":
         next.late = event.at;
@@ -280,7 +295,10 @@ function change(run: Draft, { to, at, reason }: Event & { type: "run_changed" })
   delete run.ended;
   if (reason !== undefined) run.reason = reason;
   if (to === "running" && !run.started) run.started = at;
-  if (to === "success" || to === "failed") run.ended = at;
+  if (to === "success" || to === "failed") {
+    run.ended = at;
+    delete run.ending;
+  }
 }
 
 function adopt(run: Draft, { hash, tasks }: Event & { type: "run_adopted" }): void {

@@ -103,7 +103,7 @@ Deno.test("a mapped task has instances once it is known how many", () => {
 
 Deno.test("a run that is cleared is to go on, and says so", () => {
   const over = reduceAll(undefined, [created, change("running", at), change("failed", at, "why")])!;
-  const { reason: _, ended: __, ...rest } = over;
+  const { reason: _, started: __, ended: ___, ...rest } = over;
   const cleared = reduce(over, { type: "run_cleared", run: id, at });
   assert.deepEqual(cleared, { ...rest, state: "queued", cleared: 1, version: 4 });
 });
