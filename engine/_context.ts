@@ -1,5 +1,7 @@
 import type { Meter, Meters } from "./meter.ts";
 import type { Kept } from "./source.ts";
+import type { Run, RunKind } from "./state.ts";
+import type { RunQuery } from "./store.ts";
 import { strftime } from "./strftime.ts";
 import { type Connection, type Context, GiveUp, type Interval, type Logger } from "./work.ts";
 
@@ -20,6 +22,8 @@ export interface LogLine {
   readonly task: string;
   /** … and its number, from 1. */
   readonly attempt: number;
+  /** Which instance of a mapped task it is. */
+  readonly index?: number;
   /** What is said. */
   readonly message: string;
   /** What else belongs to it. */
@@ -30,9 +34,12 @@ export interface LogLine {
 export interface ContextParts {
   readonly dag: string;
   readonly run: string;
+  readonly kind: RunKind;
   readonly task: string;
+  readonly index: number | undefined;
   readonly attempt: number;
   readonly interval: Interval;
+  readonly next: Interval | undefined;
   readonly params: Readonly<Record<string, unknown>>;
   readonly signal: AbortSignal;
   readonly meter: Meter;
@@ -41,20 +48,22 @@ export interface ContextParts {
   readonly connections: Connections;
   readonly log: (line: LogLine) => void;
   readonly now: () => Temporal.Instant;
+  readonly runs: (query: RunQuery) => Promise<readonly Run[]>;
 }
 
 /** Makes the context of one attempt. */
 export function context(parts: ContextParts): Context {
-  const { connections, log, now, ...rest } = parts;
-  const { dag, run, task, attempt, interval } = rest;
+  const { connections, log, ...rest } = parts;
+  const { dag, run, task, index, attempt, interval } = rest;
   const write = (level: LogLine["level"]): Logger["info"] => (message, fields) =>
     log({
-      at: now().toString(),
+      at: parts.now().toString(),
       level,
       dag,
       run,
       task,
       attempt,
+      ...index === undefined ? {} : { index },
       message,
       ...fields ? { fields } : {},
     });

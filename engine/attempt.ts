@@ -1,15 +1,13 @@
-import { type Connections, context, type LogLine } from "./_context.ts";
 import type { Task } from "./dag.ts";
 import { Deadline, type Sleep } from "./_deadline.ts";
 import type { Follower } from "./_follower.ts";
-import { type Json, toJson } from "./json.ts";
-import { Meter, Meters, type Reading } from "./meter.ts";
+import { type DoJob, doJob as doJobHere, nameOf, type Supplies } from "./_job.ts";
+import type { Json } from "./json.ts";
 import type { AnyDag } from "./plan.ts";
-import type { Scope } from "./ref.ts";
 import { type Bytes, Source, SourceChanged } from "./source.ts";
 import type { Spool } from "./spool.ts";
 import { type Failure, type Run, type StreamState, toFailure } from "./state.ts";
-import { type Context, GiveUp, NotYet, Skip } from "./work.ts";
+import { GiveUp, NotYet, Skip } from "./work.ts";
 
 /** How an attempt ended. */
 export type Outcome =
@@ -20,10 +18,16 @@ export type Outcome =
     /** Whether trying again cannot help. */
     readonly final: boolean;
     readonly reason?: string;
+    /** How many milliseconds to wait at least before trying again, as who refused said. */
+    readonly retryAfter?: number;
   }
   | { readonly state: "skipped"; readonly reason: string }
-  | { readonly state: "up_for_reschedule" }
-  /** A reader that has to begin anew, by no fault of its own; what `lost` tasks put out is gone. */
+  /** It is to ask again, at `due` if it says so: an ISO string in UTC. */
+  | { readonly state: "up_for_reschedule"; readonly due?: string }
+  /**
+   * A reader that has to begin anew, by no fault of its own; what `lost` tasks put out is gone, instances of mapped ones as
+   * in `x[3]`.
+   */
   | { readonly state: "none"; readonly lost: readonly string[] };
 
 /** Which attempt it is. */
@@ -32,25 +36,21 @@ export interface Attempt {
   /** As it was when the attempt began. */
   readonly run: Run;
   readonly task: Task<unknown>;
+  /** Which instance of a mapped task. */
+  readonly index?: number;
   readonly attempt: number;
   /** Ends it; with a {@linkcode Restart} as the reason it counts as not made. */
   readonly signal: AbortSignal;
 }
 
 /** What an attempt is given, and whom it tells. */
-export interface Surroundings {
+export interface Surroundings extends Omit<Supplies, "kept" | "follow"> {
   readonly spool: Spool;
-  readonly connections: Connections;
-  readonly log: (line: LogLine) => void;
-  readonly now: () => Temporal.Instant;
-  readonly clock: () => number;
   readonly sleep: Sleep;
   /** Told when its output turns out to be a stream that readers can begin with. */
   opened(stream: StreamState): Promise<void>;
   /** Asked to end the readers of its stream, before another file takes its place. */
   replace(): Promise<void>;
-  /** Given what reads its meters. */
-  metered(read: () => Reading[]): void;
 }
 
 /** The reason for which a reader is stopped, to be started again when there is something to read. */
@@ -63,82 +63,53 @@ export class Cancelled extends Error {
   override name = "Cancelled";
 }
 
-/** Bytes that an output may have as JSON. */
-const MAX_OUTPUT = 64 * 1024;
 /** How often a source may change within one attempt. */
 const MAX_CHANGES = 3;
+/** For how many milliseconds others may have a task wait before its retry. */
+const MAX_RETRY_AFTER = 600_000;
 
 /** Makes one attempt at a task. Never throws; resolves when everything it began has ended. */
-export async function attempt(what: Attempt, around: Surroundings): Promise<Outcome> {
-  const { task, run } = what;
+export async function attempt(
+  what: Attempt,
+  around: Surroundings,
+  doJob: DoJob = doJobHere,
+): Promise<Outcome> {
+  const { task, run, index } = what;
   const stop = new AbortController();
   const signal = AbortSignal.any([what.signal, stop.signal]);
-  const interval = {
-    start: Temporal.ZonedDateTime.from(run.interval.start),
-    end: Temporal.ZonedDateTime.from(run.interval.end),
-  };
   using deadline = new Deadline(around);
   if (task.options.timeout) {
     const timeout = Temporal.Duration.from(task.options.timeout);
-    const ms = timeout.total({ unit: "milliseconds", relativeTo: interval.start });
+    const relativeTo = Temporal.ZonedDateTime.from(run.interval.start);
     deadline.start(
-      ms,
+      timeout.total({ unit: "milliseconds", relativeTo }),
       () =>
         stop.abort(
           new TimedOut(`Cannot wait longer for task "${task.id}": its timeout is ${timeout}`),
         ),
     );
   }
-  const followers: Follower[] = [];
-  const owner = { run: run.id, task: task.id };
-  const scope: Scope = {
-    output(id) {
-      const { state, stream, output } = run.tasks[id]!;
-      if (!stream && state === "success") return output;
-      if (!stream || state !== "success" && state !== "running") {
-        throw new GiveUp(
-          `Cannot read what task "${id}" put out: it is ${state}; ` +
-            `to run whatever happened to it, order with \`after\` instead of reading`,
-        );
-      }
-      const waiting = (waits: boolean): void => waits ? deadline.pause() : deadline.resume();
-      const follower = around.spool.follow({ run: run.id, task: id }, stream, signal, waiting);
-      followers.push(follower);
-      reads.set(follower, id);
-      return follower.stream;
-    },
-  };
+  const owner = { run: run.id, task: nameOf(task.id, index) };
   const reads = new Map<Follower, string>();
+  let followers: Follower[] = [];
   let downloaded = 0;
 
   async function once(): Promise<Outcome> {
-    const meters = new Meters(around.clock);
-    const meter = new Meter(task.id, undefined, around.clock);
-    // A plain function opens no stage; what it counts stands on the task's own meter.
-    around.metered(() => meters.read().length > 0 ? meters.read() : [meter.read()]);
-    const ctx: Context = context({
-      dag: what.dag.id,
-      run: run.id,
-      task: task.id,
-      attempt: what.attempt,
-      interval,
-      params: run.params,
-      signal,
-      meter,
-      meters,
+    const output = await doJob({ ...what, dag: what.dag.id, signal }, {
+      ...around,
       kept: (key) => around.spool.kept(owner, key),
-      connections: around.connections,
-      log: around.log,
-      now: around.now,
+      follow(writer, stream) {
+        const waiting = (waits: boolean): void => waits ? deadline.pause() : deadline.resume();
+        const from = { run: run.id, task: writer };
+        const follower = around.spool.follow(from, stream, signal, waiting);
+        followers.push(follower);
+        reads.set(follower, writer);
+        return follower;
+      },
     });
-    signal.throwIfAborted();
-    const output = await task.work.run(scope, ctx);
-    meter.end();
     if (output instanceof ReadableStream) return await keep(output);
-    signal.throwIfAborted();
-    const json = toOutput(output, task.id);
     await Promise.all(followers.map((follower) => follower.ended()));
-    return { state: "success", output: json };
+    return { state: "success", output };
   }
 
   /** Writes the stream to the spool. */
@@ -215,7 +186,7 @@ export async function attempt(what: Attempt, around: Surroundings): Promise<Outc
         await startOver();
       } finally {
         await close();
-        followers.length = 0;
+        followers = [];
       }
     }
   } catch (error) {
@@ -228,8 +199,13 @@ export async function attempt(what: Attempt, around: Surroundings): Promise<Outc
     }
     if (lost.length > 0) return { state: "none", lost };
     if (error instanceof Skip) return { state: "skipped", reason: error.message };
-    if (error instanceof NotYet) return { state: "up_for_reschedule" };
-    return { state: "failed", error: toFailure(error), final: isCausedBy(error, GiveUp) };
+    if (error instanceof NotYet) return { state: "up_for_reschedule", ...due(error, around.now) };
+    return {
+      state: "failed",
+      error: toFailure(error),
+      final: isCausedBy(error, GiveUp),
+      ...retryAfter(error),
+    };
   }
 }
 
@@ -244,20 +220,21 @@ function isCausedBy(error: unknown, kind: new (message: string) => Error): boole
   return error instanceof Error && isCausedBy(error.cause, kind);
 }
 
-function toOutput(value: unknown, task: string): Json {
-  try {
-    const json = toJson(value, "output");
-    const bytes = new TextEncoder().encode(JSON.stringify(json)).length;
-    if (bytes <= MAX_OUTPUT) return json;
-    throw new TypeError(
-      `Cannot keep "output" as JSON: it is ${bytes} bytes, and ${MAX_OUTPUT} at most may go from ` +
-        "task to task; put out a stream of bytes, or where the rest is",
-    );
-  } catch (cause) {
-    throw new GiveUp(`Cannot keep what task "${task}" put out: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
+/** When a sensor wants to ask again. */
+function due(
+  { due }: NotYet & { due?: Temporal.Instant | Temporal.DurationLike },
+  now: () => Temporal.Instant,
+): { due?: string } {
+  if (due === undefined) return {};
+  if (due instanceof Temporal.Instant) return { due: due.toString() };
+  return { due: now().toZonedDateTimeISO("UTC").add(due).toInstant().toString() };
+}
+
+/** How long to wait before a retry, in milliseconds, if the error or what caused it says. */
+function retryAfter(error: unknown): { retryAfter?: number } {
+  if (!(error instanceof Error)) return {};
+  const ms = "retryAfter" in error ? Number(error.retryAfter) : 0;
+  return ms > 0 ? { retryAfter: Math.min(ms, MAX_RETRY_AFTER) } : retryAfter(error.cause);
 }
 
 /** A key that is a URL, without user and password. */

@@ -39,9 +39,12 @@ export async function perform<O>(work: Work<O>, options: PerformOptions = {}): P
   const ctx = context({
     dag: name,
     run: name,
+    kind: "manual",
     task: name,
+    index: undefined,
     attempt: 1,
     interval: { start: date, end: date },
+    next: undefined,
     params: {},
     signal,
     meter: new Meter(name, undefined, clock),
@@ -50,12 +53,16 @@ export async function perform<O>(work: Work<O>, options: PerformOptions = {}): P
     connections,
     log,
     now,
+    runs: () => Promise.resolve([]),
   });
   return await work.run(nothing, ctx);
 }
 
-const nothing: Scope = {
+const nothing: Scope & { item(): never } = {
   output(task) {
     throw new TypeError(`Cannot read the output of task "${task}": there is no run`);
+  },
+  item() {
+    throw new TypeError("Cannot read an item: there is no run");
   },
 };
