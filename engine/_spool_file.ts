@@ -1,32 +1,32 @@
 import { createHash, type Hash } from "node:crypto";
+import { removeStored, type Sidecar, writeSidecar } from "./_spool_folder.ts";
+import { shownKey } from "./_spool_key.ts";
+import { diskFull, isDiskFull, type Room } from "./_spool_room.ts";
 import type { Origin } from "./source.ts";
 import type { StreamState } from "./state.ts";
-
-/** What stands beside a file of the spool, as JSON. */
-export interface Sidecar {
-  readonly key: string;
-  readonly validator: string;
-  /** Bytes of the whole source, when it said so. */
-  readonly length: number | null;
-  /** How many bytes of the file count: what lies behind them may not have reached the disk. */
-  readonly bytes: number;
-  readonly whole: boolean;
-  /** Of a whole file. */
-  readonly sha256?: string;
-  /** Whose a partial file is. */
-  readonly run?: string;
-  readonly task?: string;
-}
 
 /** Thrown to readers of a file that is gone, or is not what was written. */
 export class SpoolDamaged extends Error {
   override name = "SpoolDamaged";
 }
 
+/** What a file is made with. */
+export interface SpoolFileParts {
+  readonly path: string;
+  readonly owner: { readonly run: string; readonly task: string };
+  readonly room: Room;
+  readonly clock: () => number;
+  readonly origin?: Omit<Origin, "offset" | "kept"> | undefined;
+  /** How many bytes there are of it. @default {0} */
+  readonly bytes?: number;
+}
+
 /** Record what is safely on disk after this many bytes … */
 const RECORD_BYTES = 32 * 2 ** 20;
 /** … or milliseconds. */
 const RECORD_TIME = 5000;
+/** How many bytes are set aside at once for a file of unknown length. */
+const AHEAD = 32 * 2 ** 20;
 const CHUNK = 256 * 1024;
 
 /** A file that one task writes and others read while it grows. */
@@ -39,27 +39,25 @@ export class SpoolFile {
   sha256: string | undefined;
   /** Whether its writer's success is on record: only then do its readers see its end. */
   committed = false;
-  /** Whether it is kept for other runs, under its key and validator. */
-  shared = false;
-  readonly #owner: { readonly run: string; readonly task: string };
+  /** Of a file that other runs find by its key: says that it is in use. */
+  use: Disposable | undefined;
+  readonly #owner: SpoolFileParts["owner"];
+  readonly #room: Room;
   readonly #clock: () => number;
   readonly #waiting = new Set<() => void>();
   #error: Error | undefined;
   #hash: Hash | undefined;
   #handle: Deno.FsFile | undefined;
   #recorded: { bytes: number; at: number };
+  /** Bytes that are set aside for it. */
+  #size = 0;
 
-  constructor(
-    path: string,
-    owner: { readonly run: string; readonly task: string },
-    clock: () => number,
-    origin?: Omit<Origin, "offset" | "kept">,
-    bytes = 0,
-  ) {
+  constructor({ path, owner, room, clock, origin, bytes = 0 }: SpoolFileParts) {
     this.path = path;
     this.origin = origin;
     this.bytes = bytes;
     this.#owner = owner;
+    this.#room = room;
     this.#clock = clock;
     this.#recorded = { bytes, at: clock() };
   }
@@ -80,13 +78,25 @@ export class SpoolFile {
     this.#handle = await Deno.open(this.path, { write: true, create: true, mode: 0o600 });
     await this.#handle.truncate(this.bytes);
     await this.#handle.seek(this.bytes, Deno.SeekMode.Start);
-    this.#recorded.at = this.#clock();
+    this.#size = this.bytes;
+    try {
+      const { length } = this.origin ?? {};
+      if (length !== undefined && length > this.bytes) await this.#claim(length, length);
+      await this.#record();
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
   }
 
   /** Appends a chunk; readers see it as soon as it is written. */
   async write(chunk: Uint8Array): Promise<void> {
+    const end = this.bytes + chunk.length;
+    if (end > this.#size) await this.#claim(end, end + AHEAD);
     for (let rest = chunk; rest.length > 0;) {
-      const n = await this.#handle!.write(rest);
+      const n = await this.#handle!.write(rest).catch((cause) => {
+        throw isDiskFull(cause) ? diskFull(this.#name, this.path, end, cause) : cause;
+      });
       this.#hash!.update(rest.subarray(0, n));
       this.bytes += n;
       rest = rest.subarray(n);
@@ -103,24 +113,28 @@ export class SpoolFile {
     if (!this.#handle) return;
     try {
       await this.#record();
+      await this.#handle.truncate(this.bytes);
+    } catch (error) {
+      // What could not be recorded is only downloaded again, should the process end.
+      if (!isDiskFull(error)) throw error;
     } finally {
       this.#close();
     }
   }
 
-  /** Ends it: nothing more is to come. With `to`, it moves there and is shared from then on. */
-  async finish(to?: string): Promise<void> {
+  /** Ends it: nothing more is to come. `publish` may move it to where others find it, and says where that is. */
+  async finish(
+    publish?: (path: string, sidecar: Sidecar) => { path: string; use: Disposable },
+  ): Promise<void> {
+    await this.#handle!.truncate(this.bytes);
     await this.#handle!.syncData();
     this.#close();
     const sha256 = this.#hash!.digest("hex");
-    if (to !== undefined) {
-      // The sidecar first: a file counts only when both are there and agree.
-      await writeSidecar(to, { ...this.#sidecar()!, whole: true, sha256 });
-      await Deno.rename(this.path, to);
-      const old = this.path;
-      this.path = to;
-      this.shared = true;
-      await removeFile(`${old}.json`);
+    const sidecar = this.#sidecar();
+    if (publish && sidecar) {
+      const { path, use } = publish(this.path, { ...sidecar, whole: true, sha256 });
+      this.path = path;
+      this.use = use;
     }
     this.sha256 = sha256;
   }
@@ -131,14 +145,13 @@ export class SpoolFile {
     this.#wake();
   }
 
-  /** Ends it for its readers, too, and deletes it unless it is shared. */
-  async drop(error: Error): Promise<void> {
+  /** Ends it for its readers, too, and deletes it unless it is shared and in order. */
+  drop(error: Error, damaged = false): void {
     this.#error ??= error;
     this.#wake();
     this.#close();
-    if (this.shared) return;
-    await removeFile(this.path);
-    await removeFile(`${this.path}.json`);
+    if (damaged || !this.use) removeStored(this.path);
+    this.use?.[Symbol.dispose]();
   }
 
   /** Resolves when there are more than `bytes` of it or it has ended; rejects when it never will. */
@@ -159,12 +172,22 @@ export class SpoolFile {
     }
   }
 
+  async #claim(least: number, most: number): Promise<void> {
+    const handle = this.#handle!;
+    const guest = {
+      path: this.path,
+      name: this.#name,
+      resize: (size: number) => handle.truncateSync(size),
+    };
+    this.#size = await this.#room.claim(guest, least, most);
+  }
+
   async #record(): Promise<void> {
     const at = { bytes: this.bytes, at: this.#clock() };
     const sidecar = this.#sidecar();
     if (sidecar) {
       await this.#handle!.syncData();
-      await writeSidecar(this.path, sidecar);
+      writeSidecar(this.path, sidecar);
     }
     this.#recorded = at;
   }
@@ -173,14 +196,13 @@ export class SpoolFile {
   #sidecar(): Sidecar | undefined {
     const { key, validator, length } = this.origin ?? {};
     if (key === undefined || validator === undefined) return undefined;
-    return {
-      key,
-      validator,
-      length: length ?? null,
-      bytes: this.bytes,
-      whole: false,
-      ...this.#owner,
-    };
+    const { bytes } = this;
+    return { key, validator, length: length ?? null, bytes, whole: false, ...this.#owner };
+  }
+
+  get #name(): string {
+    const key = this.origin?.key;
+    return key === undefined ? `what task "${this.#owner.task}" puts out` : `"${shownKey(key)}"`;
   }
 
   #close(): void {
@@ -193,45 +215,19 @@ export class SpoolFile {
   }
 }
 
-/** Reads the sidecar of a file; undefined when there is none that can be read. */
-export async function readSidecar(path: string): Promise<Sidecar | undefined> {
-  try {
-    return JSON.parse(await Deno.readTextFile(`${path}.json`));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-/** Writes the sidecar of a file, so that there is always a whole one. */
-async function writeSidecar(path: string, sidecar: Sidecar): Promise<void> {
-  const draft = `${path}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(draft, JSON.stringify(sidecar), { mode: 0o600 });
-  await Deno.rename(draft, `${path}.json`);
-}
-
-/** Removes a file if it is there. */
-export async function removeFile(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
 /** Hashes the first bytes of a file. */
 async function hashStart(path: string, bytes: number): Promise<Hash> {
   const hash = createHash("sha256");
   if (bytes === 0) return hash;
-  using file = await Deno.open(path);
+  const damaged = (why: string, cause?: unknown): SpoolDamaged =>
+    new SpoolDamaged(`Cannot go on with "${path}": ${why}`, { cause });
+  using file = await Deno.open(path).catch((cause) => {
+    throw cause instanceof Deno.errors.NotFound ? damaged("it is gone", cause) : cause;
+  });
   const chunk = new Uint8Array(CHUNK);
   for (let left = bytes; left > 0;) {
     const n = await file.read(chunk.subarray(0, Math.min(CHUNK, left)));
-    if (n === null) {
-      throw new SpoolDamaged(
-        `Cannot go on with "${path}": it is ${left} bytes shorter than recorded`,
-      );
-    }
+    if (n === null) throw damaged(`it is ${left} bytes shorter than recorded`);
     hash.update(chunk.subarray(0, n));
     left -= n;
   }

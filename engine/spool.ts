@@ -1,10 +1,24 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Follower } from "./_follower.ts";
 import { lock } from "./_lock.ts";
-import { readSidecar, removeFile, type Sidecar, SpoolDamaged, SpoolFile } from "./_spool_file.ts";
-import type { Kept, Origin } from "./source.ts";
-import type { StreamState } from "./state.ts";
+import { SpoolDamaged, SpoolFile } from "./_spool_file.ts";
+import {
+  findWhole,
+  locked,
+  markUse,
+  readSidecar,
+  removeStored,
+  type Sidecar,
+  sweepParts,
+  sweepWhole,
+  wholePath,
+  writeSidecar,
+} from "./_spool_folder.ts";
+import { shownKey } from "./_spool_key.ts";
+import { type Need, Room, type SpoolLimits } from "./_spool_room.ts";
+import { type Kept, type Origin, SourceChanged } from "./source.ts";
+import { isOver, type StreamState } from "./state.ts";
+import type { Store } from "./store.ts";
 
 /** Whose output a file is. */
 export interface Owner {
@@ -12,23 +26,36 @@ export interface Owner {
   readonly task: string;
 }
 
-/** Options for {@linkcode openSpool}. */
-export interface SpoolOptions {
-  /** Milliseconds of a clock that never goes back. */
-  clock: () => number;
+/** What the spool has to know of runs that this process does not run at the moment. */
+export interface Unfinished {
   /** Whether a run may still go on: what it left half written is then kept for it. @default {none may} */
   live?: (run: string) => Promise<boolean>;
+  /** Which files the runs need that may still go on: they stay, however little room there is. @default {none} */
+  needed?: () => Promise<Iterable<Need>>;
+}
+
+/** Options for {@linkcode openSpool}. */
+export interface SpoolOptions extends SpoolLimits, Unfinished {
+  /** Milliseconds of a clock that never goes back. */
+  clock: () => number;
 }
 
 /** The files between writers and readers, in a folder that processes share. */
 export interface Spool extends AsyncDisposable {
-  /** What there is of a source, for a task that is about to ask for it. */
-  kept(owner: Owner, key: string): Promise<Kept | undefined>;
+  /** What there is of a source, for a task that is about to ask for it; with `fresh`, only what it began itself. */
+  kept(owner: Owner, key: string, fresh?: boolean): Promise<Kept | undefined>;
+  /**
+   * Makes sure that there is room for all of a source that tells its length.
+   *
+   * @throws {Error} naming its length, the room there is, and the option to raise
+   */
+  makeRoom(owner: Owner, origin: Origin | undefined): Promise<void>;
   /**
    * Opens the file that a task is to write, or the whole one it is to take. When that is another one than before,
    * `replace` is awaited first: it ends those who read the old one.
    *
-   * @throws {Error} when the origin goes on where nothing ends
+   * @throws {Error} when the origin goes on where nothing ends, or there is no room
+   * @throws {SourceChanged} when what was kept of it is gone or damaged
    */
   open(
     owner: Owner,
@@ -56,127 +83,148 @@ export interface Spool extends AsyncDisposable {
  * Opens the spool of a home folder, and clears what dead processes left there.
  *
  * `spool/whole/<SHA-256 of the key>/<SHA-256 of the validator>` are whole files, shared by all. `spool/parts/<process>/`
- * are those that one process writes: a lock in it tells that it lives. Beside each file that has a validator stands its
- * sidecar, `.json`.
+ * are those that one process writes: a lock in it tells that it lives, and empty files `use.…` which whole files it uses.
+ * Beside each file that has a validator stands its sidecar, `.json`. A file that is being written is as long as the room
+ * that is set aside for it; its sidecar tells how much of it counts.
  */
 export async function openSpool(home: string, options: SpoolOptions): Promise<Spool> {
-  const { clock, live = () => Promise.resolve(false) } = options;
+  const { clock, live, needed = () => Promise.resolve([]) } = options;
   const root = join(home, "spool");
-  const { folder, mine, left } = enter(root);
+  const room = new Room(root, options, needed);
+  const { folder, held, left } = enter(root, live !== undefined);
   const files = new Map<string, SpoolFile>();
   for (const path of left) {
-    const sidecar = await readSidecar(path);
-    if (sidecar?.run !== undefined && sidecar.task !== undefined && await live(sidecar.run)) {
-      const owner = { run: sidecar.run, task: sidecar.task };
-      files.set(id(owner), new SpoolFile(path, owner, clock, origin(sidecar), sidecar.bytes));
-    } else {
-      await removeFile(path);
-      await removeFile(`${path}.json`);
-    }
+    const { run, task, bytes, ...sidecar } = readSidecar(path)!;
+    const owner = { run: run!, task: task! };
+    if (await live!(owner.run) && !files.has(id(owner))) {
+      const parts = { path, owner, room, clock, origin: origin(sidecar), bytes };
+      files.set(id(owner), new SpoolFile(parts));
+    } else removeStored(path);
   }
 
-  /** The whole file of a key, the newest unless a validator says which. */
-  async function find(
-    key: string,
-    validator?: string | null,
-  ): Promise<{ path: string; sidecar: Sidecar } | undefined> {
-    const shelf = join(root, "whole", sha256(key));
-    const names = validator ? [sha256(validator)] : await list(shelf);
-    let found: { path: string; sidecar: Sidecar; at: number } | undefined;
-    for (const name of names.filter((name) => !name.includes("."))) {
-      const path = join(shelf, name);
-      const sidecar = await readSidecar(path);
-      const stat = await Deno.stat(path).catch(() => undefined);
-      if (!sidecar?.whole || sidecar.bytes !== stat?.size) continue;
-      const at = stat.mtime?.getTime() ?? 0;
-      if (!found || at > found.at) found = { path, sidecar, at };
-    }
-    return found;
+  /** The file of a whole one that is kept. */
+  function take(owner: Owner, key: string, validator?: string | null): SpoolFile | undefined {
+    return locked(root, () => {
+      const found = findWhole(root, key, validator);
+      if (!found) return undefined;
+      const { path, sidecar } = found;
+      // It also tells when the file was last used.
+      writeSidecar(path, { ...sidecar, ...owner });
+      const { bytes } = sidecar;
+      const file = new SpoolFile({ path, owner, room, clock, origin: origin(sidecar), bytes });
+      file.sha256 = sidecar.sha256;
+      file.use = markUse(folder, path);
+      return file;
+    });
   }
 
-  async function take(owner: Owner, key: string, validator?: string | null): Promise<SpoolFile> {
-    const found = await find(key, validator);
-    if (!found) throw new SpoolDamaged(`Cannot take "${key}" from the spool: it is gone`);
-    const { path, sidecar } = found;
-    const file = new SpoolFile(path, owner, clock, origin(sidecar), sidecar.bytes);
-    file.sha256 = sidecar.sha256;
-    file.shared = true;
-    return file;
-  }
-
-  async function drop(owner: Owner, damaged = false): Promise<void> {
+  function drop(owner: Owner, damaged = false): void {
     const file = files.get(id(owner));
-    if (!file) return;
     files.delete(id(owner));
-    if (damaged) file.shared = false;
-    await file.drop(new SpoolDamaged(`Cannot read "${file.path}": another file took its place`));
+    const error = `Cannot read "${file?.path}": another file took its place`;
+    file?.drop(new SpoolDamaged(error), damaged);
+  }
+
+  /** What a task began and did not finish. */
+  function partial({ run, task }: Owner, { key, validator }: Omit<Origin, "offset">) {
+    const own = files.get(id({ run, task }));
+    const same = own?.origin?.key === key && own.origin.validator !== undefined && !own.sha256 &&
+      (validator === undefined || own.origin.validator === validator);
+    return same ? own : undefined;
   }
 
   return {
-    async kept({ run, task }, key) {
-      const own = files.get(id({ run, task }));
-      if (
-        own?.origin?.key === key && own.origin.validator !== undefined && !own.sha256 && own.bytes
-      ) {
-        return { validator: own.origin.validator, bytes: own.bytes, whole: false };
+    // deno-lint-ignore require-await -- so that it rejects instead of throwing
+    async kept(owner, key, fresh = false) {
+      const own = partial(owner, { key });
+      if (own?.bytes) {
+        return { validator: own.origin!.validator!, bytes: own.bytes, whole: false };
       }
-      const found = await find(key);
+      const found = fresh ? undefined : findWhole(root, key);
       if (!found) return undefined;
       return { validator: found.sidecar.validator, bytes: found.sidecar.bytes, whole: true };
+    },
+
+    async makeRoom(owner, source) {
+      if (source?.length === undefined || source.kept) return;
+      const old = files.get(id(owner));
+      const path = old && !old.use ? old.path : "";
+      const name = `"${shownKey(source.key)}"`;
+      await room.claim({ path, name, resize() {} }, source.length);
     },
 
     async open(owner, source, replace) {
       const old = files.get(id(owner));
       if (source && !source.kept && source.offset > 0) {
-        const same = old?.origin?.key === source.key && old.origin.validator !== undefined &&
-          old.origin.validator === source.validator && !old.sha256;
-        if (!same || old.bytes !== source.offset) {
+        const file = partial(owner, source);
+        if (file?.bytes !== source.offset) {
           throw new Error(
             `Cannot go on with "${source.key}" at byte ${source.offset}: ` +
-              (same ? `${old.bytes} bytes are kept` : "nothing of that version is kept"),
+              (file ? `${file.bytes} bytes are kept` : "nothing of that version is kept"),
           );
         }
         try {
-          await old.open();
-        } catch (error) {
-          await replace();
-          await drop(owner);
-          throw error;
+          await file.open();
+        } catch (cause) {
+          if (!(cause instanceof SpoolDamaged)) throw cause;
+          throw new SourceChanged(cause.message, { cause });
         }
+        return file;
+      }
+      const whole = source?.kept ? take(owner, source.key, source.validator) : undefined;
+      if (source?.kept && !whole) {
+        throw new SourceChanged(`Cannot take "${source.key}" from the spool: it is gone`);
+      }
+      if (whole && old?.path === whole.path) {
+        whole.use![Symbol.dispose]();
         return old;
       }
-      const whole = source?.kept ? await take(owner, source.key, source.validator) : undefined;
-      if (whole && old?.path === whole.path) return old;
       if (old) {
         await replace();
-        await drop(owner);
+        drop(owner);
       }
-      const file = whole ??
-        new SpoolFile(join(folder, crypto.randomUUID()), owner, clock, source);
-      if (!whole) await file.open();
+      const path = join(folder, crypto.randomUUID());
+      const file = whole ?? new SpoolFile({ path, owner, room, clock, origin: source });
+      try {
+        if (!whole) await file.open();
+      } catch (error) {
+        file.drop(error as Error);
+        throw error;
+      }
       files.set(id(owner), file);
       return file;
     },
 
     async finish(file) {
-      const { key, validator } = file.origin ?? {};
-      if (key === undefined || validator === undefined) return await file.finish();
-      const shelf = join(root, "whole", sha256(key));
-      await Deno.mkdir(shelf, { recursive: true, mode: 0o700 });
-      await file.finish(join(shelf, sha256(validator)));
+      await file.finish((from, sidecar) =>
+        locked(root, () => {
+          const path = wholePath(root, sidecar.key, sidecar.validator);
+          Deno.mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+          const use = markUse(folder, path);
+          // The sidecar first: a file counts only when both are there and agree.
+          writeSidecar(path, sidecar);
+          Deno.renameSync(from, path);
+          removeStored(from);
+          return { path, use };
+        })
+      );
     },
 
     commit: (owner) => files.get(id(owner))?.commit(),
-    drop,
+    // deno-lint-ignore require-await -- so that it rejects instead of throwing
+    drop: async (owner, damaged) => drop(owner, damaged),
 
     follow(owner, stream, signal, onWait) {
+      // deno-lint-ignore require-await -- so that it rejects instead of throwing
       const file = async (): Promise<SpoolFile> => {
         const known = files.get(id(owner));
         if (known) return known;
-        if (stream.key === null || !stream.whole) {
+        const found = stream.key !== null && stream.whole
+          ? take(owner, stream.key, stream.validator)
+          : undefined;
+        if (!found) {
           throw new SpoolDamaged(`Cannot read what task "${owner.task}" put out: it is gone`);
         }
-        const found = await take(owner, stream.key, stream.validator);
         found.commit();
         files.set(id(owner), found);
         return found;
@@ -184,72 +232,81 @@ export async function openSpool(home: string, options: SpoolOptions): Promise<Sp
       return new Follower(file, signal, onWait);
     },
 
+    // deno-lint-ignore require-await -- so that it rejects instead of throwing
     async release(run) {
       for (const key of [...files.keys()]) {
         const [owner, task] = key.split("/") as [string, string];
-        if (owner === run) await drop({ run, task });
+        if (owner === run) drop({ run, task });
       }
     },
 
     async [Symbol.asyncDispose]() {
-      for (const file of files.values()) await file.rest();
+      for (const file of files.values()) {
+        await file.rest();
+        file.use?.[Symbol.dispose]();
+      }
       files.clear();
-      mine[Symbol.dispose]();
-      // What runs go on with after a restart is left for the next to open the spool.
-      if (!options.live) await Deno.remove(folder, { recursive: true });
+      locked(root, () => {
+        for (const one of held) one[Symbol.dispose]();
+        // What runs go on with after a restart is left for the next to open the spool.
+        sweepParts(root, live ? isOwned : () => false).forEach((some) =>
+          some.held[Symbol.dispose]()
+        );
+      });
     },
   };
 }
 
-/** Makes a folder of our own, and takes over the files of those whose process is dead. */
-function enter(root: string): { folder: string; mine: Disposable; left: string[] } {
+/** What a spool has to know of the runs in a store. */
+export function unfinished(store: Store): Required<Unfinished> {
+  return {
+    async live(id) {
+      const run = await store.get(id);
+      return run !== undefined && !isOver(run);
+    },
+    async needed() {
+      const runs = [
+        ...await store.list({ state: "queued" }),
+        ...await store.list({ state: "running" }),
+      ];
+      return runs.flatMap(({ tasks, mapped }) =>
+        [...Object.values(tasks), ...Object.values(mapped).flat()].flatMap(({ stream }) => {
+          const { key = null, validator = null } = stream ?? {};
+          return key !== null && validator !== null ? [{ key, validator }] : [];
+        })
+      );
+    },
+  };
+}
+
+/** Makes a folder of our own, and takes over what is to be kept of those whose process is dead. */
+function enter(
+  root: string,
+  keep: boolean,
+): { folder: string; held: Disposable[]; left: string[] } {
   const parts = join(root, "parts");
   const folder = join(parts, crypto.randomUUID());
   Deno.mkdirSync(parts, { recursive: true, mode: 0o700 });
-  // All at once and without a pause: a second spool of this process must not wait for the first.
-  using door = lock(join(root, "lock"), 10_000);
-  if (!door) throw new Error(`Cannot open "${root}": another process holds its lock for too long`);
-  Deno.mkdirSync(folder, { mode: 0o700 });
-  const mine = lock(join(folder, "lock"))!;
-  const left: string[] = [];
-  for (const { name } of Deno.readDirSync(parts)) {
-    const other = join(parts, name);
-    if (other === folder) continue;
-    using dead = lock(join(other, "lock"));
-    if (!dead) continue;
-    for (const file of [...Deno.readDirSync(other)].map((entry) => entry.name)) {
-      if (!file.endsWith(".json")) continue;
-      const data = file.slice(0, -".json".length);
-      Deno.renameSync(join(other, file), join(folder, file));
-      try {
-        Deno.renameSync(join(other, data), join(folder, data));
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-      left.push(join(folder, data));
-    }
-    Deno.removeSync(other, { recursive: true });
-  }
-  return { folder, mine, left };
+  return locked(root, () => {
+    const swept = sweepParts(root, keep ? isOwned : () => false);
+    sweepWhole(root);
+    Deno.mkdirSync(folder, { mode: 0o700 });
+    return {
+      folder,
+      held: [lock(join(folder, "lock"))!, ...swept.map(({ held }) => held)],
+      left: swept.flatMap(({ paths }) => paths),
+    };
+  });
+}
+
+function isOwned({ run, task }: Sidecar): boolean {
+  return run !== undefined && task !== undefined;
 }
 
 function id({ run, task }: Owner): string {
   return `${run}/${task}`;
 }
 
-function origin({ key, validator, length }: Sidecar): Omit<Origin, "offset"> {
+function origin({ key, validator, length }: Omit<Sidecar, "bytes">): Omit<Origin, "offset"> {
   return { key, validator, ...length === null ? {} : { length } };
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
-}
-
-async function list(folder: string): Promise<string[]> {
-  try {
-    return (await Array.fromAsync(Deno.readDir(folder))).map((entry) => entry.name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }

@@ -279,7 +279,7 @@ Deno.test("what dead runs left is cleared when the spool is opened, what live pr
     await file.write(bytes("one"));
     {
       await using _second = await openSpool(home, { clock });
-      assert.equal((await files(home)).length, 1);
+      assert.equal((await files(home)).length, 2);
     }
     await file.write(bytes("two"));
     await first.finish(file);
