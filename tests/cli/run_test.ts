@@ -231,7 +231,7 @@ Deno.test("DAGs of the user's own are found, and broken ones told of", async (t)
     // The faults of others are told, naming files, and hide nothing.
     const faults = outcome.stderr.trimEnd().split("\n");
     assert.equal(faults.filter((line) => /broken\.ts/.test(line)).length, 1);
-    assert.ok(faults.some((line) => /throws\.ts: not today$/.test(line)));
+    assert.ok(faults.some((line) => /throws\.ts:1: not today$/.test(line)));
     assert.ok(faults.some((line) => /"twice".*twice_1\.ts.*twice_2\.js/.test(line)));
     assert.doesNotMatch(outcome.stderr, /nobody asked/);
   });
@@ -260,7 +260,7 @@ Deno.test("DAGs of the user's own are found, and broken ones told of", async (t)
     const { code, stderr } = await sluice.run(["run", "nope"]);
     assert.equal(code, 2);
     assert.match(stderr, /^sluice: Cannot find DAG "nope"; there are: "hello", "twice"$/m);
-    assert.match(stderr, /throws\.ts: not today/);
+    assert.match(stderr, /throws\.ts:1: not today/);
   });
 });
 
