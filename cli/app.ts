@@ -11,13 +11,14 @@ import { demo } from "./demo.ts";
 import { load } from "./load.ts";
 import { run as runVerb } from "./run.ts";
 import { serve } from "./serve.ts";
+import { spool } from "./spool.ts";
 import { messageOf, print, type World } from "./world.ts";
 
 /** Sluice's version. */
 export const VERSION = "0.1.0";
 
 const verbs = buildRouteMap({
-  routes: { load, run: runVerb, demo, serve, db },
+  routes: { load, run: runVerb, demo, serve, spool, db },
   docs: {
     brief: "Streams into Postgres, and DAGs of them",
     fullDescription: [

@@ -92,13 +92,23 @@ export function markUse(folder: string, path: string): Disposable {
   return { [Symbol.dispose]: () => removeFile(mark) };
 }
 
-/** The whole files that processes use. */
+/** The whole files that living processes use. */
 export function usedPaths(root: string): Set<string> {
-  const names = list(join(root, "parts")).flatMap((name) => list(join(root, "parts", name)));
-  return new Set(names.flatMap((name) => {
-    const [, shelf, file] = /^use\.([^.]+)\.([^.]+)\./.exec(name) ?? [];
-    return shelf && file ? [join(root, "whole", shelf, file)] : [];
+  const folders = list(join(root, "parts")).map((name) => join(root, "parts", name));
+  const names = folders.flatMap((folder) => {
+    const marks = list(folder).filter((name) => name.startsWith("use."));
+    return marks.length > 0 && isAlive(folder) ? marks : [];
+  });
+  return new Set(names.map((name) => {
+    const [, shelf, file] = name.split(".");
+    return join(root, "whole", shelf!, file!);
   }));
+}
+
+/** Whether the process lives whose folder that is; to be asked under the spool's lock. */
+export function isAlive(folder: string): boolean {
+  using free = lock(join(folder, "lock"));
+  return free === undefined;
 }
 
 /**

@@ -64,3 +64,8 @@ export type {
   LogRange,
   LogWriter,
 } from "./log_files.ts";
+export { unfinished } from "./spool.ts";
+export type { Unfinished } from "./spool.ts";
+export type { Need } from "./_spool_room.ts";
+export { clearSpool, listSpool } from "./_spool_list.ts";
+export type { ClearedSpool, ClearSpoolOptions, SpoolEntry } from "./_spool_list.ts";
