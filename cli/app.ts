@@ -8,17 +8,20 @@ import {
 } from "@stricli/core";
 import { db } from "./db.ts";
 import { demo } from "./demo.ts";
+import { list } from "./list.ts";
 import { load } from "./load.ts";
+import { logs } from "./logs.ts";
 import { run as runVerb } from "./run.ts";
 import { serve } from "./serve.ts";
 import { spool } from "./spool.ts";
+import { state } from "./state.ts";
 import { messageOf, print, type World } from "./world.ts";
 
 /** Sluice's version. */
 export const VERSION = "0.1.0";
 
 const verbs = buildRouteMap({
-  routes: { load, run: runVerb, demo, serve, spool, db },
+  routes: { list, logs, load, run: runVerb, demo, serve, state, spool, db },
   docs: {
     brief: "Streams into Postgres, and DAGs of them",
     fullDescription: [

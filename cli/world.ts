@@ -47,14 +47,18 @@ export function print(world: World, text: string): void {
 }
 
 /** A verb's work: returns its exit code, 0 done or 1 failed. */
-export type Verb<F extends { readonly json?: boolean }, A extends readonly string[]> = (
-  world: World,
-  flags: F,
-  ...args: A
-) => Promise<number>;
+export type Verb<F extends { readonly json?: boolean }, A extends readonly (string | undefined)[]> =
+  (
+    world: World,
+    flags: F,
+    ...args: A
+  ) => Promise<number>;
 
 /** Makes of a verb what stricli calls: errors become one message and an exit code. */
-export function verb<F extends { readonly json?: boolean }, A extends readonly string[]>(
+export function verb<
+  F extends { readonly json?: boolean },
+  A extends readonly (string | undefined)[],
+>(
   run: Verb<F, A>,
 ): (this: World, flags: F, ...args: A) => Promise<void> {
   return async function (flags, ...args) {

@@ -29,6 +29,8 @@ export type { Sleep } from "./_deadline.ts";
 export type { TriggerOptions } from "./_trigger.ts";
 export { between, due, on, parseSchedule } from "./schedule.ts";
 export type { Progress, ScheduleOptions, Timetable } from "./schedule.ts";
+export { checkState, repairState } from "./state_check.ts";
+export type { StateCheck, StateRepair } from "./state_check.ts";
 export { upcoming } from "./upcoming.ts";
 export { scheduleInWords } from "./words.ts";
 export type { WordsOptions } from "./words.ts";
