@@ -225,6 +225,43 @@ Deno.test("a file that was damaged shows before its end, and so does one that is
     assert.equal(gone.damaged, true);
   }));
 
+Deno.test("who wants it fresh is told only of what he began himself", () =>
+  withHome(async (home) => {
+    await using spool = await openSpool(home, { clock });
+    await put(spool, "whole", v("1"), { run: "s", task: "file" });
+    assert.equal((await spool.kept(owner, "http://x/a"))?.whole, true);
+    assert.equal(await spool.kept(owner, "http://x/a", true), undefined);
+    const file = await spool.open(owner, v("2"), noReplace);
+    await file.write(bytes("new"));
+    await file.rest();
+    assert.deepEqual(await spool.kept(owner, "http://x/a", true), {
+      validator: "2",
+      bytes: 3,
+      whole: false,
+    });
+  }));
+
+Deno.test("what is gone or damaged when it is to be taken or gone on with counts as a change of the source", () =>
+  withHome(async (home) => {
+    const live = (): Promise<boolean> => Promise.resolve(true);
+    const changed = { name: "SourceChanged" };
+    for (const damage of [Deno.remove, (path: string) => Deno.truncate(path, 2)]) {
+      let path: string;
+      {
+        await using spool = await openSpool(home, { clock, live });
+        await assert.rejects(spool.open(owner, { ...v("1", 3), kept: true }, noReplace), changed);
+        const file = await spool.open(owner, v("1"), noReplace);
+        await file.write(bytes("one"));
+        path = file.path;
+      }
+      await using spool = await openSpool(home, { clock, live });
+      await damage(path);
+      await assert.rejects(spool.open(owner, v("1", 3), noReplace), changed);
+      await spool.drop(owner);
+      assert.equal(await spool.kept(owner, "http://x/a"), undefined);
+    }
+  }));
+
 /** Writes 3 bytes that are recorded and 6 that are not, then dies. */
 const CRASH = `
   import { openSpool } from ${JSON.stringify(new URL("../../engine/spool.ts", import.meta.url))};
