@@ -1,13 +1,32 @@
-import { Ref } from "./ref.ts";
-import type { Context, Interval, Params, Work } from "./work.ts";
+import { checkOptions, DAG_RULES, TASK_RULES } from "./_task_options.ts";
+import type { Dataset } from "./dataset.ts";
+import { Graph } from "./graph.ts";
+import { checkId, Group, type Roster } from "./group.ts";
+import { checkParams } from "./params.ts";
+import type { Run } from "./state.ts";
+import type { Task, TaskOptions } from "./task.ts";
+import type { Interval, Params } from "./work.ts";
+
+export { checkId } from "./group.ts";
+export { Task } from "./task.ts";
+export type { AnyWork, TaskOptions, When } from "./task.ts";
 
 /**
- * When a DAG runs: a cron expression, a name like `@daily`, a duration, or a function from one interval's end to the next.
+ * When a DAG runs: a cron expression, a name like `@daily`, a duration, or a function from one interval's end to the next;
+ * or datasets: when all of them were written since its last run.
  */
 export type Schedule =
   | string
   | Temporal.DurationLike
-  | ((after: Temporal.ZonedDateTime) => Interval | undefined);
+  | ((after: Temporal.ZonedDateTime) => Interval | undefined)
+  | Dataset
+  | readonly Dataset[];
+
+/** What a callback of a DAG is told. */
+export interface RunEvent {
+  /** As it is now. */
+  readonly run: Run;
+}
 
 /** Options for {@linkcode dag}. */
 export interface DagOptions<P> {
@@ -26,141 +45,84 @@ export interface DagOptions<P> {
    * @default {"interval"}
    */
   mode?: "interval" | "trigger";
-  /** Makes up for the runs missed between `start` and now. @default {false} */
+  /**
+   * Makes up for the runs missed between `start` and now, and while it was paused or nothing ran: `all` of them (`true`), the
+   * `latest` (`false`), or `none`.
+   *
+   * @default {false}
+   */
   catchup?: boolean | "all" | "latest" | "none";
+  /** Makes up for no run whose interval ended longer ago. @default {none is too old} */
+  catchupWindow?: Temporal.DurationLike;
   /** How many runs may be under way at once. @default {16} */
   maxActiveRuns?: number;
-  /** What a trigger may set, and the values when it does not. */
+  /** What a trigger may set: by its default, by {@linkcode param}, or by a schema of Zod and the like. */
   params?: P;
   /** Options every task starts from. */
-  defaults?: TaskOptions;
-}
-
-/** Which upstream states let a task start. */
-export type When =
-  | "all_success"
-  | "all_failed"
-  | "all_done"
-  | "all_done_min_one_success"
-  | "all_skipped"
-  | "one_success"
-  | "one_failed"
-  | "one_done"
-  | "none_failed"
-  | "none_failed_min_one_success"
-  | "none_skipped"
-  | "always";
-
-/** How a task is run. */
-export interface TaskOptions {
-  /** Tasks to wait for whose output is not read. */
-  after?: Ref<unknown> | readonly Ref<unknown>[];
-  /** What must have come of the upstream tasks. @default {"all_success"} */
-  when?: When;
-  /** How often a failed task is tried again. @default {0} */
-  retries?: number;
-  /** The wait before it is. @default {{ minutes: 5 }} */
-  retryDelay?: Temporal.DurationLike;
-  /** How long one attempt may take. */
+  defaults?: Omit<TaskOptions, "after" | "setup" | "teardown" | "failsRun">;
+  /** How long a run may take until it fails and its tasks are aborted. @default {as long as it needs} */
   timeout?: Temporal.DurationLike;
-  /** The pool whose slots it takes. @default {"default"} */
-  pool?: string;
-}
-
-/** Work as a DAG keeps it: what it takes and gives was checked when the task was added. */
-// deno-lint-ignore no-explicit-any
-export type AnyWork = Work<any, void, any>;
-
-const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/;
-
-/** Refuses what cannot be an id. @throws {TypeError} naming it and what it is for */
-export function checkId(id: string, what: string): void {
-  if (ID.test(id)) return;
-  throw new TypeError(
-    `Cannot name a ${what} ${
-      JSON.stringify(id)
-    }: ids start with a letter or digit and go on with ` +
-      `letters, digits, "_", "." and "-", 200 at most`,
-  );
-}
-
-/** A node of a DAG; also stands for what the node will put out. */
-export class Task<out O> extends Ref<O> {
-  /** Unique within its DAG. */
-  readonly id: string;
-  /** What it does. */
-  readonly work: AnyWork;
-  /** How it is run, the DAG's defaults among it. */
-  readonly options: TaskOptions;
-  /** The tasks whose output it reads. */
-  readonly reads: readonly string[];
-  /** The tasks it comes after: those it reads, and those it was told to wait for. */
-  readonly upstream: readonly string[];
-
-  /** Made by {@linkcode Dag.task}. */
-  constructor(id: string, work: AnyWork, options: TaskOptions) {
-    super([id], (scope) => scope.output(id) as O);
-    this.id = id;
-    this.work = work;
-    this.options = options;
-    const read = work.steps.flatMap((step) => Object.values(step.inputs))
-      .filter((input) => input instanceof Ref);
-    const after = [options.after ?? []].flat() as Ref<unknown>[];
-    this.reads = [...new Set(read.flatMap((ref) => ref.ids))];
-    this.upstream = [...new Set([...read, ...after].flatMap((ref) => ref.ids))];
-  }
+  /** How long after it was due a run should have ended; `onDeadline` is told when it has not. */
+  deadline?: Temporal.DurationLike;
+  /** Told of a run that missed its deadline, and goes on. */
+  onDeadline?: (event: RunEvent) => void | Promise<void>;
+  /** Told of a run that ended well. */
+  onSuccess?: (event: RunEvent) => void | Promise<void>;
+  /** Told of a run that failed. */
+  onFailure?: (event: RunEvent) => void | Promise<void>;
+  /** Whether a run fails by its last tasks alone, or by any task. @default {"leaf"} */
+  failWhen?: "leaf" | "any";
+  /** Words to find it by. */
+  tags?: readonly string[];
+  /** What it is for. */
+  description?: string;
+  /** Whether it waits to be unpaused when it is first seen. @default {as the engine says} */
+  paused?: boolean;
 }
 
 /** Tasks, their order, and a schedule. */
-export class Dag<P = Params> {
+export class Dag<P = Params> extends Group<P> {
   /** Unique within an engine. */
   readonly id: string;
   /** Its schedule, its params and how its runs are run. */
   readonly options: DagOptions<P>;
-  readonly #tasks: Map<string, Task<unknown>> = new Map();
+  readonly #graph: Graph<Task<unknown>>;
 
   /** Made by {@linkcode dag}. */
   constructor(id: string, options: DagOptions<P> = {}) {
     checkId(id, "DAG");
+    checkOptions(`"${id}"`, options, DAG_RULES);
+    checkOptions(`the defaults of "${id}"`, options.defaults ?? {}, TASK_RULES);
+    checkParams({ id, options });
+    const graph = new Graph<Task<unknown>>();
+    const roster: Roster = { id, options, graph, groups: new Map() };
+    super(roster);
     this.id = id;
     this.options = options;
+    this.#graph = graph;
   }
 
   /** The tasks by id, upstream ones before those that follow them. */
   get tasks(): ReadonlyMap<string, Task<unknown>> {
-    return this.#tasks;
-  }
-
-  /** Adds a task. What its options and `pipe` read of other tasks becomes its edges. */
-  task<O>(
-    id: string,
-    work: Work<O, void, Context<P>> | ((ctx: Context<P>) => O | Promise<O>),
-    options: TaskOptions = {},
-  ): Task<O> {
-    checkId(id, "task");
-    const node: AnyWork = typeof work === "function"
-      ? {
-        steps: [{ name: work.name || "function", inputs: {} }],
-        run: async (_, ctx) => await work(ctx),
-      }
-      : work;
-    const task = new Task<O>(id, node, { ...this.options.defaults, ...options });
-    if (this.#tasks.has(id)) {
-      throw new TypeError(`Cannot add task "${id}" to "${this.id}": the id is taken`);
-    }
-    for (const upstream of task.upstream) {
-      if (!this.#tasks.has(upstream)) {
-        throw new TypeError(
-          `Cannot add task "${id}" to "${this.id}": upstream "${upstream}" is not in it`,
-        );
-      }
-    }
-    this.#tasks.set(id, task);
-    return task;
+    return this.#graph.nodes;
   }
 }
 
-/** Begins a DAG. */
+/**
+ * Begins a DAG.
+ *
+ * ```ts
+ * const taxi = dag("yellow_taxi", {
+ *   schedule: "0 6 2 * *",
+ *   start: "2021-01-01",
+ *   catchup: true,
+ *   params: { base: "https://example.com" },
+ *   defaults: { retries: 3, retryDelay: { seconds: 10 } },
+ * });
+ * ```
+ *
+ * @throws {TypeError} naming the option that cannot be used
+ */
 export function dag<P = Params>(id: string, options: DagOptions<P> = {}): Dag<P> {
   return new Dag(id, options);
 }

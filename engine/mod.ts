@@ -1,15 +1,51 @@
-export { checkId, Dag, dag, Task } from "./dag.ts";
-export type { AnyWork, DagOptions, Schedule, TaskOptions, When } from "./dag.ts";
+export { Dag, dag } from "./dag.ts";
+export type { DagOptions, RunEvent, Schedule } from "./dag.ts";
+export { Item, Task, WHENS } from "./task.ts";
+export type {
+  AnyWork,
+  Each,
+  EachOptions,
+  TaskEvent,
+  TaskOptions,
+  TaskParts,
+  Tasks,
+  Upstream,
+  When,
+} from "./task.ts";
+export { chain, checkId, Group } from "./group.ts";
+export type { Doing, Link, Roster } from "./group.ts";
+export { Graph } from "./graph.ts";
+export { branch, latestOnly, shortCircuit } from "./branch.ts";
+export type { Followed } from "./branch.ts";
+export { dataset, datasetsOf } from "./dataset.ts";
+export type { Dataset } from "./dataset.ts";
+export { param, paramsSchema, resolveParams } from "./params.ts";
+export type {
+  GivenParam,
+  GivenParams,
+  Param,
+  Parametrized,
+  ParamOptions,
+  ParamRules,
+  ParamsOf,
+  ParamsSchema,
+  ParamTypes,
+  SchemaIssue,
+  SchemaResult,
+  StandardSchema,
+} from "./params.ts";
+export { template } from "./template.ts";
+export type { Template } from "./template.ts";
 export { Meter, Meters } from "./meter.ts";
 export type { Reading } from "./meter.ts";
 export { pipe, tee } from "./pipe.ts";
-export type { AnyContext } from "./pipe.ts";
 export { all, Ref } from "./ref.ts";
 export type { Scope } from "./ref.ts";
 export { Source, SourceChanged } from "./source.ts";
 export type { Bytes, Kept, Origin } from "./source.ts";
-export { GiveUp, NotYet, operator, sensor, Skip } from "./work.ts";
+export { fn, GiveUp, NotYet, operator, sensor, Skip } from "./work.ts";
 export type {
+  AnyContext,
   Connection,
   Context,
   Input,
@@ -17,7 +53,9 @@ export type {
   Interval,
   Logger,
   Nothing,
+  NotYetOptions,
   Operator,
+  OperatorOptions,
   Params,
   Step,
   Work,

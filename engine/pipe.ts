@@ -1,9 +1,6 @@
 import { Ref } from "./ref.ts";
-import { type Context, operator, type Work } from "./work.ts";
+import { type AnyContext, operator, type Work } from "./work.ts";
 
-/** A context of any params: stages are checked against each other, and by the DAG that takes them. */
-// deno-lint-ignore no-explicit-any
-export type AnyContext = Context<any>;
 // deno-lint-ignore no-explicit-any
 type AnyWork = Work<any, any, any>;
 
@@ -81,7 +78,8 @@ export function tee<
   C
 > {
   return {
-    steps: Object.values(ends).flatMap((end) => end.steps),
+    // What a tee puts out is no stream, whatever its ends do.
+    steps: Object.values(ends).flatMap((end) => end.steps.map(({ stream: _, ...step }) => step)),
     async run(scope, ctx, input) {
       const names = Object.keys(ends);
       const branches = split(input, names.length);

@@ -1,5 +1,6 @@
 import { cron, type Ticks } from "./_cron.ts";
 import type { Schedule } from "./dag.ts";
+import { datasetsOf } from "./dataset.ts";
 import { span } from "./span.ts";
 import type { Interval } from "./work.ts";
 
@@ -69,7 +70,7 @@ const EARLIEST = -62_135_424_000;
  * Reads a schedule: a cron expression, a name like `@daily`, a duration, or a function from one interval's end to the next.
  *
  * A duration is aligned to `start`, or without one to the first day of 1970. `@once` is one run at `start`, `@continuous`
- * one after the other from `start` on. Without a schedule there are no intervals.
+ * one after the other from `start` on. Without a schedule, and on datasets, there are no intervals.
  *
  * @throws {TypeError} when the schedule, the zone, `start` or `end` cannot be read
  */
@@ -85,11 +86,13 @@ export function parseSchedule(
   const edge = options.mode === "trigger" ? "end" : "start";
   const bounds = { timezone, start, end, edge } as const;
 
-  if (schedule === undefined) return { ...bounds, next: () => undefined };
-  if (typeof schedule === "function") return { ...bounds, next: forward(schedule) };
+  if (schedule === undefined || datasetsOf(schedule)) return { ...bounds, next: () => undefined };
+  if (typeof schedule === "function") {
+    return { ...bounds, next: forward(schedule as (after: Moment) => Interval | undefined) };
+  }
   if (typeof schedule === "object") {
     const origin = start ?? Temporal.PlainDate.from("1970-01-01").toZonedDateTime(timezone);
-    return { ...bounds, ...ticking(steps(schedule, origin), timezone) };
+    return { ...bounds, ...ticking(steps(schedule as Temporal.DurationLike, origin), timezone) };
   }
   if (schedule === "@once" || schedule === "@continuous") {
     if (!start) {

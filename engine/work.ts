@@ -1,6 +1,8 @@
 import type { Meter, Meters } from "./meter.ts";
 import { Ref, type Scope } from "./ref.ts";
 import type { Kept } from "./source.ts";
+import type { Run, RunKind } from "./state.ts";
+import type { RunQuery } from "./store.ts";
 
 /** What a trigger may set. */
 export type Params = Readonly<Record<string, unknown>>;
@@ -35,14 +37,20 @@ export interface Context<P = Params> {
   readonly dag: string;
   /** The run's id. */
   readonly run: string;
+  /** What made the run. */
+  readonly kind: RunKind;
   /** The task's id. */
   readonly task: string;
+  /** Which instance of a mapped task it is, from 0. */
+  readonly index: number | undefined;
   /** Counts from 1. */
   readonly attempt: number;
   /** The logical date: where the interval this run covers begins. */
   readonly date: Temporal.ZonedDateTime;
   /** The slice of time the run is for. */
   readonly interval: Interval;
+  /** The one after it, where the schedule has one. */
+  readonly next: Interval | undefined;
   /** What the trigger set, and the defaults of the rest. */
   readonly params: P;
   /** Aborted when the attempt must stop; everything that waits listens to it. */
@@ -62,7 +70,15 @@ export interface Context<P = Params> {
   connection(name?: string): Promise<Connection>;
   /** Formats the logical date: `strftime("%Y_%m")` is `"2021_01"`. */
   strftime(pattern: string): string;
+  /** The time. */
+  now(): Temporal.Instant;
+  /** Runs that are or were, of this DAG and others. */
+  runs(query: RunQuery): Promise<readonly Run[]>;
 }
+
+/** A context of any params: work is checked against them by the DAG that takes it. */
+// deno-lint-ignore no-explicit-any
+export type AnyContext = Context<any>;
 
 /** How an option may be given: as a value, as a function of the run, or as what an upstream task puts out. */
 export type Input<T, C = Context> = T | Ref<T> | ((ctx: C) => T);
@@ -78,12 +94,21 @@ export interface Step {
   readonly name: string;
   /** Its options, before they are resolved. */
   readonly inputs: Readonly<Record<string, unknown>>;
+  /** Whether it is known to put out a stream. */
+  readonly stream?: boolean;
+  /** The plain function it does, when that is all it is. */
+  readonly fn?: (...args: never[]) => unknown;
 }
 
 /** Something to do in a run: from a context and an input, an output. */
 export interface Work<O, I = void, C = Context> {
   /** The operators it is made of, in their order. */
   readonly steps: readonly Step[];
+  /**
+   * What its output decides of the tasks behind it: `branch` puts out the ids of those that are followed, `short_circuit`
+   * whether any is.
+   */
+  readonly decides?: "branch" | "short_circuit";
   /** Does it: takes what flows in, resolves with what it puts out. */
   run(scope: Scope, ctx: C, input: I): Promise<O>;
 }
@@ -99,14 +124,28 @@ export interface Operator<P, O, I = void> {
   ): Work<O, I, C>;
 }
 
-/** Defines an operator: a plain function of its resolved options, the context, and what flows in. */
+/** Options for {@linkcode operator}. */
+export interface OperatorOptions {
+  /** Whether it always puts out a stream, so that one read in the wrong place is refused early. @default {false} */
+  stream?: boolean;
+}
+
+/**
+ * Defines an operator: a plain function of its resolved options, the context, and what flows in.
+ *
+ * ```ts
+ * const greet = operator("greet", ({ name }: { name: string }) => `Hello, ${name}!`);
+ * taxi.task("greet", greet({ name: (run) => run.params.name }));
+ * ```
+ */
 export function operator<P, O, I = void>(
   name: string,
   run: (options: P, ctx: Context, input: I) => O | Promise<O>,
+  { stream = false }: OperatorOptions = {},
 ): Operator<P, Awaited<O>, I> {
   function make(inputs: Record<string, unknown> = {}): Work<Awaited<O>, I> {
     return {
-      steps: [{ name, inputs }],
+      steps: [{ name, inputs, ...stream && { stream } }],
       async run(scope, ctx, input): Promise<Awaited<O>> {
         const meter = ctx.meters.open(name);
         const here: Context = { ...ctx, meter };
@@ -135,6 +174,25 @@ function resolve(
   return options;
 }
 
+/**
+ * Does a plain function of inputs, which are resolved as an operator's are: this is how a function reads other tasks.
+ *
+ * ```ts
+ * const rows = taxi.task("load", copy({ table: "trips" })).map((loaded) => loaded.rows);
+ * taxi.task("check", fn({ rows, least: (run) => run.params.least }, ({ rows, least }, run) => {
+ *   if (rows < least) throw new GiveUp(`Only ${rows} rows on ${run.date}`);
+ * }));
+ * ```
+ */
+export function fn<P, O, C extends AnyContext = AnyContext>(
+  inputs: Inputs<P, C>,
+  run: (options: P, ctx: C) => O | Promise<O>,
+): Work<Awaited<O>, void, C> {
+  const name = run.name || "function";
+  const { run: perform } = operator(name, run as never)(inputs as never);
+  return { steps: [{ name, inputs, fn: run }], run: perform as never };
+}
+
 /** An operator that waits: done once `ready` says so. */
 export function sensor<P>(
   name: string,
@@ -151,10 +209,24 @@ export class Skip extends Error {
   override name = "Skip";
 }
 
+/** Options for {@linkcode NotYet}. */
+export interface NotYetOptions extends ErrorOptions {
+  /** When to ask again: a moment, or how long to wait. @default {as the task's `poke` says} */
+  due?: Temporal.Instant | Temporal.DurationLike;
+}
+
 /** Thrown to say: not yet, ask again. Does not use up a retry. */
 export class NotYet extends Error {
   /** As `error.name` has it. */
   override name = "NotYet";
+  /** When to ask again; without it, when the task's `poke` is over. */
+  readonly due?: Temporal.Instant | Temporal.DurationLike;
+
+  /** Says what is waited for. */
+  constructor(message?: string, options: NotYetOptions = {}) {
+    super(message, options);
+    if (options.due) this.due = options.due;
+  }
 }
 
 /** Thrown to say: trying again will not help. */

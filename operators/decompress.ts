@@ -41,6 +41,7 @@ export const decompress: Operator<DecompressOptions, Bytes, Bytes> = operator(
       },
     }, { highWaterMark: 0 });
   },
+  { stream: true },
 );
 
 async function* decode(

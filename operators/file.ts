@@ -25,6 +25,7 @@ export interface OpenOptions {
 export const open: Operator<OpenOptions, Bytes> = operator(
   "open",
   ({ file }: OpenOptions, ctx) => openFile(typeof file === "string" ? file : file.path, ctx),
+  { stream: true },
 );
 
 /** Options for {@linkcode save}. */

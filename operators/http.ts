@@ -58,6 +58,7 @@ export const http: Operator<HttpOptions, Bytes> = operator(
     if (kept?.whole && cache === "trust") return take(target.key, kept);
     return await new Download(target, options, ctx).open(kept);
   },
+  { stream: true },
 );
 
 /** One version of what stands at a URL, on its way. */

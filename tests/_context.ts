@@ -24,10 +24,13 @@ export function testContext(options: TestContextOptions = {}): Context {
   return {
     dag: "test",
     run: "manual__20210101T000000Z",
+    kind: "manual",
     task: "test",
+    index: undefined,
     attempt: 1,
     date,
     interval: { start: date, end: date.add({ months: 1 }) },
+    next: undefined,
     params: {},
     signal: options.signal ?? new AbortController().signal,
     log: options.log ?? silent,
@@ -42,6 +45,8 @@ export function testContext(options: TestContextOptions = {}): Context {
         /%([YmdH])/g,
         (_, field) => ({ Y: "2021", m: "01", d: "01", H: "00" })[field as string]!,
       ),
+    now: Temporal.Now.instant,
+    runs: () => Promise.resolve([]),
   };
 }
 
