@@ -1,4 +1,5 @@
 import type { DagOptions } from "./dag.ts";
+import { datasetsOf } from "./dataset.ts";
 import { due, next, type Timetable } from "./schedule.ts";
 import type { DagRecord } from "./store.ts";
 import type { Interval } from "./work.ts";
@@ -51,7 +52,9 @@ export function activate(
   timetable: Timetable,
   { now, cursor, confirmed }: ActivateOptions,
 ): Activation {
-  if (policy.schedule === undefined) return { ...cursor === undefined ? {} : { cursor }, due: 0 };
+  if (policy.schedule === undefined || datasetsOf(policy.schedule)) {
+    return { ...cursor === undefined ? {} : { cursor }, due: 0 };
+  }
   const present = now.toZonedDateTimeISO(timetable.timezone);
   const known = passOver(policy, timetable, present, moment(cursor, timetable));
   let count = 0;

@@ -1,3 +1,4 @@
+import { datasetsOf } from "./dataset.ts";
 import { activate, owed, type Policy } from "./owed.ts";
 import type { AnyDag } from "./plan.ts";
 import { parseSchedule, type Timetable } from "./schedule.ts";
@@ -73,6 +74,9 @@ export function simulate(dag: AnyDag, options: SimulateOptions): Simulation {
   }
   if (schedule === "@continuous" && options.now === undefined) {
     return { runs: [], notes: [`${CONTINUOUS}; give the time it is now to see the first`] };
+  }
+  if (datasetsOf(schedule)) {
+    return { runs: [], notes: [`DAG "${dag.id}" runs when its datasets are written`] };
   }
   const timetable = narrow(whole, first, last);
   const policy: Policy = {
