@@ -30,14 +30,20 @@ export interface LogLine {
   readonly fields?: Record<string, unknown>;
 }
 
-/** What a context is made of. */
-export interface ContextParts {
+/** Whose lines they are. */
+export interface Speaker {
   readonly dag: string;
   readonly run: string;
-  readonly kind: RunKind;
   readonly task: string;
-  readonly index: number | undefined;
+  readonly index?: number | undefined;
   readonly attempt: number;
+  readonly now: () => Temporal.Instant;
+}
+
+/** What a context is made of. */
+export interface ContextParts extends Speaker {
+  readonly kind: RunKind;
+  readonly index: number | undefined;
   readonly interval: Interval;
   readonly next: Interval | undefined;
   readonly params: Readonly<Record<string, unknown>>;
@@ -47,17 +53,15 @@ export interface ContextParts {
   readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
   readonly connections: Connections;
   readonly log: (line: LogLine) => void;
-  readonly now: () => Temporal.Instant;
   readonly runs: (query: RunQuery) => Promise<readonly Run[]>;
 }
 
-/** Makes the context of one attempt. */
-export function context(parts: ContextParts): Context {
-  const { connections, log, ...rest } = parts;
-  const { dag, run, task, index, attempt, interval } = rest;
+/** Makes lines of what an attempt has to say. */
+export function logger(who: Speaker, log: (line: LogLine) => void): Logger {
+  const { dag, run, task, index, attempt, now } = who;
   const write = (level: LogLine["level"]): Logger["info"] => (message, fields) =>
     log({
-      at: parts.now().toString(),
+      at: now().toString(),
       level,
       dag,
       run,
@@ -67,10 +71,17 @@ export function context(parts: ContextParts): Context {
       message,
       ...fields ? { fields } : {},
     });
+  return { info: write("info"), warn: write("warn"), error: write("error") };
+}
+
+/** Makes the context of one attempt. */
+export function context(parts: ContextParts): Context {
+  const { connections, log, ...rest } = parts;
+  const { task, interval } = rest;
   return {
     ...rest,
     date: interval.start,
-    log: { info: write("info"), warn: write("warn"), error: write("error") },
+    log: logger(parts, log),
     async connection(name = "database") {
       if (Object.hasOwn(connections, name)) return await connections[name]!();
       const known = Object.keys(connections).map((known) => `"${known}"`).join(", ");

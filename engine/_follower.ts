@@ -4,24 +4,30 @@ import { SpoolDamaged, type SpoolFile } from "./_spool_file.ts";
 
 const CHUNK = 256 * 1024;
 
+/** What a reader sees of a file. */
+export type Followed = Pick<SpoolFile, "path" | "bytes" | "sha256" | "committed" | "after">;
+
+/** How far a file has come. */
+export type FileState = Omit<Followed, "after">;
+
 /** Reads a file of the spool from its start, waits where it has not been written yet, and ends when it is committed. */
 export class Follower implements AsyncDisposable {
   /** Its bytes; it is read only as fast as asked for. */
   readonly stream: Bytes;
   /** Whether the file turned out to be gone, or not to be what was written. */
   damaged = false;
-  readonly #find: () => Promise<SpoolFile>;
+  readonly #find: () => Promise<Followed>;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #onWait: (waiting: boolean) => void;
   readonly #hash = createHash("sha256");
-  #file: Promise<SpoolFile> | undefined;
+  #file: Promise<Followed> | undefined;
   #handle: Deno.FsFile | undefined;
   #position = 0;
   #busy: Promise<void> = Promise.resolve();
 
   constructor(
-    find: () => Promise<SpoolFile>,
+    find: () => Promise<Followed>,
     signal: AbortSignal,
     onWait: (waiting: boolean) => void = () => {},
   ) {
@@ -42,6 +48,16 @@ export class Follower implements AsyncDisposable {
   async ended(): Promise<void> {
     const file = await this.#open();
     if (!file.committed) await this.#wait(file, Infinity);
+  }
+
+  /** How far the file has come, once there are more than `bytes` of it or it has ended: for who reads it elsewhere. */
+  async after(bytes: number, signal: AbortSignal): Promise<FileState> {
+    const file = await this.#open();
+    if (file.bytes <= bytes && !file.committed) {
+      await this.#wait(file, bytes, AbortSignal.any([signal, this.#signal]));
+    }
+    const { path, sha256, committed } = file;
+    return { path, bytes: file.bytes, sha256, committed };
   }
 
   /** Stops reading and closes the file. */
@@ -71,8 +87,8 @@ export class Follower implements AsyncDisposable {
     }
   }
 
-  async #read(file: SpoolFile): Promise<Uint8Array<ArrayBuffer>> {
-    this.#handle ??= await openFile(file);
+  async #read(file: Followed): Promise<Uint8Array<ArrayBuffer>> {
+    this.#handle ??= await this.#openFile(file);
     const chunk = new Uint8Array(Math.min(CHUNK, file.bytes - this.#position));
     const n = await this.#handle.read(chunk);
     if (n === null) {
@@ -85,7 +101,7 @@ export class Follower implements AsyncDisposable {
     return n < chunk.length ? chunk.subarray(0, n) : chunk;
   }
 
-  #open(): Promise<SpoolFile> {
+  #open(): Promise<Followed> {
     this.#file ??= this.#find().catch((error) => {
       if (error instanceof SpoolDamaged) this.damaged = true;
       throw error;
@@ -93,10 +109,23 @@ export class Follower implements AsyncDisposable {
     return this.#file;
   }
 
-  async #wait(file: SpoolFile, bytes: number): Promise<void> {
+  async #openFile(file: Followed): Promise<Deno.FsFile> {
+    const path = file.path;
+    try {
+      return await Deno.open(path);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      // It may have been published meanwhile.
+      await this.#find();
+      if (file.path !== path) return await this.#openFile(file);
+      throw new SpoolDamaged(`Cannot read "${path}": it is gone`, { cause });
+    }
+  }
+
+  async #wait(file: Followed, bytes: number, signal = this.#signal): Promise<void> {
     this.#onWait(true);
     try {
-      await file.after(bytes, this.#signal);
+      await file.after(bytes, signal);
     } finally {
       this.#onWait(false);
     }
@@ -105,17 +134,5 @@ export class Follower implements AsyncDisposable {
   #close(): void {
     this.#handle?.close();
     this.#handle = undefined;
-  }
-}
-
-async function openFile(file: SpoolFile): Promise<Deno.FsFile> {
-  const path = file.path;
-  try {
-    return await Deno.open(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    // It may have been published meanwhile.
-    if (file.path !== path) return await openFile(file);
-    throw new SpoolDamaged(`Cannot read "${path}": it is gone`, { cause });
   }
 }

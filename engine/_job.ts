@@ -3,7 +3,7 @@ import type { Task } from "./dag.ts";
 import type { Follower } from "./_follower.ts";
 import { type Json, toJson } from "./json.ts";
 import { Meter, Meters, type Reading } from "./meter.ts";
-import type { Ref, Scope } from "./ref.ts";
+import type { Scope } from "./ref.ts";
 import type { Bytes, Kept } from "./source.ts";
 import type { Run, StreamState, TaskRun } from "./state.ts";
 import type { RunQuery } from "./store.ts";
@@ -50,7 +50,7 @@ const MAX_OUTPUT = 64 * 1024;
 /** Does a job here and now. @throws what the work throws, and {@linkcode GiveUp} when its output cannot be kept */
 export async function doJob(job: Job, supplies: Supplies): Promise<Json | Bytes> {
   const { task, run, index, signal } = job;
-  const { clock, kept, metered, runs = () => Promise.resolve([]) } = supplies;
+  const { clock, kept, metered } = supplies;
   const meters = new Meters(clock);
   const meter = new Meter(task.id, undefined, clock);
   // A plain function opens no stage; what it counts stands on the task's own meter.
@@ -75,7 +75,7 @@ export async function doJob(job: Job, supplies: Supplies): Promise<Json | Bytes>
     connections: supplies.connections,
     log: supplies.log,
     now: supplies.now,
-    runs,
+    runs: supplies.runs ?? (() => Promise.resolve([])),
   });
   signal.throwIfAborted();
   const output = await task.work.run(scope(job, supplies), ctx);
@@ -83,6 +83,14 @@ export async function doJob(job: Job, supplies: Supplies): Promise<Json | Bytes>
   if (output instanceof ReadableStream) return output;
   signal.throwIfAborted();
   return toOutput(output, task.id);
+}
+
+/** Refuses what is no chunk of bytes. @throws {GiveUp} */
+export function checkBytes(chunk: unknown, task: string): void {
+  if (chunk instanceof Uint8Array) return;
+  throw new GiveUp(
+    `Cannot keep what task "${task}" puts out: a stream between tasks is one of bytes`,
+  );
 }
 
 /** What a task is called where its instances are told apart. */
@@ -102,14 +110,14 @@ function scope({ task, run, index }: Job, supplies: Supplies): Scope {
     }
     return supplies.follow(name, stream).stream;
   };
-  const here: Scope & { item(): unknown } = {
+  const here: Scope = {
     output(id) {
       const instances = run.mapped[id];
       if (!instances) return read(id, run.tasks[id]!);
       return instances.map((instance, i) => read(nameOf(id, i), instance));
     },
     item() {
-      const { each } = task as { each?: { list: Ref<readonly unknown[]>; over?: string } };
+      const { each } = task;
       if (!each || index === undefined) {
         throw new TypeError(`Cannot read the item of task "${task.id}": it is not a mapped one`);
       }

@@ -1,7 +1,7 @@
 import type { Task } from "./dag.ts";
 import { Deadline, type Sleep } from "./_deadline.ts";
 import type { Follower } from "./_follower.ts";
-import { type DoJob, doJob as doJobHere, nameOf, type Supplies } from "./_job.ts";
+import { checkBytes, type DoJob, doJob as doJobHere, nameOf, type Supplies } from "./_job.ts";
 import type { Json } from "./json.ts";
 import type { AnyDag } from "./plan.ts";
 import { type Bytes, Source, SourceChanged } from "./source.ts";
@@ -130,11 +130,7 @@ export async function attempt(
         if (!next.done || file.bytes > 0) await around.opened(file.state);
         for (; !next.done; next = await reader.read()) {
           signal.throwIfAborted();
-          if (!((next.value as unknown) instanceof Uint8Array)) {
-            throw new GiveUp(
-              `Cannot keep what task "${task.id}" puts out: a stream between tasks is one of bytes`,
-            );
-          }
+          checkBytes(next.value, task.id);
           downloaded += next.value.length;
           await file.write(next.value);
         }
@@ -221,10 +217,7 @@ function isCausedBy(error: unknown, kind: new (message: string) => Error): boole
 }
 
 /** When a sensor wants to ask again. */
-function due(
-  { due }: NotYet & { due?: Temporal.Instant | Temporal.DurationLike },
-  now: () => Temporal.Instant,
-): { due?: string } {
+function due({ due }: NotYet, now: () => Temporal.Instant): { due?: string } {
   if (due === undefined) return {};
   if (due instanceof Temporal.Instant) return { due: due.toString() };
   return { due: now().toZonedDateTimeISO("UTC").add(due).toInstant().toString() };

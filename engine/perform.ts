@@ -58,7 +58,7 @@ export async function perform<O>(work: Work<O>, options: PerformOptions = {}): P
   return await work.run(nothing, ctx);
 }
 
-const nothing: Scope & { item(): never } = {
+const nothing: Scope = {
   output(task) {
     throw new TypeError(`Cannot read the output of task "${task}": there is no run`);
   },
