@@ -1,247 +1,372 @@
-import { attempt, Cancelled, Restart, type Surroundings } from "./attempt.ts";
+import { Callbacks } from "./_callbacks.ts";
+import { nameOf } from "./_job.ts";
+import {
+  type Attempting,
+  type Change,
+  changed,
+  dependsOnPast,
+  isBefore,
+  type Live,
+  type Step,
+} from "./_live.ts";
+import { Round, type RoundState } from "./_round.ts";
+import { demand } from "./admit.ts";
+import { Cancelled, Restart, type Surroundings } from "./attempt.ts";
+import type { Executor } from "./executor.ts";
+import type { LogFiles } from "./log_files.ts";
 import type { Reading } from "./meter.ts";
-import { admit, type AnyDag, nextDue, plan, strays } from "./plan.ts";
-import { settle } from "./settle.ts";
-import { type Event, isDone, isOver, reduce, type Run, type TaskRun } from "./state.ts";
+import { type AnyDag, nextDue, strays, type TaskPlace } from "./plan.ts";
+import { at, settle } from "./settle.ts";
+import { isOver, type Run } from "./state.ts";
 import type { Store } from "./store.ts";
+import type { Interval } from "./work.ts";
 
 /** What a loop is given. */
-export interface LoopOptions extends Omit<Surroundings, "opened" | "replace" | "metered"> {
+export interface LoopOptions
+  extends
+    Pick<Surroundings, "spool" | "connections" | "log" | "now" | "clock" | "sleep">,
+    Pick<RoundState, "pools" | "maxActiveRuns" | "isPaused"> {
   readonly store: Store;
+  /** Where attempts are made, by name. */
+  readonly executors: Readonly<Record<string, Executor>>;
+  /** The interval after a run's. */
+  readonly nextInterval: (run: Run) => Interval | undefined;
+  /** What else there is to do at times; asked before each round. */
+  readonly chores: Chores;
+  /** Keeps what attempts have to say. */
+  readonly logs?: LogFiles;
+  /** Told what went wrong that is no task's fault. */
+  readonly onError: (error: unknown) => void;
 }
 
-/** A run that is not over. */
-interface Live {
-  readonly dag: AnyDag;
-  run: Run;
-  readonly done: PromiseWithResolvers<Run>;
-  readonly attempts: Map<string, Attempting>;
-  /** Whether it has been let in. */
-  admitted: boolean;
-  /** Whether it is being ended by hand: then nothing begins any more. */
-  ending: boolean;
-  /** When something is next due in it by the clock. */
-  due: Temporal.Instant | undefined;
-  /** Its changes, one after the other. */
-  turn: Promise<unknown>;
+/** Something to do at times. */
+export interface Chores {
+  /** When there is next something to do; undefined: not by the clock. */
+  due(): Temporal.Instant | undefined;
+  /** Does it. */
+  run(now: Temporal.Instant): Promise<void>;
+  /** Told when a run is over. */
+  ended(run: Run): void;
 }
 
-interface Attempting {
-  readonly stop: AbortController;
-  ended: Promise<void>;
-  readings: () => Reading[];
-}
+/** However long there is nothing to do: the clock may have been set meanwhile. */
+const MAX_SLEEP = 60_000;
 
-/** Appends events and hands out attempts; what is to happen is for `plan`, `settle` and `admit` to say. */
+/**
+ * Appends events and hands out attempts; what is to happen is for `plan`, `settle` and `admit` to say.
+ *
+ * It goes in rounds: all that was asked for meanwhile is made events of, of which each run's go on record at once.
+ */
 export class Loop {
   readonly #options: LoopOptions;
+  readonly #callbacks: Callbacks;
   readonly #live = new Map<string, Live>();
+  readonly #touched = new Set<Live>();
+  #ages = 0;
+  #rounds: Promise<void> | undefined;
+  #asked = false;
   #timer: { readonly due: Temporal.Instant; readonly stop: AbortController } | undefined;
+  /** Whether nothing begins any more. */
+  #draining = false;
   #closed = false;
 
   constructor(options: LoopOptions) {
     this.#options = options;
+    this.#callbacks = new Callbacks(options);
   }
 
-  /** Takes a run on; resolves when it is over. */
-  add(dag: AnyDag, run: Run): Promise<Run> {
+  /** Takes a run on; `done` resolves when it is over. */
+  add(dag: AnyDag, run: Run): Live {
     const live: Live = {
       dag,
       run,
+      age: this.#ages++,
+      date: Temporal.Instant.from(run.logicalDate).epochMilliseconds,
       done: Promise.withResolvers(),
       attempts: new Map(),
-      admitted: false,
-      ending: false,
+      inbox: [],
+      demand: { candidates: [], holders: [] },
       due: undefined,
-      turn: Promise.resolve(),
     };
     live.done.promise.catch(() => {});
     this.#live.set(run.id, live);
-    this.#admit();
-    return live.done.promise;
+    this.#touch(live);
+    this.#tellSuccessors(live);
+    return live;
+  }
+
+  /** A run that is not over. */
+  get(run: string): Live | undefined {
+    return this.#live.get(run);
+  }
+
+  /** All runs that are not over. */
+  get runs(): Iterable<Live> {
+    return this.#live.values();
+  }
+
+  /** Changes a run by what `events` makes of it; resolves with it when that is on record, after `then` was called. */
+  change(live: Live, events: Change["events"], then: Change["then"] = () => {}): Promise<Run> {
+    const made = Promise.withResolvers<Run>();
+    live.inbox.push({ events, then, made });
+    this.#touch(live);
+    return made.promise;
+  }
+
+  /** Stops attempts at some places; a new one begins at none of them before the old one has ended. */
+  stop(live: Live, places: readonly TaskPlace[], reason: Error): Promise<unknown> {
+    const names = new Set(places.map(({ task, index }) => nameOf(task, index)));
+    const attempts = [...live.attempts].filter(([name]) => names.has(name));
+    for (const [, { stop }] of attempts) stop.abort(reason);
+    return Promise.all(attempts.map(([, { ended }]) => ended));
   }
 
   /** What stands on the meters of the tasks of a run that is not over. */
   readings(run: string): Readonly<Record<string, readonly Reading[]>> {
     const live = this.#live.get(run);
     if (!live) return {};
+    const { tasks, mapped } = live.run;
+    const all = Object.entries(tasks).flatMap(([id, task]) => {
+      const instances = mapped[id];
+      if (!instances) return [[id, task] as const];
+      return instances.map((instance, i) => [nameOf(id, i), instance] as const);
+    });
     return Object.fromEntries(
-      Object.entries(live.run.tasks).map(([id, task]) => {
-        return [id, live.attempts.get(id)?.readings() ?? task.readings ?? []];
-      }),
+      all.map((
+        [name, { readings }],
+      ) => [name, live.attempts.get(name)?.readings() ?? readings ?? []]),
     );
   }
 
-  /** Ends a run as failed, and waits until its attempts have stopped. False when it is not one of ours. */
-  async end(run: string, reason: string): Promise<boolean> {
-    const live = this.#live.get(run);
-    if (live) await this.#end(live, reason);
-    return live !== undefined;
+  /** Looks again what there is to do, since something changed that is no run. */
+  wake(): void {
+    this.#asked = true;
+    for (const live of this.#live.values()) this.#touched.add(live);
+    this.#go();
   }
 
-  /** Ends all runs, and takes no more. */
+  /** Begins nothing any more; resolves when all attempts have ended, which those that do not by `signal` are made to. */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#draining = true;
+    const attempts = [...this.#live.values()].flatMap((live) => [...live.attempts.values()]);
+    const stop = (): void => {
+      for (const { stop } of attempts) stop.abort(new Restart("The engine is closed"));
+    };
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+    await Promise.all(attempts.map(({ ended }) => ended));
+    signal.removeEventListener("abort", stop);
+    await this.#rounds;
+  }
+
+  /** Ends all that is under way; the runs stay as they are on record. */
   async close(): Promise<void> {
+    await this.drain(AbortSignal.abort());
     this.#closed = true;
     this.#timer?.stop.abort();
-    const ends = [...this.#live.values()].map((live) => this.#end(live, "the engine was closed"));
-    await Promise.allSettled(ends);
+    for (const { run, done } of this.#live.values()) {
+      done.reject(new Error(`Cannot tell how run "${run.id}" ends: the engine was closed before`));
+    }
+    this.#live.clear();
   }
 
-  /** Changes a run by what `events` makes of it; `then` is called at once when they are on record. */
-  #change(live: Live, events: (run: Run) => readonly Event[], then = () => {}): Promise<void> {
-    const turn = live.turn.then(async () => {
-      for (;;) {
-        const next = events(live.run);
-        if (next.length === 0) return;
-        if (await this.#options.store.append(live.run.id, live.run.version, next)) {
-          live.run = next.reduce(reduce, live.run);
-          return then();
-        }
-        // Someone else changed it: look again.
-        live.run = (await this.#options.store.get(live.run.id))!;
+  #touch(live: Live): void {
+    this.#touched.add(live);
+    this.#go();
+  }
+
+  /** Goes on in rounds until there is nothing to do; what comes together is done in one. */
+  #go(): void {
+    if (this.#rounds || this.#closed) return;
+    this.#rounds = (async () => {
+      await Promise.resolve();
+      while (this.#touched.size > 0 || this.#asked || this.#isChoreDue()) {
+        await this.#round().catch(this.#options.onError);
       }
+    })().finally(() => {
+      this.#rounds = undefined;
+      this.#arm();
     });
-    live.turn = turn.catch(() => {});
-    return turn;
   }
 
-  /** Lets runs in, as many as may be under way. */
-  #admit(): void {
-    const lives = [...this.#live.values()];
-    const room: Record<string, number> = {};
-    for (const { dag } of lives) {
-      const active = lives.filter((live) => live.dag === dag && live.admitted).length;
-      room[dag.id] = (dag.options.maxActiveRuns ?? 16) - active;
+  async #round(): Promise<void> {
+    const { now: clock, chores, store } = this.#options;
+    this.#asked = false;
+    if (!this.#draining) await chores.run(clock());
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    const pasts = new Map<Live, Run | undefined>();
+    for (const live of touched) {
+      if (dependsOnPast(live.dag)) pasts.set(live, await this.pastOf(live.run));
     }
-    const waiting = lives.filter((live) => !live.admitted && !live.ending).map((live) => live.run);
-    for (const { id } of admit(waiting, room)) {
-      const live = this.#live.get(id)!;
-      live.admitted = true;
-      this.#guard(live, async () => {
-        await this.#change(live, (run) => {
-          if (live.ending || run.state !== "queued") return [];
-          return [{ type: "run_changed", run: id, at: this.#at(), to: "running" }];
-        });
-        await this.#advance(live);
-      });
-    }
+    const now = clock();
+    const steps = new Round({ ...this.#options, lives: [...this.#live.values()], pasts, now })
+      .make(touched, !this.#draining);
+    await Promise.all([...steps.values()].map(async (step) => {
+      const { live, events, changes } = step;
+      try {
+        if (events.length > 0 && !await store.append(live.run.id, live.run.version, events)) {
+          // Someone else changed it: look again.
+          live.run = (await store.get(live.run.id)) ?? live.run;
+          live.inbox.unshift(...changes);
+          this.#touched.add(live);
+          steps.delete(live);
+        }
+      } catch (cause) {
+        steps.delete(live);
+        this.#giveUp(step, cause);
+      }
+    }));
+    for (const step of steps.values()) this.#follow(step, now);
   }
 
-  /** Does what is to be done next in a run. */
-  async #advance(live: Live): Promise<void> {
-    let begun: string[] = [];
-    let now = this.#options.now();
-    await this.#change(live, (run) => {
-      if (live.ending) return [];
-      now = this.#options.now();
-      const planned = plan(live.dag, run, now);
-      const ready = Object.entries(planned.reduce(reduce, run).tasks)
-        .filter(([id, task]) => task.state === "scheduled" && !live.attempts.has(id));
-      begun = ready.map(([id]) => id);
-      return [...planned, ...ready.map(([id, task]) => this.#changed(run, id, begin(task, now)))];
-    }, () => {
-      for (const id of begun) this.#begin(live, id);
-    });
-    if (live.ending) return;
-    for (const id of strays(live.dag, live.run, now)) {
-      live.attempts.get(id)?.stop.abort(new Restart("What it reads does not come"));
+  /** Does what follows from what went on record. */
+  #follow({ live, run, events, changes, begun }: Step, now: Temporal.Instant): void {
+    const before = live.run;
+    live.run = run;
+    if (begun.length > 0) live.demand = demand(live.dag, run, live.age);
+    for (const { then, made } of changes) {
+      then();
+      made.resolve(run);
     }
-    live.due = nextDue(live.run, now);
-    if (isOver(live.run)) await this.#finish(live);
-    else this.#arm();
+    for (const place of begun) this.#begin(live, place);
+    if (events.length > 0) this.#callbacks.tell(live.dag, before, run, events);
+    for (const { task, index, why } of strays(live.dag, run, now)) {
+      const stop = live.attempts.get(nameOf(task, index))?.stop;
+      if (stop?.signal.aborted) continue;
+      stop?.abort(
+        why === "ended"
+          ? new Cancelled(`The run was ended: ${run.ending!.reason}`)
+          : new Restart("What it reads does not come"),
+      );
+    }
+    live.due = nextDue(live.dag, run, now);
+    if (isOver(run) && live.attempts.size === 0) this.#finish(live);
+    else if (events.length > 0) this.#tellSuccessors(live);
   }
 
-  #begin(live: Live, id: string): void {
+  #begin(live: Live, place: TaskPlace): void {
+    const { pool = "default", slots = 1, executor = "inProcess" } = live.dag.tasks.get(place.task)!
+      .options;
     const attempting: Attempting = {
+      ...place,
       stop: new AbortController(),
+      pool,
+      slots,
+      executor,
       ended: Promise.resolve(),
       readings: () => [],
     };
-    live.attempts.set(id, attempting);
-    attempting.ended = this.#guard(live, () => this.#attempt(live, id, attempting));
+    live.attempts.set(nameOf(place.task, place.index), attempting);
+    attempting.ended = this.#attempt(live, place, attempting).catch(() => {});
   }
 
-  async #attempt(live: Live, task: string, attempting: Attempting): Promise<void> {
+  async #attempt(live: Live, place: TaskPlace, attempting: Attempting): Promise<void> {
     const { run, dag } = live;
-    const { spool, now, ...rest } = this.#options;
-    const owner = { run: run.id, task };
-    const outcome = await attempt({
+    const { spool, now, executors, store, nextInterval, ...rest } = this.#options;
+    const name = nameOf(place.task, place.index);
+    const owner = { run: run.id, task: name };
+    const next = nextInterval(run);
+    const { attempt } = at(run, place);
+    const key = { dag: run.dag, run: run.id, task: place.task, index: place.index, attempt };
+    using lines = this.#options.logs?.open(key);
+    const outcome = await executors[attempting.executor]!.execute({
       dag,
       run,
-      task: dag.tasks.get(task)!,
-      attempt: run.tasks[task]!.attempt,
+      task: dag.tasks.get(place.task)!,
+      ...place.index === undefined ? {} : { index: place.index },
+      attempt,
       signal: attempting.stop.signal,
     }, {
       ...rest,
+      log: (line) => {
+        lines?.write(line);
+        rest.log(line);
+      },
+      ...next ? { next } : {},
+      runs: (query) => store.list(query),
       spool,
       now,
       opened: async (stream) => {
-        await this.#change(live, (run) => {
-          return [this.#changed(run, task, { ...run.tasks[task]!, stream })];
+        await this.change(live, (run) => {
+          const self = at(run, place);
+          return self.state === "running" ? [changed(run, place, { ...self, stream }, now())] : [];
         });
-        await this.#advance(live);
       },
       replace: async () => {
-        await this.#change(live, (run) => {
-          const { stream, ...rest } = run.tasks[task]!;
-          return stream ? [this.#changed(run, task, rest)] : [];
+        await this.change(live, (run) => {
+          const { stream, ...rest } = at(run, place);
+          return stream ? [changed(run, place, rest, now())] : [];
         });
-        const readers = [...live.attempts].filter(([id]) =>
-          dag.tasks.get(id)!.reads.includes(task)
-        );
-        for (const [, { stop }] of readers) stop.abort(new Restart("What it reads was replaced"));
-        await Promise.all(readers.map(([, { ended }]) => ended));
+        const readers = [...live.attempts.values()].filter(({ task, index }) => {
+          const { reads, each } = dag.tasks.get(task)!;
+          return reads.includes(place.task) &&
+            (each?.over !== place.task || index === place.index);
+        });
+        await this.stop(live, readers, new Restart("What it reads was replaced"));
       },
       metered: (read) => void (attempting.readings = read),
     });
     if (outcome.state === "none") {
-      for (const id of outcome.lost) {
-        live.attempts.get(id)?.stop.abort(new Restart("What it wrote is gone"));
-        await spool.drop({ run: run.id, task: id }, true);
+      for (const lost of outcome.lost) {
+        live.attempts.get(lost)?.stop.abort(new Restart("What it wrote is gone"));
+        await spool.drop({ run: run.id, task: lost }, true);
       }
     }
-    await this.#change(live, (run) => {
-      return settle(dag, run, { task, outcome, now: now(), readings: attempting.readings() });
+    await this.change(live, (run) => {
+      return settle(dag, run, { ...place, outcome, now: now(), readings: attempting.readings() });
     }, () => {
+      live.attempts.delete(name);
       if (outcome.state === "success") spool.commit(owner);
     });
-    live.attempts.delete(task);
-    await this.#advance(live);
   }
 
-  /** Ends a run by hand. */
-  async #end(live: Live, reason: string): Promise<void> {
-    live.ending = true;
-    await live.turn;
-    const attempts = [...live.attempts.values()];
-    for (const { stop } of attempts) stop.abort(new Cancelled(`The run was ended: ${reason}`));
-    await Promise.all(attempts.map(({ ended }) => ended));
-    await this.#change(live, (run) => {
-      if (isOver(run)) return [];
-      const open = Object.entries(run.tasks).filter(([, task]) => !isDone(task.state));
-      return [
-        ...open.map(([id, { due: _, ...task }]) => {
-          return this.#changed(run, id, { ...task, state: "skipped", reason });
-        }),
-        { type: "run_changed", run: run.id, at: this.#at(), to: "failed", reason },
-      ];
-    });
-    await this.#finish(live);
-    await live.done.promise;
-  }
-
-  async #finish(live: Live): Promise<void> {
+  #finish(live: Live): void {
     if (!this.#live.delete(live.run.id)) return;
-    await this.#options.spool.release(live.run.id);
-    live.done.resolve(live.run);
-    this.#arm();
-    if (!this.#closed) this.#admit();
+    this.#asked = true;
+    this.#options.chores.ended(live.run);
+    this.#tellSuccessors(live);
+    this.#options.spool.release(live.run.id)
+      .then(() => live.done.resolve(live.run), (error) => live.done.reject(error));
   }
 
-  /** Sets the one timer for what is next due in any run. */
+  /** Has runs looked at again that may wait for this one. */
+  #tellSuccessors({ dag, run }: Live): void {
+    if (!dependsOnPast(dag)) return;
+    for (const other of this.#live.values()) {
+      if (other.dag.id === dag.id && other.run !== run && isBefore(run, other.run)) {
+        this.#touched.add(other);
+      }
+    }
+  }
+
+  /** Gives a run up, which only a store that fails makes it. */
+  #giveUp({ live, changes }: Step, cause: unknown): void {
+    const error = new Error(`Cannot go on with run "${live.run.id}"`, { cause });
+    for (const { made } of changes) made.reject(error);
+    for (const { made } of live.inbox) made.reject(error);
+    for (const { stop } of live.attempts.values()) stop.abort(error);
+    this.#live.delete(live.run.id);
+    live.done.reject(error);
+  }
+
+  /** The run before one of the same DAG. */
+  async pastOf({ dag, logicalDate }: Run): Promise<Run | undefined> {
+    const to = Temporal.Instant.from(logicalDate).subtract({ nanoseconds: 1 }).toString();
+    const [past] = await this.#options.store.list({ dag, to, order: "logical_date", limit: 1 });
+    return past;
+  }
+
+  #isChoreDue(): boolean {
+    const due = this.#draining ? undefined : this.#options.chores.due();
+    return due !== undefined && Temporal.Instant.compare(due, this.#options.now()) <= 0;
+  }
+
+  /** Sets the one timer for what is next due. */
   #arm(): void {
-    const { now, sleep } = this.#options;
-    const [due] = [...this.#live.values()].flatMap((live) => live.due ?? [])
+    const { now, sleep, chores } = this.#options;
+    const dues = [...this.#live.values()].map((live) => live.due);
+    const [due] = (this.#draining ? [] : [chores.due(), ...dues]).filter((due) => due !== undefined)
       .sort(Temporal.Instant.compare);
     if (due && this.#timer?.due.equals(due)) return;
     this.#timer?.stop.abort();
@@ -249,41 +374,12 @@ export class Loop {
     if (!due || this.#closed) return;
     const timer = this.#timer = { due, stop: new AbortController() };
     const ms = Math.max(0, Math.ceil(now().until(due).total("milliseconds")));
-    sleep(ms, timer.stop.signal).then(() => {
+    sleep(Math.min(ms, MAX_SLEEP), timer.stop.signal).then(() => {
       if (this.#timer !== timer) return;
       this.#timer = undefined;
-      for (const live of this.#live.values()) {
-        if (live.due) this.#guard(live, () => this.#advance(live));
-      }
+      for (const live of this.#live.values()) if (live.due) this.#touched.add(live);
+      this.#asked = true;
+      this.#go();
     }, () => {});
   }
-
-  /** Does something for a run; when that fails, which only a store that fails makes it, the run is given up. */
-  async #guard(live: Live, what: () => Promise<void>): Promise<void> {
-    try {
-      await what();
-    } catch (cause) {
-      live.ending = true;
-      const error = new Error(`Cannot go on with run "${live.run.id}"`, { cause });
-      for (const { stop } of live.attempts.values()) stop.abort(error);
-      this.#live.delete(live.run.id);
-      live.done.reject(error);
-    }
-  }
-
-  #changed(run: Run, task: string, to: TaskRun): Event {
-    return { type: "task_changed", run: run.id, at: this.#at(), task, to };
-  }
-
-  #at(): string {
-    return this.#options.now().toString();
-  }
-}
-
-/** A task whose next attempt begins. */
-function begin(
-  { ended: _, error: __, reason: ___, ...task }: TaskRun,
-  now: Temporal.Instant,
-): TaskRun {
-  return { ...task, state: "running", attempt: task.attempt + 1, started: now.toString() };
 }

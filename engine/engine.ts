@@ -1,28 +1,65 @@
 import { fileURLToPath } from "node:url";
 import type { Connections, LogLine } from "./_context.ts";
+import { createRun, type Definition } from "./_create.ts";
 import { type Sleep, sleep as onTimers } from "./_deadline.ts";
+import type { Live } from "./_live.ts";
 import { Loop } from "./_loop.ts";
-import { chooseInterval, chooseParams, type TriggerOptions } from "./_trigger.ts";
+import {
+  type Backfill,
+  type BackfillOptions,
+  type ClearOptions,
+  interventions,
+  type MarkOptions,
+} from "./_interventions.ts";
+import { findDag, Schedules } from "./_schedules.ts";
+import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
+import type { Instance } from "./clear.ts";
 import type { Dag } from "./dag.ts";
+import { type Executor, inProcess } from "./executor.ts";
+import type { LogFiles } from "./log_files.ts";
+import type { Mark } from "./mark.ts";
 import type { Reading } from "./meter.ts";
+import { resolveParams } from "./params.ts";
 import type { AnyDag } from "./plan.ts";
-import { parseSchedule, type Timetable } from "./schedule.ts";
+import { recover } from "./settle.ts";
 import { openSpool } from "./spool.ts";
-import { type Event, reduce, type Run } from "./state.ts";
+import { type Event, isOver, type Run } from "./state.ts";
 import { memory, type RunQuery, type Store } from "./store.ts";
+import type { Interval } from "./work.ts";
 
 /** Options for {@linkcode engine}. */
 export interface EngineOptions {
-  /** What it can run. */
-  readonly dags: readonly AnyDag[];
+  /** What it can run; a version beside each lets runs in flight keep theirs. */
+  readonly dags: readonly (AnyDag | Definition)[];
   /** The folder in which streams between tasks are kept. @default {one that is removed at the end} */
   readonly home?: string | URL;
-  /** Keeps what happened. @default {memory()} */
+  /**
+   * Keeps what happened. What is not over when the engine is disposed of, or dies, goes on with the next engine on the
+   * same store.
+   *
+   * @default {memory()}, and what is not over at the end is cancelled
+   */
   readonly store?: Store;
+  /** Keeps what attempts have to say. @default {nobody does} */
+  readonly logs?: LogFiles;
+  /** Takes the lines that attempts have to say, as they come. @default {nobody does} */
+  readonly log?: (line: LogLine) => void;
   /** Where tasks can connect to, by name. @default {{}} */
   readonly connections?: Connections;
-  /** Takes the lines that attempts have to say. @default {nobody does} */
-  readonly log?: (line: LogLine) => void;
+  /** Where attempts are made, by the name that tasks call them. @default {{ inProcess: inProcess() }} */
+  readonly executors?: Readonly<Record<string, Executor>>;
+  /** How many slots each pool has; `default` has 32 unless it is said here. */
+  readonly pools?: Readonly<Record<string, number>>;
+  /** How many runs may be under way at once, of all DAGs together. @default {any number} */
+  readonly maxActiveRuns?: number;
+  /** Whether a DAG that is new starts out paused, unless it says so itself. @default {false} */
+  readonly startPaused?: boolean;
+  /** Whether a paused DAG's runs wait. @default {true} */
+  readonly obeyPauses?: boolean;
+  /** Whether it goes on with what is not over in its store. @default {true} */
+  readonly resume?: boolean;
+  /** Told what went wrong that is no task's fault, e.g. a DAG's runs that could not be made. @default {nobody is} */
+  readonly onError?: (error: unknown) => void;
   /** The time. @default {the system's} */
   readonly now?: () => Temporal.Instant;
   /** Milliseconds of a clock that never goes back. @default {the system's} */
@@ -35,14 +72,42 @@ export interface EngineOptions {
 export interface RunHandle {
   /** Of the run. */
   readonly id: string;
-  /** Resolves with the run when it is over, however it ended. */
+  /** Resolves with the run when it is over, however it ended; rejects when the engine is closed before. */
   readonly done: Promise<Run>;
 }
 
-/** Runs DAGs. Disposing of it cancels what is not over. */
+/** How a DAG is doing. Moments are ISO strings in UTC. */
+export interface DagStatus {
+  /** Of the DAG. */
+  readonly id: string;
+  /** Whether it starts nothing by itself. */
+  readonly paused: boolean;
+  /** Why it makes no runs by itself until someone confirms it. */
+  readonly held?: string;
+  /** The interval it makes a run for next by itself; that is due at its end. */
+  readonly next?: Interval;
+}
+
+/** What ends when a DAG is no longer paused. */
+export interface Unpaused {
+  /** How many runs it is to start at once. */
+  readonly due: number;
+  /** Why none of them starts until someone confirms it. */
+  readonly held?: string;
+}
+
+/** Runs DAGs. Disposing of it stops all that is under way. */
 export interface Engine extends AsyncDisposable {
   /** The DAGs it knows, by id. */
   readonly dags: ReadonlyMap<string, AnyDag>;
+  /** Begins to make the runs that schedules ask for. Without it, only what is triggered runs. */
+  start(): Promise<void>;
+  /**
+   * Takes these DAGs instead of those before; runs under way keep the version they began with.
+   *
+   * @throws {TypeError} when one of them cannot be taken, changing nothing
+   */
+  replace(dags: readonly (AnyDag | Definition)[]): Promise<void>;
   /**
    * Makes a run, which starts as soon as the DAG's `maxActiveRuns` lets it.
    *
@@ -50,106 +115,254 @@ export interface Engine extends AsyncDisposable {
    * @throws {RangeError} when no run is for that date, or several are
    */
   trigger<P>(dag: Dag<P> | string, options?: TriggerOptions<P>): Promise<RunHandle>;
+  /** Has a DAG start nothing by itself; what runs finishes. @throws {TypeError} when there is no such DAG */
+  pause(dag: string): Promise<void>;
+  /**
+   * Has a DAG start by itself again. More than 1000 runs due at once have to be confirmed, by `all`.
+   *
+   * @throws {TypeError} when there is no such DAG
+   */
+  unpause(dag: string, options?: { readonly all?: boolean }): Promise<Unpaused>;
+  /** How a DAG is doing. @throws {TypeError} when there is no such DAG */
+  status(dag: string): DagStatus;
   /** A run as it is now. */
   get(run: string): Promise<Run | undefined>;
   /** The runs that fit, the latest created first. */
   runs(query?: RunQuery): Promise<readonly Run[]>;
+  /** A run when it is over. @throws {TypeError} when there is no such run */
+  done(run: string): Promise<Run>;
   /** Ends a run as failed; resolves when all its tasks have stopped. One that is over stays as it is. */
   cancel(run: string): Promise<void>;
+  /**
+   * Has tasks of a run run again, and with them what reads what they put out; tells which. What runs is stopped first.
+   *
+   * @throws {TypeError} when there is no such run or task
+   */
+  clear(run: string, options?: ClearOptions): Promise<readonly Instance[]>;
+  /**
+   * Marks tasks of a run, or without `tasks` the run itself, as a success or as failed; tells which. What runs is stopped.
+   *
+   * @throws {TypeError} when there is no such run or task
+   */
+  mark(run: string, to: Mark, options?: MarkOptions): Promise<readonly Instance[]>;
+  /**
+   * Makes the runs of a range that are missing, or runs those again that are there.
+   *
+   * @throws {TypeError} when there is no such DAG, or a param or the range does not fit it
+   */
+  backfill<P>(dag: Dag<P> | string, options: BackfillOptions<P>): Promise<Backfill>;
+  /** Why a task does not run, or what became of it, in sentences. @throws {TypeError} when there is no such run or task */
+  why(run: string, task: string): Promise<readonly string[]>;
   /** All that happens from now on, until the signal is aborted. */
   watch(signal: AbortSignal): AsyncIterable<Event>;
   /** What stands on the meters of a run's tasks; of one that is over, the run itself tells it. */
   readings(run: string): Readonly<Record<string, readonly Reading[]>>;
+  /**
+   * Begins nothing any more, and resolves when all attempts have ended; those that have not when the signal is aborted
+   * are stopped, and made again by the next engine on the same store.
+   */
+  drain(signal: AbortSignal): Promise<void>;
 }
 
-/** Makes an engine. @throws {TypeError} when two DAGs have the same id, or a schedule cannot be read */
+/** How many slots the pool has that tasks take when they name none. */
+const DEFAULT_POOL = 32;
+
+/** Makes an engine. @throws {TypeError} when two DAGs have the same id, or one cannot be run as it says */
 export async function engine(options: EngineOptions): Promise<Engine> {
   const {
     home,
     store = memory(),
-    connections = {},
+    logs,
     log = () => {},
+    connections = {},
+    executors = { inProcess: inProcess() },
+    pools = {},
+    maxActiveRuns = Infinity,
+    startPaused = false,
+    obeyPauses = true,
+    resume = true,
+    onError = () => {},
     now = Temporal.Now.instant,
     clock = () => performance.now(),
     sleep = onTimers,
   } = options;
-  const dags = new Map<string, AnyDag>();
-  const timetables = new Map<string, Timetable>();
-  for (const dag of options.dags) {
-    if (dags.has(dag.id)) throw new TypeError(`Cannot take two DAGs of the id "${dag.id}"`);
-    dags.set(dag.id, dag);
-    timetables.set(dag.id, parseSchedule(dag.options.schedule, dag.options));
+  const slots = { default: DEFAULT_POOL, ...pools };
+  const schedules: Schedules = new Schedules(
+    { store, now, startPaused, onError },
+    () => loop,
+  );
+
+  async function define(dags: readonly (AnyDag | Definition)[]): Promise<void> {
+    const definitions = dags.map((dag) => "dag" in dag ? dag : { dag });
+    for (const { dag } of definitions) checkLimits(dag, slots, executors);
+    await schedules.define(definitions);
   }
+  await define(options.dags);
   const temporary = home === undefined;
   const folder = temporary
     ? await Deno.makeTempDir({ prefix: "sluice_" })
     : home instanceof URL
     ? fileURLToPath(home)
     : home;
-  const spool = await openSpool(folder, { clock });
-  const loop = new Loop({ store, spool, connections, log, now, clock, sleep });
+  const isLive = async (id: string): Promise<boolean> => {
+    const run = await store.get(id);
+    return run !== undefined && !isOver(run);
+  };
+  const isPaused = (dag: string): boolean => obeyPauses && schedules.isPaused(dag);
+  const spool = await openSpool(folder, { clock, ...options.store ? { live: isLive } : {} });
+  const loop: Loop = new Loop({
+    store,
+    spool,
+    connections,
+    log,
+    ...logs ? { logs } : {},
+    now,
+    clock,
+    sleep,
+    executors,
+    pools: slots,
+    maxActiveRuns,
+    isPaused,
+    nextInterval: (run) => {
+      const end = Temporal.ZonedDateTime.from(run.interval.end);
+      return schedules.dags.get(run.dag)?.timetable.next(end);
+    },
+    chores: schedules,
+    onError,
+  });
   let closing: Promise<void> | undefined;
+
+  /** Goes on with what another engine left. */
+  async function adopt(): Promise<void> {
+    const open = [
+      ...await store.list({ state: "running" }),
+      ...await store.list({ state: "queued" }),
+    ];
+    for (const run of open.toSorted((a, b) => a.created < b.created ? -1 : 1)) take(run);
+  }
+
+  /** Takes a run on that nobody has; undefined when its DAG is not here. */
+  function take(run: Run): Live | undefined {
+    const known = loop.get(run.id);
+    if (known) return known;
+    const scheduled = schedules.dags.get(run.dag);
+    if (!scheduled) return undefined;
+    const { dag, hash } = scheduled;
+    const live = loop.add(dag, run);
+    loop.change(live, (run) => {
+      const tasks = [...dag.tasks.keys()];
+      const same = run.hash === hash && tasks.every((task) => Object.hasOwn(run.tasks, task));
+      const base = { run: run.id, at: now().toString() };
+      const adopted: Event[] = same
+        ? []
+        : [{ type: "run_adopted", ...base, ...hash === undefined ? {} : { hash }, tasks }];
+      return [...adopted, ...recover(dag, run, now())];
+    }).catch(onError);
+    return live;
+  }
 
   async function trigger<P>(
     target: Dag<P> | string,
     options: TriggerOptions<P> = {},
   ): Promise<RunHandle> {
     if (closing) throw new TypeError("Cannot trigger a run: the engine is closed");
-    const dag = find(dags, target);
+    const { dag, hash, timetable } = findDag(schedules.dags, target, "trigger");
     const at = now();
-    const params = chooseParams(dag, options.params);
-    const interval = chooseInterval(dag, timetables.get(dag.id)!, options, at);
-    const start = interval.start.toInstant();
-    const name = `manual__${start.toString({ smallestUnit: "second" }).replaceAll(/[-:]/g, "")}`;
-    for (let n = 1;; n++) {
-      const id = n === 1 ? name : `${name}.${n}`;
-      const created: Event = {
-        type: "run_created",
-        run: id,
-        at: at.toString(),
-        dag: dag.id,
-        kind: "manual",
-        interval: { start: interval.start.toString(), end: interval.end.toString() },
-        logicalDate: start.toString(),
-        runAfter: at.toString(),
-        params,
-        tasks: [...dag.tasks.keys()],
-      };
-      if (!await store.append(id, 0, [created])) continue;
-      return { id, done: loop.add(dag, reduce(undefined, created)) };
-    }
+    const params = await resolveParams(dag, options.params);
+    const interval = chooseInterval(dag, timetable, options, at);
+    const kind = "manual";
+    const run = await createRun(store, {
+      dag,
+      hash,
+      kind,
+      interval,
+      params,
+      runAfter: at,
+      now: at,
+    });
+    return { id: run.id, done: loop.add(dag, run).done.promise };
   }
 
   async function close(): Promise<void> {
+    if (!options.store) {
+      // Nobody else will go on with them.
+      const ends = [...loop.runs].map((live) => hands.end(live, "the engine was closed"));
+      await Promise.allSettled(ends);
+    }
     await loop.close();
+    if (!options.executors) {
+      for (const executor of Object.values(executors)) await executor[Symbol.asyncDispose]();
+    }
     await spool[Symbol.asyncDispose]();
     if (temporary) await Deno.remove(folder, { recursive: true });
   }
 
+  const hands = interventions({ store, loop, schedules, now, take, isPaused, slots, executors });
+  if (options.store && resume) await adopt();
   return {
-    dags,
+    get dags() {
+      return new Map([...schedules.dags].map(([id, { dag }]) => [id, dag]));
+    },
+    start: () => schedules.start(),
+    async replace(dags) {
+      await define(dags);
+      // Runs may have waited for their DAG to come back.
+      if (options.store && resume) await adopt();
+    },
     trigger,
+    async pause(id) {
+      findDag(schedules.dags, id, "pause");
+      await schedules.setPaused(id, true);
+    },
+    async unpause(id, { all = false } = {}) {
+      findDag(schedules.dags, id, "unpause");
+      const unpaused = await schedules.setPaused(id, false, all);
+      loop.wake();
+      return unpaused;
+    },
+    status(id) {
+      const scheduled = findDag(schedules.dags, id, "tell the status of");
+      const { paused, held } = scheduled.record;
+      const next = schedules.next(scheduled);
+      return { id, paused, ...held === undefined ? {} : { held }, ...next ? { next } : {} };
+    },
     get: (run) => store.get(run),
     runs: (query) => store.list(query),
+    async done(id) {
+      const live = loop.get(id);
+      if (live) return await live.done.promise;
+      const run = await store.get(id);
+      if (run && isOver(run)) return run;
+      throw new TypeError(
+        `Cannot wait for run "${id}": there is none${run ? " of a DAG that is here" : ""}`,
+      );
+    },
     watch: (signal) => store.watch(signal),
     readings: (run) => loop.readings(run),
-    async cancel(run) {
-      if (await loop.end(run, "cancelled") || await store.get(run)) return;
-      throw new TypeError(`Cannot cancel run "${run}": there is none`);
-    },
+    ...hands,
+    drain: (signal) => loop.drain(signal),
     [Symbol.asyncDispose]: () => closing ??= close(),
   };
 }
 
-function find(dags: ReadonlyMap<string, AnyDag>, target: AnyDag | string): AnyDag {
-  const id = typeof target === "string" ? target : target.id;
-  const dag = dags.get(id);
-  if (dag && (dag === target || id === target)) return dag;
-  if (dag) throw new TypeError(`Cannot trigger "${id}": the engine has another DAG of that id`);
-  const known = [...dags.keys()].map((id) => `"${id}"`).join(", ");
-  throw new TypeError(
-    `Cannot trigger "${id}": there is no such DAG; ${
-      known ? `there are ${known}` : "there are none"
-    }`,
-  );
+/** Refuses what could never start. */
+function checkLimits(
+  dag: AnyDag,
+  pools: Readonly<Record<string, number>>,
+  executors: Readonly<Record<string, Executor>>,
+): void {
+  for (const { id, options } of dag.tasks.values()) {
+    const { pool = "default", slots = 1, executor = "inProcess" } = options;
+    const fail = (why: string): TypeError =>
+      new TypeError(`Cannot run task "${id}" of "${dag.id}": ${why}`);
+    const size = Object.hasOwn(pools, pool) ? pools[pool]! : undefined;
+    if (size === undefined) {
+      throw fail(`there is no pool "${pool}"; there are ${Object.keys(pools).join(", ")}`);
+    }
+    if (slots > size) throw fail(`it takes ${slots} slots of pool "${pool}", which has ${size}`);
+    if (!Object.hasOwn(executors, executor)) {
+      const known = Object.keys(executors).join(", ");
+      throw fail(`there is no executor "${executor}"; there are ${known}`);
+    }
+  }
 }

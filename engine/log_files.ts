@@ -13,7 +13,10 @@ export interface LogFilesOptions {
 }
 
 /** Which log it is. */
-export type LogKey = Pick<LogLine, "dag" | "run" | "task" | "attempt">;
+export interface LogKey extends Pick<LogLine, "dag" | "run" | "task" | "attempt"> {
+  /** Which instance of a mapped task. */
+  readonly index?: number | undefined;
+}
 
 /** A line of a log. */
 export interface LogEntry {
@@ -62,8 +65,9 @@ const CHUNK = 64 * 1024;
 const NEWLINE = 10;
 
 /**
- * The logs in a home folder: `logs/<dag>/<run>/<task>/<attempt>.jsonl`, one {@linkcode LogLine} as JSON on each line. What
- * is behind the last newline is not a line yet, or never became one because its process died.
+ * The logs in a home folder: `logs/<dag>/<run>/<task>/<attempt>.jsonl`, of an instance of a mapped task
+ * `<index>.<attempt>.jsonl`, one {@linkcode LogLine} as JSON on each line. What is behind the last newline is not a line
+ * yet, or never became one because its process died.
  */
 export function logFiles(folder: string | URL, options: LogFilesOptions = {}): LogFiles {
   const { mode = "write" } = options;
@@ -71,14 +75,18 @@ export function logFiles(folder: string | URL, options: LogFilesOptions = {}): L
   const root = join(home, "logs");
   const writers = new Map<string, Writer>();
 
-  function pathOf({ dag, run, task, attempt }: LogKey): string {
+  function pathOf({ dag, run, task, index, attempt }: LogKey): string {
     checkId(dag, "DAG");
     checkId(run, "run");
     checkId(task, "task");
     if (!Number.isSafeInteger(attempt) || attempt < 1) {
       throw new TypeError(`Cannot find the log of attempt ${attempt}: attempts count from 1`);
     }
-    return join(root, dag, run, task, `${attempt}.jsonl`);
+    if (index !== undefined && (!Number.isSafeInteger(index) || index < 0)) {
+      throw new TypeError(`Cannot find the log of instance ${index}: instances count from 0`);
+    }
+    const name = index === undefined ? `${attempt}.jsonl` : `${index}.${attempt}.jsonl`;
+    return join(root, dag, run, task, name);
   }
 
   async function read(key: LogKey, range: LogRange = {}): Promise<readonly LogEntry[]> {

@@ -34,6 +34,8 @@ export type {
   SchemaResult,
   StandardSchema,
 } from "./params.ts";
+export { lint } from "./lint.ts";
+export type { Warning } from "./lint.ts";
 export { template } from "./template.ts";
 export type { Template } from "./template.ts";
 export { Meter, Meters } from "./meter.ts";
@@ -61,7 +63,9 @@ export type {
   Work,
 } from "./work.ts";
 export { engine } from "./engine.ts";
-export type { Engine, EngineOptions, RunHandle } from "./engine.ts";
+export type { DagStatus, Engine, EngineOptions, RunHandle, Unpaused } from "./engine.ts";
+export type { Definition } from "./_create.ts";
+export type { Backfill, BackfillOptions, ClearOptions, MarkOptions } from "./_interventions.ts";
 export type { Connections, LogLine } from "./_context.ts";
 export type { Sleep } from "./_deadline.ts";
 export type { TriggerOptions } from "./_trigger.ts";
@@ -77,8 +81,12 @@ export { toJson } from "./json.ts";
 export type { Json } from "./json.ts";
 export { perform } from "./perform.ts";
 export type { PerformOptions } from "./perform.ts";
-export { admit, decide, plan } from "./plan.ts";
-export type { AnyDag, Candidate, Decision } from "./plan.ts";
+export { admit, admitRuns } from "./admit.ts";
+export type { Candidate, Limits, RunCandidate } from "./admit.ts";
+export { plan } from "./plan.ts";
+export type { AnyDag, TaskPlace } from "./plan.ts";
+export { decide } from "./trigger_rule.ts";
+export type { Decision } from "./trigger_rule.ts";
 export { isDone, isOver, reduce, reduceAll } from "./state.ts";
 export type {
   Ending,

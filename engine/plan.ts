@@ -1,159 +1,375 @@
-import type { Dag, Task, When } from "./dag.ts";
-import { type Event, isDone, type Run, type TaskRun, type TaskState } from "./state.ts";
+import { reach, shapeOf } from "./_shape.ts";
+import type { Dag, Task } from "./dag.ts";
+import {
+  type Event,
+  type Failure,
+  isDone,
+  isOver,
+  reduceAll,
+  type Run,
+  type TaskRun,
+  type TaskState,
+  UNTOUCHED,
+} from "./state.ts";
+import { decide, type Decision } from "./trigger_rule.ts";
+import { GiveUp } from "./work.ts";
 
 /** A DAG of any params, for where they do not matter. */
 // deno-lint-ignore no-explicit-any
 export type AnyDag = Dag<any>;
 
-type Tasks = Readonly<Record<string, TaskRun>>;
-
-/** What a trigger rule says of a task. */
-export type Decision = "run" | "skip" | "upstream_failed" | "wait";
-
-/** Decides by the states of the direct upstream tasks, as early as they allow; without any, a task runs. */
-export function decide(rule: When, upstream: readonly TaskState[]): Decision {
-  const has = (...states: TaskState[]): boolean => upstream.some((state) => states.includes(state));
-  if (upstream.every((state) => state === "removed")) return "run";
-  const success = has("success");
-  const failed = has("failed", "upstream_failed");
-  const skipped = has("skipped");
-  const open = upstream.some((state) => !isDone(state));
-  switch (rule) {
-    case "all_success":
-      return failed ? "upstream_failed" : skipped ? "skip" : open ? "wait" : "run";
-    case "all_failed":
-      return success || skipped ? "skip" : open ? "wait" : "run";
-    case "all_done":
-      return open ? "wait" : "run";
-    case "all_done_min_one_success":
-      return open ? "wait" : success ? "run" : failed ? "upstream_failed" : "skip";
-    case "all_skipped":
-      return success || failed ? "skip" : open ? "wait" : "run";
-    case "one_success":
-      return success ? "run" : open ? "wait" : failed ? "upstream_failed" : "skip";
-    case "one_failed":
-      return failed ? "run" : open ? "wait" : "skip";
-    case "one_done":
-      return success || has("failed") ? "run" : open ? "wait" : "skip";
-    case "none_failed":
-      return failed ? "upstream_failed" : open ? "wait" : "run";
-    case "none_failed_min_one_success":
-      return failed ? "upstream_failed" : open ? "wait" : success ? "run" : "skip";
-    case "none_skipped":
-      return skipped ? "skip" : open ? "wait" : "run";
-    case "always":
-      return "run";
-  }
+/** A task of a run, or one instance of a mapped task. */
+export interface TaskPlace {
+  /** The id of the task. */
+  readonly task: string;
+  /** Which instance. */
+  readonly index?: number | undefined;
 }
 
-/** What may happen next to a run, from its state alone: tasks that become ready or will never be, and its end. */
-export function plan(dag: AnyDag, run: Run, now: Temporal.Instant): Event[] {
-  if (run.state !== "running") return [];
+/** What is to become of a task that is not under way, and why, where that is not its trigger rule. */
+export interface Verdict {
+  /** As its trigger rule would say it. */
+  readonly decision: Decision;
+  /** What else than the rule decided. */
+  readonly reason?: string;
+}
+
+/** Moments by which something happens to a run, whatever its tasks do. */
+type Bound = "timeout" | "deadline";
+
+/**
+ * What may happen next to a run, from its state alone: tasks that become ready or will never be, lists that turn out how
+ * long they are, and its end.
+ *
+ * @param past the run before it, for tasks that depend on theirs there
+ */
+export function plan(dag: AnyDag, run: Run, now: Temporal.Instant, past?: Run): Event[] {
+  if (isOver(run) || run.state === "queued" && !run.ending) return [];
   const at = now.toString();
+  const base = { run: run.id, at };
   const events: Event[] = [];
-  const tasks: Record<string, TaskRun> = { ...run.tasks };
+  if (run.state === "running") {
+    if (!run.ending && isDue(boundOf(dag, run, "timeout"), now)) {
+      events.push({ ...base, type: "run_ending", to: "failed", reason: "timeout" });
+    }
+    if (!run.late && isDue(boundOf(dag, run, "deadline"), now)) {
+      events.push({ ...base, type: "run_late" });
+    }
+  }
+  // Here tasks are changed one after the other, each in sight of those before it.
+  const draft = reduceAll(run, events)!;
+  const view = {
+    ...draft,
+    version: 0,
+    tasks: { ...draft.tasks } as Record<string, TaskRun>,
+    mapped: { ...draft.mapped } as Record<string, readonly TaskRun[]>,
+  };
+  const pruned = prune(dag, view);
+  const judgeOf = (task: Task<unknown>, index?: number): Verdict =>
+    judge({ dag, run: view, past, pruned }, task, index);
+
+  function set(task: string, to: TaskRun): void {
+    view.tasks[task] = to;
+    events.push({ ...base, type: "task_changed", task, to });
+  }
+
   for (const task of dag.tasks.values()) {
-    const state = step(task, tasks, now);
-    if (state === tasks[task.id]!.state) continue;
-    const { due: _, ...rest } = tasks[task.id]!;
-    const to = tasks[task.id] = { ...rest, state };
-    events.push({ type: "task_changed", run: run.id, at, task: task.id, to });
+    const self = view.tasks[task.id];
+    if (!self) continue;
+    if (!task.each) {
+      const to = step(self, () => judgeOf(task), now);
+      if (to !== self) set(task.id, to);
+      continue;
+    }
+    if (!view.mapped[task.id]) {
+      const to = step(self, () => judgeOf(task), now);
+      if (to.state !== "scheduled") {
+        if (to !== self) set(task.id, to);
+        continue;
+      }
+      const count = countOf(task, view);
+      if (typeof count !== "number") {
+        set(task.id, { ...to, state: "failed", ended: at, error: count });
+        continue;
+      }
+      if (count === 0) {
+        set(task.id, { ...to, state: "skipped", reason: "its list is empty" });
+        continue;
+      }
+      events.push({ ...base, type: "task_mapped", task: task.id, count });
+      view.mapped[task.id] = Array.from({ length: count }, () => UNTOUCHED);
+      set(task.id, { ...to, state: "running", started: at });
+    }
+    const instances = [...view.mapped[task.id]!];
+    // But for those that follow another mapped task, the same holds for all.
+    const common = task.each.over === undefined ? judgeInstances(view, task, pruned) : undefined;
+    instances.forEach((instance, index) => {
+      const to = step(instance, () => common ?? judgeOf(task, index), now);
+      if (to === instance) return;
+      instances[index] = to;
+      events.push({ ...base, type: "task_changed", task: task.id, index, to });
+    });
+    view.mapped[task.id] = instances;
+    const whole = summarize(view.tasks[task.id]!, instances, at);
+    if (whole !== view.tasks[task.id]) set(task.id, whole);
   }
-  const end = conclude(dag, tasks);
-  return end ? [...events, { type: "run_changed", run: run.id, at, ...end }] : events;
+  const end = conclude(dag, view, past);
+  if (end) events.push({ ...base, type: "run_changed", ...end });
+  return events;
 }
 
-/** The state a task goes to next by itself; its own when it stays. */
-function step(task: Task<unknown>, tasks: Tasks, now: Temporal.Instant): TaskState {
-  const { state, due } = tasks[task.id]!;
+/** What a task that is not under way goes to next; itself when it stays. */
+function step(self: TaskRun, verdict: () => Verdict, now: Temporal.Instant): TaskRun {
+  const { state, due } = self;
   const resting = state === "up_for_retry" || state === "up_for_reschedule";
-  if (!resting && state !== "none" && state !== "scheduled") return state;
-  switch (ready(task, tasks)) {
+  if (!resting && state !== "none" && state !== "scheduled") return self;
+  const { decision, reason } = verdict();
+  const to = (state: TaskState): TaskRun => {
+    if (state === self.state) return self;
+    const { due: _, reason: __, ...rest } = self;
+    return { ...rest, state, ...reason === undefined ? {} : { reason } };
+  };
+  switch (decision) {
     case "skip":
-      return "skipped";
+      return to("skipped");
     case "upstream_failed":
-      return "upstream_failed";
+      return to("upstream_failed");
     case "wait":
-      return resting ? state : "none";
+      return resting ? self : to("none");
     case "run":
-      return resting && due && isAfter(due, now) ? state : "scheduled";
+      return resting && due && !isDue(Temporal.Instant.from(due), now) ? self : to("scheduled");
   }
 }
 
-function ready(task: Task<unknown>, tasks: Tasks): Decision {
-  const rule = task.options.when ?? "all_success";
-  const upstream = task.upstream.map((id) => {
-    const { state, stream } = tasks[id]!;
-    // Who reads a stream starts when it begins, not when it ends.
-    const flows = state === "running" && stream && task.reads.includes(id);
-    return rule === "all_success" && flows ? "success" : state;
-  });
-  const decision = decide(rule, upstream);
-  if (decision !== "run" || rule === "all_success") return decision;
-  const flows = task.reads.some((id) => tasks[id]!.stream && !isDone(tasks[id]!.state));
-  return flows ? "wait" : decision;
+/** What a verdict rests on. */
+export interface Evidence {
+  readonly dag: AnyDag;
+  readonly run: Pick<Run, "tasks" | "mapped" | "ending">;
+  /** The run before it. */
+  readonly past: Run | undefined;
+  /** The tasks that a branch or a short circuit left out, and which did. */
+  readonly pruned: ReadonlyMap<string, string>;
+}
+
+/** What is to become of a task, or an instance of one, that is not under way. */
+export function judge(evidence: Evidence, task: Task<unknown>, index?: number): Verdict {
+  const { run, past, pruned } = evidence;
+  const { when = "all_success", dependsOnPast } = task.options;
+  if (task.setups.length > 0) return { decision: decideTeardown(run, task) };
+  if (run.ending) return { decision: "skip", reason: run.ending.reason };
+  const decider = pruned.get(task.id);
+  if (decider !== undefined) return { decision: "skip", reason: `"${decider}" chose otherwise` };
+  const states: TaskState[] = [];
+  let flowing = false;
+  for (const id of task.upstream) {
+    const reads = task.reads.includes(id);
+    for (const { state, stream } of runsOf(run, task, id, index)) {
+      const flows = reads && stream !== undefined && !isDone(state);
+      flowing ||= flows;
+      // Who reads a stream starts when it begins, not when it ends.
+      states.push(when === "all_success" && flows && state === "running" ? "success" : state);
+    }
+  }
+  const decision = decide(when, states);
+  if (decision !== "run") return { decision };
+  if (flowing && when !== "all_success") return { decision: "wait" };
+  if (dependsOnPast && index === undefined && !isPastGood(task, past)) return { decision: "wait" };
+  return { decision };
+}
+
+/** What is upstream of a task by one edge: a task, or the instances of a mapped one. */
+export function runsOf(
+  { tasks, mapped }: Pick<Run, "tasks" | "mapped">,
+  task: Task<unknown>,
+  upstream: string,
+  index?: number,
+): readonly TaskRun[] {
+  const instances = mapped[upstream];
+  if (!instances) return [tasks[upstream] ?? UNTOUCHED];
+  if (task.each?.over !== upstream) return instances;
+  // Before it has instances itself, it waits for the others to be there, not for their end.
+  return index === undefined ? [] : [instances[index] ?? UNTOUCHED];
+}
+
+/** Instances had their rule decided when their list was known; they may still be left out. */
+function judgeInstances(
+  run: Evidence["run"],
+  task: Task<unknown>,
+  pruned: Evidence["pruned"],
+): Verdict {
+  if (run.ending) return { decision: "skip", reason: run.ending.reason };
+  const decider = pruned.get(task.id);
+  if (decider !== undefined) return { decision: "skip", reason: `"${decider}" chose otherwise` };
+  return { decision: "run" };
+}
+
+/** A teardown waits for the end of all before it, and runs when its setups succeeded. */
+function decideTeardown(run: Evidence["run"], task: Task<unknown>): Decision {
+  const states = task.upstream.flatMap((id) => runsOf(run, task, id).map(({ state }) => state));
+  if (!states.every(isDone)) return "wait";
+  const setups = task.setups.map((id) => run.tasks[id]?.state ?? "removed");
+  if (setups.every((state) => state === "success")) return "run";
+  return setups.some((state) => /failed/.test(state)) ? "upstream_failed" : "skip";
+}
+
+/** Whether what a task depends on in the run before is there: the first run has no past. */
+export function isPastGood({ id, options }: Task<unknown>, past: Run | undefined): boolean {
+  if (!options.dependsOnPast || !past) return true;
+  if (options.dependsOnPast === "run") return past.state === "success";
+  const state = past.tasks[id]?.state ?? "removed";
+  return state === "success" || state === "skipped" || state === "removed";
+}
+
+/** The tasks that branches and short circuits left out, each with the one that did. */
+export function prune(dag: AnyDag, { tasks }: Pick<Run, "tasks">): Map<string, string> {
+  const shape = shapeOf(dag);
+  const pruned = new Map<string, string>();
+  for (const id of shape.deciders) {
+    const { state, output } = tasks[id] ?? UNTOUCHED;
+    if (state !== "success") continue;
+    const children = shape.downstream.get(id)!;
+    let out: Iterable<string> = [];
+    if (dag.tasks.get(id)!.work.decides === "short_circuit") {
+      if (output === false) out = reach(shape, children);
+    } else if (Array.isArray(output)) {
+      // A child that a followed one leads to is not left out: its rule decides.
+      const followed = reach(shape, output.map(String));
+      out = children.filter((child) => !followed.has(child));
+    }
+    for (const task of out) if (!pruned.has(task)) pruned.set(task, id);
+  }
+  return pruned;
+}
+
+/** How many instances a mapped task has; a failure when its list is none. */
+function countOf(
+  task: Task<unknown>,
+  { tasks, mapped }: Pick<Run, "tasks" | "mapped">,
+): number | Failure {
+  const { over, list } = task.each!;
+  if (over !== undefined) return mapped[over]?.length ?? 0;
+  try {
+    const items: unknown = list.read({
+      output(id) {
+        const instances = mapped[id];
+        return instances ? instances.map(({ output }) => output) : tasks[id]?.output;
+      },
+      item() {
+        throw new GiveUp("A list is not made of its own items");
+      },
+    });
+    if (Array.isArray(items)) return items.length;
+    const message = `Cannot map task "${task.id}": what it goes over is to be a list, and is ${
+      items === null ? "null" : `of type ${typeof items}`
+    }`;
+    return { name: "TypeError", message };
+  } catch (error) {
+    return { name: "Error", message: `Cannot map task "${task.id}": ${error}` };
+  }
+}
+
+/** A mapped task as a whole, once all of its instances are done. */
+function summarize(self: TaskRun, instances: readonly TaskRun[], at: string): TaskRun {
+  const has = (...states: TaskState[]): boolean =>
+    instances.some(({ state }) => states.includes(state));
+  const state = !instances.every(({ state }) => isDone(state))
+    ? "running"
+    : has("failed", "upstream_failed")
+    ? "failed"
+    : has("success")
+    ? "success"
+    : "skipped";
+  if (state === self.state) return self;
+  const { ended: _, ...rest } = self;
+  return { ...rest, state, ...state === "running" ? {} : { ended: at } };
 }
 
 /** How the run ends, once no task can go on. */
 function conclude(
   dag: AnyDag,
-  tasks: Tasks,
+  run: Pick<Run, "tasks" | "ending">,
+  past: Run | undefined,
 ): { to: "success" | "failed"; reason?: string } | undefined {
-  const states = Object.values(tasks).map((task) => task.state);
+  const states = Object.values(run.tasks).map(({ state }) => state);
   if (states.every(isDone)) {
-    const inner = new Set([...dag.tasks.values()].flatMap((task) => task.upstream));
-    const leaves = [...dag.tasks.keys()].filter((id) => !inner.has(id));
-    const failed = leaves.some((id) => /failed/.test(tasks[id]!.state));
+    if (run.ending) return run.ending;
+    const decisive = dag.options.failWhen === "any" ? [...dag.tasks.keys()] : shapeOf(dag).leaves;
+    const failed = decisive.some((id) => /failed/.test(run.tasks[id]?.state ?? "removed"));
     return { to: failed ? "failed" : "success" };
   }
-  const stuck = states.every((state) => isDone(state) || state === "none");
-  return stuck ? { to: "failed", reason: "deadlock" } : undefined;
+  if (!states.every((state) => isDone(state) || state === "none")) return undefined;
+  const waits = [...dag.tasks.values()].some((task) => {
+    return run.tasks[task.id]?.state === "none" && !isPastGood(task, past);
+  });
+  return waits ? undefined : { to: "failed", reason: "deadlock" };
 }
 
 /** How long a writer may rest until its readers give up their place. */
 const REST = { seconds: 60 };
 
-/** The running readers that cannot go on: a writer they read ended otherwise than well, began anew, or rests too long. */
-export function strays(dag: AnyDag, run: Run, now: Temporal.Instant): string[] {
+/** Something that runs and must be stopped. */
+export interface Stray extends TaskPlace {
+  /** Whether its run is to end, or it cannot go on and is to start again later. */
+  readonly why: "ended" | "restart";
+}
+
+/**
+ * What runs and must be stopped: all of a run that is to end but its teardowns, and readers that cannot go on, since a
+ * writer they read ended otherwise than well, began anew, or rests too long.
+ */
+export function strays(dag: AnyDag, run: Run, now: Temporal.Instant): Stray[] {
   const lost = ({ state, due }: TaskRun): boolean =>
     state === "none" || isDone(state) && state !== "success" ||
-    state === "up_for_retry" && due !== undefined && isAfter(due, now.add(REST));
-  return [...dag.tasks.values()]
-    .filter((task) => run.tasks[task.id]!.state === "running")
-    .filter((task) => (task.options.when ?? "all_success") === "all_success")
-    .filter((task) => task.reads.some((id) => lost(run.tasks[id]!)))
-    .map((task) => task.id);
+    state === "up_for_retry" && due !== undefined &&
+      !isDue(Temporal.Instant.from(due), now.add(REST));
+  return places(dag, run).flatMap(({ task, index, at: { state } }): Stray[] => {
+    if (state !== "running") return [];
+    const place = { task: task.id, index };
+    if (run.ending && task.setups.length === 0) return [{ ...place, why: "ended" }];
+    if ((task.options.when ?? "all_success") !== "all_success") return [];
+    const gone = task.reads.some((id) => runsOf(run, task, id, index).some(lost));
+    return gone ? [{ ...place, why: "restart" }] : [];
+  });
+}
+
+/** All tasks of a run, and of mapped ones the instances. */
+export function places(
+  dag: AnyDag,
+  { tasks, mapped }: Pick<Run, "tasks" | "mapped">,
+): { readonly task: Task<unknown>; readonly index?: number; readonly at: TaskRun }[] {
+  return [...dag.tasks.values()].flatMap((task) => {
+    const instances = mapped[task.id];
+    if (instances) return instances.map((at, index) => ({ task, index, at }));
+    // A mapped task runs by its instances alone.
+    return task.each || !tasks[task.id] ? [] : [{ task, at: tasks[task.id]! }];
+  });
 }
 
 /** When, after now, something is next due in a run by the clock alone. */
-export function nextDue(run: Run, now: Temporal.Instant): Temporal.Instant | undefined {
+export function nextDue(
+  dag: AnyDag,
+  run: Run,
+  now: Temporal.Instant,
+): Temporal.Instant | undefined {
   if (run.state !== "running") return undefined;
-  return Object.values(run.tasks)
-    .flatMap(({ due }) => due !== undefined && isAfter(due, now) ? Temporal.Instant.from(due) : [])
-    .sort(Temporal.Instant.compare)[0];
+  const dues = places(dag, run)
+    .flatMap(({ at: { due } }) => due === undefined ? [] : [Temporal.Instant.from(due)]);
+  const bounds = [
+    run.ending ? undefined : boundOf(dag, run, "timeout"),
+    run.late ? undefined : boundOf(dag, run, "deadline"),
+  ];
+  return [...dues, ...bounds].filter((moment) => moment && !isDue(moment, now))
+    .sort((a, b) => Temporal.Instant.compare(a!, b!))[0];
 }
 
-/** A run that waits to be started. */
-export interface Candidate {
-  /** Its id. */
-  readonly id: string;
-  /** The id of its DAG. */
-  readonly dag: string;
-  /** An ISO string. */
-  readonly logicalDate: string;
+/** When a run has taken too long, if it has such a bound. */
+function boundOf(dag: AnyDag, run: Run, bound: Bound): Temporal.Instant | undefined {
+  const duration = dag.options[bound];
+  const from = bound === "timeout" ? run.started : run.runAfter;
+  if (duration === undefined || from === undefined) return undefined;
+  return Temporal.Instant.from(from).toZonedDateTimeISO("UTC").add(duration).toInstant();
 }
 
-/** Which of the waiting runs may start: the oldest logical dates of each DAG first, as many as it has `room` for. */
-export function admit<C extends Candidate>(
-  candidates: readonly C[],
-  room: Readonly<Record<string, number>>,
-): C[] {
-  const left = { ...room };
-  return candidates
-    .toSorted((a, b) => Temporal.Instant.compare(a.logicalDate, b.logicalDate))
-    .filter(({ dag }) => (left[dag] = (left[dag] ?? 0) - 1) >= 0);
-}
-
-function isAfter(moment: string, now: Temporal.Instant): boolean {
-  return Temporal.Instant.compare(moment, now) > 0;
+function isDue(moment: Temporal.Instant | undefined, now: Temporal.Instant): boolean {
+  return moment !== undefined && Temporal.Instant.compare(moment, now) <= 0;
 }

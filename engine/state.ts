@@ -101,8 +101,12 @@ export interface Run {
   readonly runAfter: string;
   /** The version of its DAG's definition; absent where nobody tells versions apart. */
   readonly hash?: string;
-  /** The backfill that made it, and how many runs of that one may be under way at once. */
-  readonly backfill?: { readonly id: string; readonly maxActiveRuns: number };
+  /** The backfill that made it, how many runs of that one may be under way at once, and whether the latest go first. */
+  readonly backfill?: {
+    readonly id: string;
+    readonly maxActiveRuns: number;
+    readonly reverse?: boolean;
+  };
   /** How often it was cleared. */
   readonly cleared: number;
   /** When its deadline was missed. */

@@ -43,6 +43,8 @@ export interface DagRecord {
   readonly cursor?: string;
   /** Why it makes no runs by itself until someone confirms it. */
   readonly held?: string;
+  /** Up to when someone confirmed that all that was due is to run. */
+  readonly confirmed?: string;
   /** Tells the versions of its definition apart. */
   readonly hash?: string;
 }

@@ -350,15 +350,44 @@ Deno.test("closing an engine stops what runs, waits for it, and takes no more", 
     await new Promise((resolve) => setTimeout(resolve, 20));
     ended = true;
   });
-  const store = memory();
-  const etl = await engine({ dags: [d], store });
-  const { id, done } = await etl.trigger(d);
+  const etl = await engine({ dags: [d] });
+  const { done } = await etl.trigger(d);
   await begun.promise;
   await etl[Symbol.asyncDispose]();
   assert.equal(ended, true);
-  assert.equal((await done).reason, "the engine was closed");
-  assert.equal((await store.get(id))!.state, "failed");
+  const run = await done;
+  assert.deepEqual([run.state, run.reason], ["failed", "the engine was closed"]);
   await assert.rejects(etl.trigger(d), /the engine is closed/);
+});
+
+Deno.test("what is not over goes on with the next engine on the same store, at no cost", async () => {
+  const store = memory();
+  const stops: string[] = [];
+  let begun = Promise.withResolvers<void>();
+  let waits = true;
+  const d = dag("d");
+  const a = d.task("a", () => "kept");
+  d.task("b", async ({ signal, attempt }) => {
+    begun.resolve();
+    if (!waits) return attempt;
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    stops.push(`attempt ${attempt}`);
+    signal.throwIfAborted();
+    return 0;
+  }, { after: a });
+  const first = await engine({ dags: [d], store });
+  const { id, done } = await first.trigger(d);
+  await begun.promise;
+  await first[Symbol.asyncDispose]();
+  await assert.rejects(done, /the engine was closed before/);
+  assert.deepEqual(short((await store.get(id))!), { a: "success 1/0", b: "none 1/0" });
+  begun = Promise.withResolvers();
+  waits = false;
+  await using second = await engine({ dags: [d], store });
+  const run = await second.done(id);
+  assert.deepEqual(short(run), { a: "success 1/0", b: "success 2/0" });
+  assert.equal(run.tasks.b!.output, 2);
+  assert.deepEqual(stops, ["attempt 1"]);
 });
 
 Deno.test("all that happens can be watched, and is JSON", async () => {

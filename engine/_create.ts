@@ -1,0 +1,49 @@
+import type { Json } from "./json.ts";
+import type { AnyDag } from "./plan.ts";
+import { type Event, reduce, type Run, type RunKind } from "./state.ts";
+import type { Store } from "./store.ts";
+import type { Interval } from "./work.ts";
+
+/** A DAG, and which version of its definition this is. */
+export interface Definition {
+  /** The DAG. */
+  readonly dag: AnyDag;
+  /** Tells versions of it apart, e.g. a hash of its file. */
+  readonly hash?: string | undefined;
+}
+
+/** What a run is to be. */
+export interface NewRun extends Definition {
+  readonly kind: RunKind;
+  readonly interval: Interval;
+  readonly params: Readonly<Record<string, Json>>;
+  /** When it was due. */
+  readonly runAfter: Temporal.Instant;
+  readonly backfill?: Run["backfill"];
+  readonly now: Temporal.Instant;
+}
+
+/** Puts a run on record; its id says its kind and its logical date. */
+export async function createRun(store: Store, what: NewRun): Promise<Run> {
+  const { dag, hash, kind, interval, params, runAfter, backfill, now } = what;
+  const start = interval.start.toInstant();
+  const name = `${kind}__${start.toString({ smallestUnit: "second" }).replaceAll(/[-:]/g, "")}`;
+  for (let n = 1;; n++) {
+    const id = n === 1 ? name : `${name}.${n}`;
+    const created: Event = {
+      type: "run_created",
+      run: id,
+      at: now.toString(),
+      dag: dag.id,
+      kind,
+      interval: { start: interval.start.toString(), end: interval.end.toString() },
+      logicalDate: start.toString(),
+      runAfter: runAfter.toString(),
+      params,
+      ...hash === undefined ? {} : { hash },
+      ...backfill === undefined ? {} : { backfill },
+      tasks: [...dag.tasks.keys()],
+    };
+    if (await store.append(id, 0, [created])) return reduce(undefined, created);
+  }
+}

@@ -1,0 +1,86 @@
+import type { Demand } from "./admit.ts";
+import type { Reading } from "./meter.ts";
+import type { AnyDag, TaskPlace } from "./plan.ts";
+import { type Event, reduceAll, type Run } from "./state.ts";
+
+/** A run that is not over. */
+export interface Live {
+  readonly dag: AnyDag;
+  run: Run;
+  /** The smaller, the older. */
+  readonly age: number;
+  /** Its logical date, in milliseconds. */
+  readonly date: number;
+  readonly done: PromiseWithResolvers<Run>;
+  readonly attempts: Map<string, Attempting>;
+  /** Changes that wait for the next round. */
+  readonly inbox: Change[];
+  /** What its tasks hold and want. */
+  demand: Demand;
+  /** When something is next due in it by the clock. */
+  due: Temporal.Instant | undefined;
+}
+
+/** An attempt that is under way. */
+export interface Attempting extends TaskPlace {
+  readonly stop: AbortController;
+  readonly pool: string;
+  readonly slots: number;
+  readonly executor: string;
+  ended: Promise<void>;
+  readings: () => Reading[];
+}
+
+/** A change of a run that waits for its turn. */
+export interface Change {
+  readonly events: (run: Run) => readonly Event[];
+  /** Called at once when they are on record. */
+  readonly then: () => void;
+  readonly made: PromiseWithResolvers<Run>;
+}
+
+/** Of a run, what a round makes of it. */
+export interface Step {
+  readonly live: Live;
+  readonly changes: readonly Change[];
+  readonly events: Event[];
+  readonly begun: TaskPlace[];
+  run: Run;
+}
+
+export function add(step: Step, events: readonly Event[]): void {
+  if (events.length === 0) return;
+  step.run = reduceAll(step.run, events)!;
+  step.events.push(...events);
+}
+
+export function changed(
+  run: Run,
+  { task, index }: TaskPlace,
+  to: Run["tasks"][string],
+  now: Temporal.Instant,
+): Event {
+  const which = index === undefined ? {} : { index };
+  return { type: "task_changed", run: run.id, at: now.toString(), task, ...which, to };
+}
+
+/** Of whose runs only so many may be under way. */
+export function groupOf(run: Run): string {
+  return run.backfill ? `backfill ${run.backfill.id}` : `dag ${run.dag}`;
+}
+
+export function dependsOnPast(dag: AnyDag): boolean {
+  return [...dag.tasks.values()].some((task) => Boolean(task.options.dependsOnPast));
+}
+
+/** Whether nothing of a run is under way or about to be. */
+export function isIdle(live: Live, run: Run): boolean {
+  return live.attempts.size === 0 &&
+    Object.values(run.tasks).every(({ state }) =>
+      /^(none|success|failed|skipped|upstream_failed|removed)$/.test(state)
+    );
+}
+
+export function isBefore(a: Run, b: Run): boolean {
+  return Temporal.Instant.compare(a.logicalDate, b.logicalDate) < 0;
+}

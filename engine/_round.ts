@@ -1,0 +1,169 @@
+import { add, type Attempting, changed, groupOf, isIdle, type Live, type Step } from "./_live.ts";
+import { admit, admitRuns, demand, type Limits } from "./admit.ts";
+import type { Executor } from "./executor.ts";
+import { nameOf } from "./_job.ts";
+import { type AnyDag, isPastGood, plan } from "./plan.ts";
+import { at, begin } from "./settle.ts";
+import { isOver, type Run } from "./state.ts";
+
+/** What a round is decided by. */
+export interface RoundState {
+  /** All runs that are not over. */
+  readonly lives: readonly Live[];
+  /** The runs before those that depend on theirs. */
+  readonly pasts: ReadonlyMap<Live, Run | undefined>;
+  readonly now: Temporal.Instant;
+  /** Where attempts are made, by name. */
+  readonly executors: Readonly<Record<string, Pick<Executor, "slots">>>;
+  /** How many slots there are, by the pool's name. */
+  readonly pools: Readonly<Record<string, number>>;
+  /** How many runs may be under way at once, of all DAGs. */
+  readonly maxActiveRuns: number;
+  /** Whether a DAG starts nothing that waits. */
+  readonly isPaused: (dag: string) => boolean;
+}
+
+/** Decides at one moment what becomes of all runs; nothing happens yet. */
+export class Round {
+  readonly #state: RoundState;
+  readonly #steps = new Map<Live, Step>();
+
+  constructor(state: RoundState) {
+    this.#state = state;
+  }
+
+  /** Makes the changes that runs wait for and, unless nothing is to begin any more, what follows of them. */
+  make(touched: readonly Live[], begins: boolean): Map<Live, Step> {
+    for (const live of touched) {
+      const step = this.#step(live, live.inbox.splice(0));
+      for (const { events, made } of step.changes) {
+        try {
+          add(step, events(step.run));
+        } catch (error) {
+          made.reject(error);
+        }
+      }
+      if (begins) this.#plan(step);
+    }
+    if (begins) {
+      this.#admitRuns();
+      this.#admitTasks();
+    }
+    return this.#steps;
+  }
+
+  #step(live: Live, changes: Step["changes"] = []): Step {
+    let step = this.#steps.get(live);
+    if (!step) {
+      this.#steps.set(live, step = { live, changes, events: [], begun: [], run: live.run });
+    }
+    return step;
+  }
+
+  #plan(step: Step): void {
+    const { pasts, now } = this.#state;
+    const { dag, age } = step.live;
+    add(step, plan(dag, step.run, now, pasts.get(step.live)));
+    step.live.demand = isOver(step.run)
+      ? { candidates: [], holders: [] }
+      : demand(dag, step.run, age);
+  }
+
+  /** A run as it is by now. */
+  #run(live: Live): Run {
+    return this.#steps.get(live)?.run ?? live.run;
+  }
+
+  /** Lets runs in, as many as may be under way. */
+  #admitRuns(): void {
+    const { lives, isPaused, maxActiveRuns, now } = this.#state;
+    const waiting = new Map(
+      lives.filter((live) => {
+        const { state, ending } = this.#run(live);
+        return state === "queued" && !ending && !isPaused(live.dag.id);
+      }).map((live) => [live.run.id, live]),
+    );
+    if (waiting.size === 0) return;
+    for (const step of this.#steps.values()) this.#giveBack(step);
+    const room: Record<string, number> = {};
+    let active = 0;
+    for (const live of lives) {
+      const run = this.#run(live);
+      const group = groupOf(run);
+      room[group] ??= maxActiveOf(live.dag, run);
+      if (run.state !== "running") continue;
+      active++;
+      room[group]--;
+    }
+    const candidates = [...waiting.values()].map(({ run, date }) => {
+      return { id: run.id, order: run.backfill?.reverse ? -date : date, group: groupOf(run) };
+    });
+    for (const { id } of admitRuns(candidates, room, maxActiveRuns - active)) {
+      const step = this.#step(waiting.get(id)!);
+      add(step, [{ type: "run_changed", run: id, at: now.toString(), to: "running" }]);
+      this.#plan(step);
+    }
+  }
+
+  /** Has a run give its place back that only waits for an older one: that one may need it, and both wait for ever. */
+  #giveBack(step: Step): void {
+    const { live, run } = step;
+    const past = this.#state.pasts.get(live);
+    if (run.state !== "running" || past?.state !== "queued" || !isIdle(live, run)) return;
+    const waits = [...live.dag.tasks.values()].some((task) => {
+      return run.tasks[task.id]?.state === "none" && !isPastGood(task, past);
+    });
+    if (!waits) return;
+    const reason = `gives its place to run "${past.id}", which it waits for`;
+    const at = this.#state.now.toString();
+    add(step, [{ type: "run_changed", run: run.id, at, to: "queued", reason }]);
+  }
+
+  /** Begins attempts, as many as there are slots for. */
+  #admitTasks(): void {
+    const { lives, isPaused, now } = this.#state;
+    const candidates = lives.flatMap((live) => {
+      const paused = isPaused(live.dag.id);
+      return live.demand.candidates
+        .filter(({ task, index, holds }) =>
+          (holds || !paused) && !live.attempts.has(nameOf(task, index))
+        )
+        .map((candidate) => ({ ...candidate, live }));
+    });
+    for (const { live, task, index } of admit(candidates, limitsOf(this.#state))) {
+      const step = this.#step(live);
+      const place = { task, index };
+      add(step, [changed(step.run, place, begin(at(step.run, place), now), now)]);
+      step.begun.push(place);
+    }
+  }
+}
+
+/** What is free of all there is, while these runs are under way. */
+export function limitsOf(
+  state: Pick<RoundState, "lives" | "pools" | "executors">,
+): Limits {
+  const pools = { ...state.pools };
+  const executors = Object.fromEntries(
+    Object.entries(state.executors).map(([name, { slots }]) => [name, slots]),
+  );
+  const take = ({ pool, slots, executor }: Pick<Attempting, "pool" | "slots" | "executor">) => {
+    pools[pool] = (pools[pool] ?? 0) - slots;
+    executors[executor] = (executors[executor] ?? 0) - 1;
+  };
+  for (const { attempts, demand: { holders } } of state.lives) {
+    attempts.forEach(take);
+    for (const holder of holders) {
+      if (!attempts.has(nameOf(holder.task, holder.index))) take(holder);
+    }
+  }
+  const byId = new Map(state.lives.map((live) => [live.run.id, live]));
+  const instances = (run: string, task: string): number =>
+    [...byId.get(run)?.attempts.values() ?? []].filter((other) => other.task === task).length;
+  return { pools, executors, instances };
+}
+
+/** How many runs may be under way at once of those that count together with a run. */
+export function maxActiveOf(dag: AnyDag, run: Run): number {
+  return run.backfill?.maxActiveRuns ?? dag.options.maxActiveRuns ?? 16;
+}

@@ -1,0 +1,204 @@
+import { createRun, type Definition } from "./_create.ts";
+import type { Chores, Loop } from "./_loop.ts";
+import { resolveParams } from "./params.ts";
+import type { AnyDag } from "./plan.ts";
+import { activate, owed } from "./owed.ts";
+import { next, parseSchedule, type Timetable } from "./schedule.ts";
+import type { Run } from "./state.ts";
+import type { DagRecord, Store } from "./store.ts";
+import type { Interval } from "./work.ts";
+
+/** After what time a schedule is looked at again that could not make its runs. */
+const AGAIN = { seconds: 10 };
+
+/** What schedules are given. */
+export interface SchedulesOptions {
+  readonly store: Store;
+  readonly now: () => Temporal.Instant;
+  /** Whether a DAG that is new starts out paused, unless it says so itself. */
+  readonly startPaused: boolean;
+  /** Told what went wrong with a DAG's schedule. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** A DAG as it is scheduled. */
+export interface Scheduled extends Definition {
+  readonly timetable: Timetable;
+  record: DagRecord;
+  /** When to look at it again: now if `true`, not by the clock if undefined. */
+  look: Temporal.Instant | true | undefined;
+}
+
+/** Makes the runs that DAGs owe. */
+export class Schedules implements Chores {
+  readonly #options: SchedulesOptions;
+  readonly #loop: () => Loop;
+  #dags: ReadonlyMap<string, Scheduled> = new Map();
+  #started = false;
+
+  constructor(options: SchedulesOptions, loop: () => Loop) {
+    this.#options = options;
+    this.#loop = loop;
+  }
+
+  /** The DAGs by id. */
+  get dags(): ReadonlyMap<string, Scheduled> {
+    return this.#dags;
+  }
+
+  /** Takes these DAGs instead of those before. @throws {TypeError} when one cannot be scheduled, changing nothing */
+  async define(definitions: readonly Definition[]): Promise<void> {
+    const dags = new Map<string, Scheduled>();
+    for (const { dag, hash } of definitions) {
+      if (dags.has(dag.id)) throw new TypeError(`Cannot take two DAGs of the id "${dag.id}"`);
+      const timetable = parseSchedule(dag.options.schedule, dag.options);
+      const { paused = this.#options.startPaused } = dag.options;
+      const record = await this.#options.store.dag(dag.id) ?? { id: dag.id, version: 0, paused };
+      const known = this.#dags.get(dag.id);
+      const same = known && hash !== undefined && known.hash === hash;
+      dags.set(dag.id, { dag, hash, timetable, record, look: same ? known.look : true });
+      activate(dag.options, timetable, { ...record, now: this.#options.now() });
+    }
+    const fresh = [...dags.values()].filter(({ dag, look }) =>
+      look === true || !this.#dags.has(dag.id)
+    );
+    this.#dags = dags;
+    if (this.#started) { for (const scheduled of fresh) await this.#activate(scheduled); }
+  }
+
+  /** Begins to make runs. */
+  async start(): Promise<void> {
+    if (this.#started) return;
+    this.#started = true;
+    for (const scheduled of this.#dags.values()) await this.#activate(scheduled);
+  }
+
+  /** Whether a DAG starts nothing by itself. */
+  isPaused(id: string): boolean {
+    return this.#dags.get(id)?.record.paused ?? false;
+  }
+
+  /** Pauses a DAG, or ends that; tells how many runs it will start at once, and why it may not. */
+  async setPaused(
+    id: string,
+    paused: boolean,
+    confirm = false,
+  ): Promise<{ due: number; held?: string }> {
+    const scheduled = this.#dags.get(id)!;
+    const { held: _, ...rest } = scheduled.record;
+    const confirmed = confirm ? { confirmed: this.#options.now().toString() } : {};
+    await this.#set(scheduled, { ...rest, ...confirmed, paused });
+    if (paused) return { due: 0 };
+    return await this.#activate(scheduled);
+  }
+
+  /** A run is over: there may be room for another one. */
+  ended({ dag }: Run): void {
+    const scheduled = this.#dags.get(dag);
+    if (scheduled) scheduled.look = true;
+  }
+
+  /** The interval that a DAG makes a run for next. */
+  next({ timetable, record }: Scheduled): Interval | undefined {
+    const now = this.#options.now().toZonedDateTimeISO(timetable.timezone);
+    const lastEnd = record.cursor === undefined
+      ? undefined
+      : Temporal.Instant.from(record.cursor).toZonedDateTimeISO(timetable.timezone);
+    return next(timetable, { now, lastEnd });
+  }
+
+  due(): Temporal.Instant | undefined {
+    if (!this.#started) return undefined;
+    let first: Temporal.Instant | undefined;
+    for (const { look } of this.#dags.values()) {
+      if (look === true) return this.#options.now();
+      if (look && (!first || Temporal.Instant.compare(look, first) < 0)) first = look;
+    }
+    return first;
+  }
+
+  async run(now: Temporal.Instant): Promise<void> {
+    if (!this.#started) return;
+    for (const scheduled of this.#dags.values()) {
+      const { look } = scheduled;
+      if (look !== true && (!look || Temporal.Instant.compare(look, now) > 0)) continue;
+      scheduled.look = undefined;
+      try {
+        await this.#create(scheduled, now);
+      } catch (error) {
+        scheduled.look = now.add(AGAIN);
+        this.#options.onError(error);
+      }
+    }
+  }
+
+  async #create(scheduled: Scheduled, now: Temporal.Instant): Promise<void> {
+    const { dag, hash, timetable, record } = scheduled;
+    const loop = this.#loop();
+    const active = [...loop.runs]
+      .filter(({ run }) => run.dag === dag.id && run.kind === "scheduled").length;
+    const { create, next } = owed(dag.options, timetable, { now, record, active });
+    scheduled.look = next;
+    if (create.length === 0) return;
+    const params = await resolveParams(dag, {});
+    for (const interval of create) {
+      const date = interval.start.toInstant().toString();
+      const query = { dag: dag.id, kind: "scheduled", from: date, to: date, limit: 1 } as const;
+      // There is one when we died before we could write down that it was made.
+      if ((await this.#options.store.list(query)).length > 0) continue;
+      const runAfter = interval.end.toInstant();
+      const kind = "scheduled";
+      const what = { dag, hash, kind, interval, params, runAfter, now } as const;
+      loop.add(dag, await createRun(this.#options.store, what));
+    }
+    await this.#set(scheduled, {
+      ...scheduled.record,
+      cursor: create.at(-1)!.end.toInstant().toString(),
+    });
+  }
+
+  async #activate(scheduled: Scheduled): Promise<{ due: number; held?: string }> {
+    const { dag, timetable, record } = scheduled;
+    if (record.paused) return { due: 0 };
+    const { held: _, ...rest } = record;
+    const activation = activate(dag.options, timetable, { ...rest, now: this.#options.now() });
+    const { due, cursor, held } = activation;
+    await this.#set(scheduled, {
+      ...rest,
+      ...cursor === undefined ? {} : { cursor },
+      ...held === undefined ? {} : { held },
+      ...scheduled.hash === undefined ? {} : { hash: scheduled.hash },
+    });
+    scheduled.look = true;
+    this.#loop().wake();
+    return { due, ...held === undefined ? {} : { held } };
+  }
+
+  async #set(scheduled: Scheduled, record: DagRecord): Promise<void> {
+    const { store } = this.#options;
+    while (!await store.setDag(record)) {
+      record = { ...record, version: (await store.dag(record.id))?.version ?? 0 };
+    }
+    scheduled.record = { ...record, version: record.version + 1 };
+  }
+}
+
+/** A DAG by its id, or itself. @throws {TypeError} when it is not there, naming those that are */
+export function findDag(
+  dags: ReadonlyMap<string, Scheduled>,
+  target: AnyDag | string,
+  verb: string,
+): Scheduled {
+  const id = typeof target === "string" ? target : target.id;
+  const scheduled = dags.get(id);
+  if (scheduled && (scheduled.dag === target || id === target)) return scheduled;
+  if (scheduled) {
+    throw new TypeError(`Cannot ${verb} "${id}": the engine has another DAG of that id`);
+  }
+  const known = [...dags.keys()].map((id) => `"${id}"`).join(", ");
+  throw new TypeError(
+    `Cannot ${verb} "${id}": there is no such DAG; ${
+      known ? `there are ${known}` : "there are none"
+    }`,
+  );
+}
