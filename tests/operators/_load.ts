@@ -7,7 +7,7 @@ import { chunked } from "./_read_csv.ts";
 /** Options of {@linkcode load}. */
 export type Load = Omit<CopyOptions, "table"> & { table?: string; types?: Record<string, string> };
 
-/** Loads CSV into `t`. */
+/** Loads CSV into `t`; each time it is another load, unless it is given a key. */
 export async function load(
   database: TestDatabase,
   text: string,
@@ -15,7 +15,7 @@ export async function load(
 ): Promise<Copied> {
   const ctx = testContext({ connection: () => Promise.resolve({ url: database.url }) });
   const batches = await perform(csv(types ? { types } : {}), ctx, chunked(text));
-  return await perform(copy({ table: "t", ...options } as CopyOptions), ctx, batches);
+  return await perform(copy({ table: "t", key: crypto.randomUUID(), ...options } as CopyOptions), ctx, batches);
 }
 
 /** The rows of a table, each as Postgres writes it. */

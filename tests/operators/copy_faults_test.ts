@@ -22,7 +22,7 @@ async function load(
     ...signal ? { signal } : {},
   });
   const batches = await perform(csv(), ctx, bytes);
-  return await perform(copy({ table: "t", ...options }), ctx, batches);
+  return await perform(copy({ table: "t", key: crypto.randomUUID(), ...options }), ctx, batches);
 }
 
 const MODES = ["replace", "append"] as const;

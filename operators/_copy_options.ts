@@ -1,0 +1,125 @@
+import type { SqlType } from "./_canonical.ts";
+
+/** Options for `copy`. */
+export interface CopyOptions {
+  /** The table's name, taken as it is: a dot in it is part of the name. */
+  table: string;
+  /** The schema the table is in. @default the first of the search path that has it, else where it would be made */
+  schema?: string;
+  /**
+   * `replace` puts the rows in place of all that the table had; `append` adds them; `merge` updates the rows that have
+   * the same `on` columns and adds the others; `partition` puts them in place of those of one `slice`.
+   *
+   * @default {"replace"}
+   */
+  mode?: "replace" | "append" | "merge" | "partition";
+  /** Merge: the columns that tell which row is which. None of them may be NULL in the source. */
+  on?: readonly string[];
+  /** Merge: whether rows that the source does not have are deleted. @default {false} */
+  deleteMissing?: boolean;
+  /** Merge: what to do when the source has a row twice: take the last one, or fail. @default {"last"} */
+  duplicates?: "last" | "fail";
+  /**
+   * Partition: the rows that are replaced, those with `from` <= `column` < `to`. Bounds are text as Postgres reads it, or
+   * numbers. Of a table partitioned by ranges of that column the partition itself is exchanged, where one has these bounds.
+   *
+   * @default {the run's interval, for the bounds; the column must then be a date or a timestamp}
+   */
+  slice?: {
+    readonly column: string;
+    readonly from?: string | number;
+    readonly to?: string | number;
+  };
+  /**
+   * What to do when the columns of a table that stays differ from those that arrive: `freeze` fails and says how,
+   * `evolve` adds columns and widens types, `discard` leaves out columns that the table lacks.
+   *
+   * @default {"freeze"}
+   */
+  evolution?: "freeze" | "evolve" | "discard";
+  /**
+   * Names this load in the ledger: of all the loads of one name into one table, the youngest attempt counts, and what is
+   * appended is appended once.
+   *
+   * @default {DAG, task and logical date; outside of a DAG a new one each time}
+   */
+  key?: string;
+  /** Whether a source that has not changed since its last load is loaded again. @default {"load"} */
+  ifUnchanged?: "load" | "skip";
+  /** What is known of where the rows come from, for the ledger: an address, whose secrets are left out; a version; a hash. */
+  source?: { readonly url?: string; readonly validator?: string; readonly sha256?: string };
+  /** Connections to copy over. With more than one the order of rows is lost. @default {1} */
+  parallel?: number;
+  /**
+   * `swap` is fast: readers wait for milliseconds, but one in a snapshot older than the load may see an empty table.
+   * `mvcc` deletes and inserts: nobody waits, all see what they should, and a vacuum has to clear up.
+   *
+   * @default {"swap"}
+   */
+  isolation?: "swap" | "mvcc";
+  /** How long to go on trying to get a table that others hold. @default {{ minutes: 2 }} */
+  patience?: Temporal.DurationLike;
+  /** The fewest rows that count as a success. @default {0} */
+  minRows?: number;
+  /** Whether no rows at all may replace a table that has some. @default {false} */
+  allowEmpty?: boolean;
+  /** The connection to use, by its name in the engine's `connections`. @default {"database"} */
+  connection?: string;
+}
+
+/** What `copy` puts out. */
+export interface Copied {
+  /** The table's name, as it was given. */
+  readonly table: string;
+  /** Rows that are in the table by this load. */
+  readonly rows: number;
+  /** Rows that were refused. */
+  readonly rejected: number;
+  /** The columns, as they arrived. */
+  readonly columns: readonly Column[];
+  /** What a merge did. */
+  readonly merged?: {
+    /** Rows that were not there before. */
+    readonly inserted: number;
+    /** Rows that are others now. */
+    readonly updated: number;
+    /** Rows that the source does not have. */
+    readonly deleted: number;
+    /** Rows of the source that a later one took the place of. */
+    readonly duplicates: number;
+  };
+  /** True when this very load was there already, so that nothing was done; `rows` are those of then. */
+  readonly unchanged?: true;
+}
+
+/** A column as it arrives. */
+export interface Column {
+  /** As the source names it. */
+  readonly name: string;
+  /** The type it is copied as. */
+  readonly type: SqlType;
+}
+
+/** Looks at the options alone. @throws {TypeError} for what does not go together */
+export function checkCopyOptions(options: CopyOptions): void {
+  const { mode = "replace", on, slice, deleteMissing, duplicates, parallel = 1, isolation } =
+    options;
+  const fault = mode === "merge" && !on?.length
+    ? "mode merge needs the columns that tell which row is which (on, --on)"
+    : mode === "partition" && !slice
+    ? "mode partition needs the column that tells the slice (slice, --slice)"
+    : mode !== "merge" && (on || deleteMissing !== undefined || duplicates !== undefined)
+    ? "on, deleteMissing and duplicates belong to mode merge"
+    : mode !== "partition" && slice
+    ? "slice belongs to mode partition"
+    : slice && (slice.from === undefined) !== (slice.to === undefined)
+    ? "a slice has both bounds, from and to, or neither"
+    : mode !== "replace" && isolation === "mvcc"
+    ? "isolation mvcc belongs to mode replace"
+    : !(Number.isInteger(parallel) && parallel >= 1 && parallel <= 64)
+    ? `parallel must be a whole number from 1 to 64, not ${parallel}`
+    : parallel > 1 && mode === "merge" && duplicates !== "fail"
+    ? "with more than one connection no row is the last: let duplicates fail"
+    : undefined;
+  if (fault) throw new TypeError(`Cannot load into ${JSON.stringify(options.table)}: ${fault}`);
+}

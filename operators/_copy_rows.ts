@@ -1,0 +1,106 @@
+import type { Hash } from "node:crypto";
+import type { RecordBatch } from "apache-arrow";
+// @ts-types="@types/pg"
+import type pg from "pg";
+import type { Meter } from "../engine/mod.ts";
+import type { Column } from "./_copy_options.ts";
+import { CopyIn } from "./_copy_in.ts";
+import { Encoder, PREAMBLE, TRAILER } from "./_encoder.ts";
+
+/** Where rows go, and who counts them. */
+export interface Way {
+  /** The sessions to share the rows; with none they are only counted and hashed. */
+  readonly clients: readonly pg.Client[];
+  /** The COPY that each of them runs. */
+  readonly sql: string;
+  readonly columns: readonly Column[];
+  /** Which columns of the batches these are; all without it. */
+  readonly pick?: readonly number[] | undefined;
+  /** Takes the bytes of the rows, in their order. */
+  readonly digest?: Hash | undefined;
+  readonly meter: Meter;
+}
+
+/** How many rows are encoded at once, so that a large batch needs no large buffer. */
+const ROWS_AT_ONCE = 1 << 14;
+
+/** Copies batches, and returns how many rows they had; on any failure each COPY fails, too, and keeps nothing. */
+export async function copyRows(batches: AsyncIterable<RecordBatch>, way: Way): Promise<number> {
+  const { clients, sql, columns, pick, digest, meter } = way;
+  const encoder = new Encoder(columns.map(({ name }) => name), columns.map(({ type }) => type));
+  const lanes = clients.map((client) => new Lane(new CopyIn(client, sql)));
+  // One buffer is filled while the others are written.
+  let filling: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  let rows = 0;
+  try {
+    await Promise.all(lanes.map(({ copy }) => copy.write(PREAMBLE)));
+    for await (const whole of batches) {
+      const batch = pick ? whole.selectAt([...pick]) : whole;
+      for (let from = 0; from < batch.numRows; from += ROWS_AT_ONCE) {
+        const part = batch.numRows <= ROWS_AT_ONCE ? batch : batch.slice(from, from + ROWS_AT_ONCE);
+        const encoded = encoder.encode(part, filling);
+        digest?.update(encoded);
+        const lane = lanes.length > 0 ? await meter.wait("the database", free(lanes)) : undefined;
+        filling = lane ? lane.write(encoded) : new Uint8Array(encoded.buffer);
+        rows += part.numRows;
+        meter.rows = rows;
+        meter.bytes += encoded.length;
+      }
+    }
+    const counts = await meter.wait(
+      "the database",
+      Promise.all(lanes.map((lane) => lane.finish())),
+    );
+    const counted = counts.reduce((sum, count) => sum + count, 0);
+    if (lanes.length > 0 && counted !== rows) {
+      throw new Error(
+        `Postgres counted ${counted} rows where ${rows} were sent; a trigger of the table may have left some out`,
+      );
+    }
+    return rows;
+  } catch (error) {
+    await Promise.all(lanes.map((lane) => lane.fail(error)));
+    throw error;
+  }
+}
+
+/** One COPY, and the buffer on its way there. */
+class Lane {
+  readonly copy: CopyIn;
+  #finished = false;
+  written: Promise<void> = Promise.resolve();
+  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+
+  constructor(copy: CopyIn) {
+    this.copy = copy;
+  }
+
+  /** Begins to send bytes; gives the buffer that was sent before. */
+  write(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const before = this.#buffer;
+    this.#buffer = new Uint8Array(bytes.buffer);
+    this.written = this.copy.write(bytes);
+    this.written.catch(() => {}); // told at the next wait
+    return before;
+  }
+
+  async finish(): Promise<number> {
+    await this.written;
+    await this.copy.write(TRAILER);
+    const count = await this.copy.finish();
+    this.#finished = true;
+    return count;
+  }
+
+  async fail(reason: unknown): Promise<void> {
+    if (!this.#finished) await this.copy.fail(reason);
+  }
+}
+
+/** The first lane that has room. */
+async function free(lanes: readonly Lane[]): Promise<Lane> {
+  return await Promise.race(lanes.map(async (lane) => {
+    await lane.written;
+    return lane;
+  }));
+}

@@ -1,0 +1,145 @@
+import { GiveUp } from "../engine/mod.ts";
+import type { SqlType } from "./_canonical.ts";
+import type { Column, CopyOptions } from "./_copy_options.ts";
+import { quoteName, typeName } from "./_table.ts";
+import type { Target } from "./_target.ts";
+
+/** How the columns that arrive go into a table that stays. */
+export interface Fit {
+  /** Those that go in: all, or without those the table lacks. */
+  readonly columns: readonly Column[];
+  /** Whether the types are the same, so that rows can be copied in as they are. */
+  readonly direct: boolean;
+  /** What is to be done to the table before, in the clauses of ALTER TABLE. */
+  readonly alter: readonly string[];
+  /** Each column as the table has it, without its length: to compare with. */
+  readonly types: readonly string[];
+  /** Each column of a staging table, as an expression that the table's type takes without changing a value. */
+  readonly values: readonly string[];
+}
+
+/** What Postgres' format_type calls a type, where that is longer. */
+const LONG_NAMES: Readonly<Partial<Record<SqlType, string>>> = {
+  "timestamp": "timestamp without time zone",
+  "timestamptz": "timestamp with time zone",
+};
+
+/** Types, beside its own, that take every value of a type as it is, or refuse it. */
+const TAKEN_BY: Readonly<Record<string, readonly string[]>> = {
+  "integer": ["smallint", "bigint", "numeric", "double precision", "text"],
+  "bigint": ["integer", "smallint", "numeric", "text"],
+  "date": ["timestamp without time zone", "text"],
+  "text": ["character varying"],
+};
+
+/** Types that hold every value of a type, the narrower first; text, which all can be, is the last. */
+const HELD_BY: Readonly<Record<string, readonly string[]>> = {
+  "smallint": ["integer", "bigint", "double precision", "numeric"],
+  "integer": ["bigint", "double precision", "numeric"],
+  "bigint": ["numeric"],
+  "real": ["double precision", "numeric"],
+  "double precision": ["numeric"],
+  "date": ["timestamp without time zone"],
+};
+
+/** Types that text is made of and back without a loss that its spelling could be: what arrives may become text so. */
+const SPELLED = ["integer", "bigint", "date", "text"];
+
+/**
+ * Fits columns to those of a table, by their names.
+ *
+ * @throws {GiveUp} listing all the differences, where they may not be or cannot be mended
+ */
+export function fitColumns(
+  columns: readonly Column[],
+  { name: table, existing }: Target,
+  evolution: NonNullable<CopyOptions["evolution"]> = "freeze",
+): Fit {
+  const has = new Map(existing!.columns.map((column) => [column.name, column]));
+  const faults: string[] = [];
+  const alter: string[] = [];
+  const fitting: Column[] = [], types: string[] = [], values: string[] = [];
+  let direct = true, frozen = false;
+  const put = (column: Column, type: string): void => {
+    const arrives = longName(column.type);
+    if (arrives !== type) direct = false;
+    fitting.push(column);
+    types.push(type);
+    values.push(cast(quoteName(column.name, "column"), arrives, type));
+  };
+  for (const column of columns) {
+    const { name, type } = column;
+    const there = has.get(name);
+    const shown = JSON.stringify(name);
+    if (there === undefined) {
+      if (evolution === "discard") continue;
+      if (evolution === "evolve") {
+        alter.push(`ADD COLUMN ${quoteName(name, "column")} ${typeName(type)}`);
+        direct = false;
+        put(column, longName(type));
+      } else {
+        const known = [...has.keys()].map((known) => JSON.stringify(known)).join(", ");
+        frozen = true;
+        faults.push(`it has no column ${shown}; its columns are ${known || "none"}`);
+      }
+      continue;
+    }
+    const base = there.type.replace(/\(.*?\)/, ""), arrives = longName(type);
+    const wider = evolution === "evolve" ? widen(base, arrives) : undefined;
+    if (there.generated) {
+      faults.push(`its column ${shown} is computed by Postgres, and the source has one, too`);
+    } else if (wider !== undefined && wider !== base) {
+      const column = quoteName(name, "column");
+      alter.push(
+        `ALTER COLUMN ${column} TYPE ${typeName(wider)} USING ${cast(column, base, wider)}`,
+      );
+      direct = false;
+      put({ name, type }, wider);
+    } else if (wider !== undefined || base === arrives || TAKEN_BY[arrives]?.includes(base)) {
+      put(column, base);
+    } else {
+      frozen = evolution === "freeze";
+      faults.push(
+        `its column ${shown} is ${there.type}, what arrives is ${type}; declare the column's type, or change the table` +
+          (evolution === "evolve" ? ": no type holds both as they are" : ""),
+      );
+    }
+  }
+  const arriving = new Set(columns.map(({ name }) => name));
+  for (const { name, needed } of existing!.columns) {
+    if (needed && !arriving.has(name)) {
+      faults.push(`its column ${JSON.stringify(name)} must not be NULL, and the source has none`);
+    }
+  }
+  if (faults.length > 0) {
+    const hint = frozen
+      ? `. Columns are frozen: evolution "evolve" adds and widens them, "discard" leaves out those the table lacks`
+      : "";
+    throw new GiveUp(
+      `Cannot load into table ${JSON.stringify(table)}: ${faults.join("; and ")}${hint}`,
+    );
+  }
+  return { columns: fitting, direct, alter, types, values };
+}
+
+function longName(type: SqlType): string {
+  return LONG_NAMES[type] ?? type;
+}
+
+/** The narrowest type that holds what a column has and what arrives; undefined where there is none. */
+function widen(has: string, arrives: string): string | undefined {
+  if (has === arrives) return has;
+  const above = (type: string): string[] => [type, ...HELD_BY[type] ?? []];
+  const both = above(arrives).filter((type) => above(has).includes(type));
+  if (both.length > 0) return both[0];
+  if (has === "character varying" && arrives === "text") return has;
+  return SPELLED.includes(arrives) ? "text" : undefined;
+}
+
+/** Of a type into another: a double by way of the text that brings it back, since the cast to numeric rounds. */
+function cast(value: string, from: string, to: string): string {
+  if (from === to) return value;
+  const viaText = to === "numeric" && (from === "double precision" || from === "real");
+  if (viaText) return `CAST(CAST(${value} AS pg_catalog.text) AS numeric)`;
+  return to === "text" ? `CAST(${value} AS pg_catalog.text)` : value;
+}

@@ -1,0 +1,192 @@
+// @ts-types="@types/pg"
+import type pg from "pg";
+import type { Context } from "../engine/mod.ts";
+import type { Column, CopyOptions } from "./_copy_options.ts";
+import { literal, quoted, quoteName } from "./_table.ts";
+
+/** What the ledger says of a load. */
+export interface Entry {
+  readonly fence: string;
+  readonly rows: number;
+  readonly validator: string | null;
+  readonly sha256: string | null;
+  /** SHA-256 of the rows as they were copied. */
+  readonly digest: string | null;
+  readonly committed: string;
+}
+
+/** What is to be written of a load. */
+export interface Record extends Pick<Entry, "rows" | "digest"> {
+  readonly fence: string;
+  readonly bytes: number;
+  readonly columns: readonly Column[];
+}
+
+/**
+ * A query for what stands in the way of the ledger, the tables of schema `sluice`: its columns are what
+ * {@linkcode grants} takes.
+ */
+export const LOOK = `
+SELECT pg_catalog.current_database() AS database, current_user AS role,
+  pg_catalog.current_setting('server_encoding') AS encoding,
+  pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS "createsSchema",
+  n.oid IS NOT NULL AS schema, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS "usesSchema",
+  pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS "createsTables",
+  count(c.oid) = 3 AS made,
+  coalesce(pg_catalog.bool_and(pg_catalog.has_sequence_privilege(c.oid, 'USAGE')) FILTER (WHERE c.relkind = 'S'), true)
+    AS draws,
+  coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')
+    AND pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+    AND (c.relname = 'loads' OR pg_catalog.has_table_privilege(c.oid, 'DELETE'))) FILTER (WHERE c.relkind = 'r'), true)
+    AS writes
+FROM (VALUES (1)) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'sluice'
+LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname IN ('loads', 'fence', 'staging')
+GROUP BY n.oid`;
+
+/** The answer to {@linkcode LOOK}. */
+export interface Look {
+  readonly database: string;
+  readonly role: string;
+  readonly encoding: string;
+  readonly createsSchema: boolean;
+  readonly schema: boolean;
+  readonly usesSchema: boolean;
+  readonly createsTables: boolean;
+  readonly made: boolean;
+  readonly draws: boolean;
+  readonly writes: boolean;
+}
+
+/** The GRANTs without which there is no ledger; none where there is one or can be. */
+export function grants(look: Look): string[] {
+  const to = ` TO ${quoteName(look.role, "role")}`;
+  if (!look.schema) {
+    return look.createsSchema
+      ? []
+      : [`GRANT CREATE ON DATABASE ${quoteName(look.database, "database")}${to}`];
+  }
+  return [
+    ...look.usesSchema ? [] : [`GRANT USAGE ON SCHEMA sluice${to}`],
+    ...look.made || look.createsTables ? [] : [`GRANT CREATE ON SCHEMA sluice${to}`],
+    ...look.draws ? [] : [`GRANT USAGE ON SEQUENCE sluice.fence${to}`],
+    ...look.writes
+      ? []
+      : [`GRANT SELECT, INSERT, UPDATE, DELETE ON sluice.loads, sluice.staging${to}`],
+  ];
+}
+
+/** Makes what is missing of the ledger, in a transaction of its own. */
+export async function makeLedger(client: pg.Client, look: Look): Promise<void> {
+  try {
+    await client.query(`BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(${lockKey("sluice")});
+      ${look.schema ? "" : "CREATE SCHEMA IF NOT EXISTS sluice;"} ${TABLES}; COMMIT`);
+  } catch (error) {
+    await client.query("ROLLBACK").catch(() => {});
+    throw error;
+  }
+}
+
+const TABLES = `
+CREATE SEQUENCE IF NOT EXISTS sluice.fence;
+CREATE TABLE IF NOT EXISTS sluice.loads (
+  target pg_catalog.text NOT NULL, load_key pg_catalog.text NOT NULL,
+  fence bigint NOT NULL, mode pg_catalog.text NOT NULL, attempt pg_catalog.text NOT NULL,
+  rows bigint NOT NULL, bytes bigint NOT NULL,
+  source_url pg_catalog.text, validator pg_catalog.text, sha256 pg_catalog.text, digest pg_catalog.text,
+  columns pg_catalog.jsonb NOT NULL,
+  began pg_catalog.timestamptz NOT NULL, committed pg_catalog.timestamptz NOT NULL,
+  PRIMARY KEY (target, load_key));
+CREATE TABLE IF NOT EXISTS sluice.staging (
+  name pg_catalog.text PRIMARY KEY, target pg_catalog.text NOT NULL, fence bigint NOT NULL,
+  began pg_catalog.timestamptz NOT NULL)`;
+
+/** The number of an advisory lock, made of what it is for. */
+export function lockKey(what: string): string {
+  return `pg_catalog.hashtextextended(${literal(what)}, 7253)`;
+}
+
+const ENTRY =
+  `pg_catalog.json_build_object('fence', fence::pg_catalog.text, 'rows', rows, 'validator', validator,
+  'sha256', sha256, 'digest', digest, 'committed', committed)`;
+
+/** The lines of one load in the ledger: of a key, in a table. */
+export class Ledger {
+  readonly target: string;
+  readonly key: string;
+  /** Whether a task has made the key, whose next attempt makes it again. */
+  readonly recurs: boolean;
+  readonly #options: CopyOptions;
+  readonly #ctx: Context;
+
+  constructor(target: { schema: string; name: string }, options: CopyOptions, ctx: Context) {
+    this.target = quoted(target);
+    const place = keyOf(ctx);
+    this.recurs = place !== undefined;
+    this.key = options.key ?? place ?? crypto.randomUUID();
+    this.#options = options;
+    this.#ctx = ctx;
+  }
+
+  /** Begins an attempt: draws its fence, and looks for what is there of its load. */
+  get begin(): string {
+    const { mode = "replace", ifUnchanged } = this.#options;
+    const mine = `target = ${literal(this.target)}`;
+    // What a table holds that is replaced as a whole, the last load of all has put there.
+    const prior = mode === "replace"
+      ? ifUnchanged === "skip" ? `WHERE ${mine} ORDER BY loads.fence DESC LIMIT 1` : "WHERE false"
+      : `WHERE ${mine} AND load_key = ${literal(this.key)}`;
+    return `SELECT pg_catalog.nextval('sluice.fence')::pg_catalog.text AS fence,
+      (SELECT ${ENTRY} FROM sluice.loads ${prior}) AS prior,
+      EXISTS (SELECT FROM sluice.staging) AS leftovers, pg_catalog.clock_timestamp()::pg_catalog.text AS began`;
+  }
+
+  /** Waits for other loads into the table that are about to commit. */
+  get turn(): string {
+    return `SELECT pg_catalog.pg_advisory_xact_lock(${lockKey(this.target)})`;
+  }
+
+  /** Writes the load down, unless a younger attempt has done so, or it is appended and somebody has. */
+  record({ fence, rows, bytes, digest, columns }: Record, began: string): string {
+    const { mode = "replace", source = {} } = this.#options;
+    const { dag, run, task, attempt } = this.#ctx;
+    const values = [
+      ...[this.target, this.key].map(literal),
+      fence,
+      ...[mode, `${dag}/${run}/${task}/${attempt}`].map(literal),
+      rows,
+      bytes,
+      ...[withoutSecrets(source.url), source.validator, source.sha256, digest].map(literal),
+      ...[JSON.stringify(columns), began].map(literal),
+      "pg_catalog.clock_timestamp()",
+    ];
+    const names =
+      "fence, mode, attempt, rows, bytes, source_url, validator, sha256, digest, columns, began, committed";
+    const update = names.split(", ").map((name) => `${name} = excluded.${name}`).join(", ");
+    return `INSERT INTO sluice.loads AS l (target, load_key, ${names}) VALUES (${values.join(", ")})
+      ON CONFLICT (target, load_key) DO ${
+      mode === "append" ? "NOTHING" : `UPDATE SET ${update} WHERE l.fence < excluded.fence`
+    }`;
+  }
+
+  /** What is written now. */
+  get read(): string {
+    return `SELECT ${ENTRY} AS entry FROM sluice.loads
+      WHERE target = ${literal(this.target)} AND load_key = ${literal(this.key)}`;
+  }
+}
+
+/** Names the load of a task by its place in a DAG; undefined outside of one. */
+function keyOf(ctx: Context & { index?: number | undefined }): string | undefined {
+  const { dag, run, task, date, index } = ctx;
+  if (dag === task && run === task) return undefined; // work performed alone has one name for all
+  return `${dag}/${task}/${date.toInstant()}${index === undefined ? "" : `/${index}`}`;
+}
+
+/** An address without user, password, and what may be a signature. */
+function withoutSecrets(url: string | undefined): string | undefined {
+  if (url === undefined || !URL.canParse(url)) return url;
+  const plain = new URL(url);
+  plain.username = plain.password = plain.hash = "";
+  for (const name of plain.searchParams.keys()) plain.searchParams.set(name, "…");
+  return plain.protocol === "data:" ? "data:" : plain.href;
+}

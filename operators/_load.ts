@@ -1,0 +1,390 @@
+import type { RecordBatch } from "apache-arrow";
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { type Context, GiveUp } from "../engine/mod.ts";
+import { type Attempt, beginAttempt, resolveCommit } from "./_attempt.ts";
+import { sqlType } from "./_canonical.ts";
+import { connect, disconnect } from "./_connect.ts";
+import type { Column, Copied, CopyOptions } from "./_copy_options.ts";
+import { copyRows } from "./_copy_rows.ts";
+import { type Fit, fitColumns } from "./_evolve.ts";
+import { explain } from "./_explain.ts";
+import type { Entry } from "./_ledger.ts";
+import { checkKey, dedupe } from "./_merge.ts";
+import { checkSlice, findPartition, type Slice, sliceConstraint, sliceOf } from "./_partition.ts";
+import { place, type Placement, replacesWhole } from "./_placement.ts";
+import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
+import { registerStaging, stagingTable, unregisterStaging } from "./_staging.ts";
+import { columnList, nameList, quoted } from "./_table.ts";
+import { readTarget, type Target, targetQuery } from "./_target.ts";
+
+/** What is to be done with the target as it is now. */
+interface Plan {
+  readonly placement: Placement;
+  readonly fit: Fit | undefined;
+  readonly slice: Slice | undefined;
+}
+
+/** A table that has the rows before they are where they belong. */
+interface Staging {
+  readonly table: string;
+  readonly kind: Placement["staging"];
+}
+
+/** One load of batches into a table, on a session that is its own. */
+export class Load {
+  readonly #session: Session;
+  readonly #options: CopyOptions;
+  readonly #ctx: Context;
+  readonly #parallel: boolean;
+  /** How the connection ended, when it did not by us. */
+  #lost: Error | undefined;
+  #columns: readonly Column[] = [];
+  /** Whether there is a row at all. */
+  #filled = false;
+  #attempt!: Attempt;
+  #target!: Target;
+  #staging: Staging | undefined;
+  /** What is told when all goes well, once that is all there is to do. */
+  #copied: Copied | undefined;
+
+  constructor(client: pg.Client, options: CopyOptions, ctx: Context) {
+    this.#session = new Session(client, ctx);
+    this.#options = options;
+    this.#ctx = ctx;
+    this.#parallel = (options.parallel ?? 1) > 1;
+    client.once("error", (error) => this.#lost = error);
+  }
+
+  async run(reader: ReadableStreamDefaultReader<RecordBatch>): Promise<Copied> {
+    const { table, mode } = this.#options;
+    let first = await this.#next(reader);
+    if (!first) {
+      throw new GiveUp(`Cannot load into ${JSON.stringify(table)}: nothing tells the columns`);
+    }
+    this.#columns = first.schema.fields.map((field) => ({
+      name: field.name,
+      type: sqlType(field),
+    }));
+    if (mode === "merge") checkKey(this.#columns, this.#options);
+    while (first?.numRows === 0) first = await this.#next(reader);
+    this.#filled = first !== undefined;
+    try {
+      this.#attempt = await beginAttempt(this.#session, this.#columns, this.#options, this.#ctx);
+      this.#target = this.#attempt.target;
+      return await this.#load(this.#batches(first, reader));
+    } catch (error) {
+      if (this.#copied && this.#lost) return await this.#resolve(this.#copied, error);
+      // Where the session still stands, the rollback is over before the failure is told.
+      await this.#giveUp().catch(() => {});
+      throw explain(error, table, this.#lost);
+    }
+  }
+
+  /** The next batch, or undefined at the end. */
+  async #next(reader: ReadableStreamDefaultReader<RecordBatch>): Promise<RecordBatch | undefined> {
+    const { value } = await reader.read();
+    this.#ctx.signal.throwIfAborted(); // a source that was stopped looks like one that has ended
+    return value;
+  }
+
+  async *#batches(
+    first: RecordBatch | undefined,
+    reader: ReadableStreamDefaultReader<RecordBatch>,
+  ): AsyncGenerator<RecordBatch> {
+    for (let batch = first; batch; batch = await this.#next(reader)) yield batch;
+  }
+
+  async #load(batches: AsyncIterable<RecordBatch>): Promise<Copied> {
+    const { mode = "replace", ifUnchanged } = this.#options;
+    const { prior, digest } = this.#attempt;
+    if (prior && this.#target.existing) {
+      const same = await this.#compare(prior, batches);
+      if (same) return await this.#leave(prior);
+    }
+    if (mode !== "replace" && !this.#target.existing) await this.#make();
+    let plan = await this.#plan();
+    if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
+    else this.#staging = await this.#stage(plan);
+    const rows = await this.#copy(batches, plan);
+    const duplicates = mode === "merge" && rows > 0
+      ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
+      : 0;
+    await this.#guard(rows, plan);
+    const hash = digest?.digest("hex") ?? null;
+    if (ifUnchanged === "skip" && prior && hash === prior.digest) return await this.#leave(prior);
+    try {
+      const counts = await this.#takeTurns(() => this.#settle(rows, hash));
+      const { table } = this.#options, columns = this.#columns;
+      const copied = { table, rows, rejected: 0, columns };
+      this.#copied = mode === "merge" ? { ...copied, merged: { ...counts, duplicates } } : copied;
+      await this.#session.all("COMMIT");
+      return this.#copied;
+    } catch (error) {
+      if (!(error instanceof AppendedBefore)) throw error;
+      if (hash === error.entry.digest) return await this.#leave(error.entry);
+      throw this.#another(error.entry);
+    }
+  }
+
+  /**
+   * Whether an earlier load was of the same source; not what cannot be said yet.
+   *
+   * @throws {GiveUp} where it was not, and must be
+   */
+  async #compare(prior: Entry, batches: AsyncIterable<RecordBatch>): Promise<boolean> {
+    const { mode, source: { sha256, validator } = {} } = this.#options;
+    if (sha256 && sha256 === prior.sha256) return true;
+    if (validator && validator === prior.validator) return true;
+    if (mode !== "append") return false;
+    if (!(sha256 && prior.sha256) && prior.digest) {
+      const { digest } = this.#attempt;
+      const { fit } = await this.#plan();
+      await copyRows(batches, { ...this.#way(fit), sql: "", clients: [] });
+      if (prior.digest === digest!.digest("hex")) return true;
+    }
+    throw this.#another(prior);
+  }
+
+  /** Does nothing, and says so. */
+  async #leave({ rows, committed }: Entry): Promise<Copied> {
+    const { table } = this.#options;
+    await this.#giveUp();
+    this.#ctx.log.info(
+      `nothing to load into ${
+        JSON.stringify(table)
+      }: the source is as it was when it was loaded, at ${committed}`,
+    );
+    return { table, rows, rejected: 0, columns: this.#columns, unchanged: true };
+  }
+
+  /** Rolls back, and drops what was committed. */
+  async #giveUp(): Promise<void> {
+    await this.#session.client.query("ROLLBACK");
+    if (!this.#parallel || !this.#staging) return;
+    const { table } = this.#staging;
+    await this.#session.client.query(
+      `BEGIN; DROP TABLE IF EXISTS ${table}; ${unregisterStaging(table)}; COMMIT`,
+    );
+  }
+
+  /** Looks at what is to be done with the target as it was last seen. */
+  async #plan(): Promise<Plan> {
+    const { mode, evolution } = this.#options;
+    const options = this.#options, target = this.#target, made = this.#staging?.kind;
+    // Without rows there are no values that a type could change.
+    const fits = target.existing && this.#filled && !replacesWhole(target, options);
+    const fit = fits ? fitColumns(this.#columns, target, evolution) : undefined;
+    const slice = mode === "partition" && target.existing
+      ? sliceOf(target, options, this.#ctx)
+      : undefined;
+    const partition = slice && await findPartition(this.#session.client, target, slice);
+    return { placement: place({ target, fit, slice, partition, made, options }), fit, slice };
+  }
+
+  /** Makes the table; where another load was faster, looks at the one it made. */
+  async #make(): Promise<void> {
+    const { on } = this.#options;
+    const key = on ? `, PRIMARY KEY (${nameList(on.map((name) => ({ name })))})` : "";
+    const create = `CREATE TABLE ${quoted(this.#target)} (${columnList(this.#columns)}${key})`;
+    await this.#session.all("SAVEPOINT make");
+    let fault: unknown;
+    try {
+      await this.#session.all(create);
+    } catch (error) {
+      if (!isTaken(error)) throw error;
+      await this.#session.all("ROLLBACK TO SAVEPOINT make");
+      fault = error;
+    }
+    await this.#find();
+    if (!this.#target.existing) throw fault; // it is a type of that name that stands there
+  }
+
+  async #find(): Promise<void> {
+    const { schema, name } = this.#target;
+    this.#target = readTarget(
+      await this.#session.row(targetQuery(name, schema)),
+      name,
+      schema,
+    );
+  }
+
+  /** Takes hold of the target, so that what was fitted to it stays so. */
+  async #enter(): Promise<Plan> {
+    await this.#session.turn([`LOCK TABLE ${quoted(this.#target)} IN ROW EXCLUSIVE MODE`]);
+    await this.#find();
+    const plan = await this.#plan();
+    if (plan.placement.staging !== "none") throw new Again();
+    await this.#session.all(PATIENT);
+    return plan;
+  }
+
+  /** Makes the table that the rows are copied to first. */
+  async #stage({ placement: { staging: kind }, fit, slice }: Plan): Promise<Staging> {
+    const table = stagingTable(kind === "temporary" ? undefined : this.#target.schema);
+    const columns = columnList(fit?.columns ?? this.#columns);
+    const create = kind === "like"
+      ? `TABLE ${table} (LIKE ${
+        quoted(this.#target)
+      } INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS ` +
+        `EXCLUDING STATISTICS); ALTER TABLE ${table} ${sliceConstraint(slice!)}`
+      : kind === "temporary"
+      ? `TEMPORARY TABLE ${table} (${columns}) USING heap`
+      : `TABLE ${table} (${columns})`;
+    await this.#session.all(`CREATE ${create}`);
+    if (this.#parallel) {
+      const { ledger, fence } = this.#attempt;
+      await this.#session.all(`${registerStaging(table, ledger!.target, fence)}; COMMIT`);
+    }
+    return { table, kind };
+  }
+
+  #way(fit: Fit | undefined) {
+    const columns = fit?.columns ?? this.#columns;
+    const names = this.#columns.map(({ name }) => name);
+    const pick = columns.map(({ name }) => names.indexOf(name));
+    const { meter } = this.#ctx, { digest } = this.#attempt;
+    return { columns, digest, meter, pick: pick.length < names.length ? pick : undefined };
+  }
+
+  /** Copies the rows to the staging table, or else to the target; gives how many. */
+  async #copy(batches: AsyncIterable<RecordBatch>, { fit }: Plan): Promise<number> {
+    const { parallel = 1, connection } = this.#options;
+    const { client } = this.#session;
+    const way = this.#way(fit);
+    const into = this.#staging?.table ?? quoted(this.#target);
+    const freeze = this.#staging && !this.#parallel ? ", FREEZE" : "";
+    const sql = `COPY ${into} (${nameList(way.columns)}) FROM STDIN (FORMAT binary${freeze})`;
+    if (!this.#parallel) return await copyRows(batches, { ...way, sql, clients: [client] });
+    const address = await this.#ctx.connection(connection);
+    const clients: pg.Client[] = [];
+    let rows: number;
+    try {
+      while (clients.length < parallel) clients.push(await connect(address, this.#ctx));
+      rows = await copyRows(batches, { ...way, sql, clients });
+    } finally {
+      await Promise.all(clients.map((client) => disconnect(client)));
+    }
+    await this.#session.all(BEGIN);
+    return rows;
+  }
+
+  /** Refuses too few rows, and such as would stay when the slice is loaded again. */
+  async #guard(rows: number, { slice }: Plan): Promise<void> {
+    const { table, mode = "replace", deleteMissing, minRows = 0, allowEmpty } = this.#options;
+    const shown = JSON.stringify(table);
+    if (rows < minRows) {
+      throw new GiveUp(
+        `Cannot load into ${shown}: the source has ${rows} rows, and at least ${minRows} were asked for (minRows)`,
+      );
+    }
+    if (slice && rows > 0) {
+      await checkSlice(this.#session.client, this.#staging!.table, slice, this.#options);
+    }
+    const empties = mode === "replace" || (mode === "merge" && deleteMissing);
+    if (rows > 0 || allowEmpty || !empties || !this.#target.existing) return;
+    const { filled } = await this.#session.row<{ filled: boolean }>(
+      `SELECT EXISTS (SELECT FROM ${quoted(this.#target)}) AS filled`,
+    );
+    if (!filled) return;
+    // An empty file is more often a fault than a wish.
+    throw new GiveUp(
+      `Cannot replace table ${shown}, which has rows, by none: the source has only a ` +
+        `header; if that is meant, allow it (allowEmpty, --allow-empty)`,
+    );
+  }
+
+  /** Writes the ledger, and puts the rows where they belong: all but the COMMIT. */
+  async #settle(rows: number, digest: string | null): Promise<Counts> {
+    const { ledger, fence, began } = this.#attempt;
+    const { existing } = this.#target, staging = this.#staging?.table;
+    const { placement: { lock } } = await this.#plan();
+    const bytes = this.#ctx.meters.read()[0]?.bytes ?? 0;
+    const columns = this.#columns;
+    const entered = await this.#session.turn([
+      ...ledger ? [ledger.turn, ledger.record({ fence, rows, bytes, digest, columns }, began)] : [],
+      ...staging && lock ? [`LOCK TABLE ${quoted(this.#target)} IN ${lock} MODE`] : [],
+    ]);
+    const written = entered.find(({ command }) => command === "INSERT");
+    if (written?.rowCount === 0) await this.#fenced();
+    if (!staging) return { inserted: rows, updated: 0, deleted: 0 };
+    await this.#find();
+    const { placement } = await this.#plan();
+    // Somebody did something to it just before it was ours.
+    if (existing?.oid !== this.#target.existing?.oid || placement.lock !== lock) throw new Again();
+    const done = await this.#session.all([
+      ...placement.steps(staging),
+      ...this.#parallel ? [unregisterStaging(staging)] : [],
+    ].join(";\n"));
+    const count = (name: string) => done.find(({ command }) => command === name)?.rowCount;
+    const { mode, deleteMissing } = this.#options;
+    const inserted = count("INSERT");
+    if (mode !== "merge" && inserted !== undefined && inserted !== rows) {
+      throw new Error(
+        `Postgres put ${inserted} rows into table ${
+          JSON.stringify(this.#target.name)
+        } where ${rows} were to go; ` +
+          `a trigger or rule of the table may have left some out`,
+      );
+    }
+    const deleted = deleteMissing ? count("DELETE") : 0;
+    return { inserted: inserted ?? 0, updated: count("UPDATE") ?? 0, deleted: deleted ?? 0 };
+  }
+
+  /** Another attempt has written down what this one would. */
+  async #fenced(): Promise<never> {
+    const { ledger, fence } = this.#attempt;
+    const { entry } = await this.#session.row<{ entry: Entry }>(ledger!.read);
+    if (this.#options.mode === "append") throw new AppendedBefore(entry);
+    throw new GiveUp(
+      `Cannot load into ${JSON.stringify(this.#options.table)}: a later attempt at the same load, ${
+        ledger!.key
+      }, was ` +
+        `committed at ${entry.committed} (fence ${entry.fence}); this one is too late (fence ${fence}). It was rolled back`,
+    );
+  }
+
+  /** Says that what was appended under a key is something else. */
+  #another({ committed, rows }: Entry): GiveUp {
+    const { key } = this.#attempt.ledger!;
+    return new GiveUp(
+      `Cannot append to ${JSON.stringify(this.#options.table)}: load ${
+        JSON.stringify(key)
+      } has appended ${rows} rows ` +
+        `at ${committed}, and its source is not what it was; appended rows are not found again. Use mode merge or ` +
+        `partition for what may change, or give the load another key`,
+    );
+  }
+
+  #takeTurns<T>(work: () => Promise<T>): Promise<T> {
+    const { table, patience = { minutes: 2 } } = this.#options;
+    return this.#session.takeTurns(work, { table, patience, again: () => this.#find() });
+  }
+
+  /** The answer to COMMIT was lost: finds out what it was. */
+  async #resolve(copied: Copied, cause: unknown): Promise<Copied> {
+    this.#ctx.signal.throwIfAborted();
+    const entry = await resolveCommit(this.#attempt, this.#options, this.#ctx, cause);
+    if (!entry) throw explain(cause, this.#options.table, this.#lost);
+    this.#ctx.log.info(
+      `the answer to COMMIT was lost; the ledger has it: committed at ${entry.committed}`,
+    );
+    return copied;
+  }
+}
+
+interface Counts {
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+}
+
+/** The same load has been appended while this attempt was at work. */
+class AppendedBefore extends Error {
+  readonly entry: Entry;
+
+  constructor(entry: Entry) {
+    super("this load has been appended");
+    this.entry = entry;
+  }
+}

@@ -1,0 +1,173 @@
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { type Context, GiveUp } from "../engine/mod.ts";
+import type { CopyOptions } from "./_copy_options.ts";
+import { literal, quoted, quoteName } from "./_table.ts";
+import { HELD, type Target } from "./_target.ts";
+
+/** The rows that a load replaces: those from `from` on, and before `to`. */
+export interface Slice {
+  readonly column: string;
+  readonly from: string | number;
+  readonly to: string | number;
+}
+
+/** Where the rows of a slice are, in a partitioned table. */
+export interface Partition {
+  /** The partition that has exactly these bounds; undefined where nothing has any part of them. */
+  readonly current: { readonly schema: string; readonly name: string } | undefined;
+  /** The bounds, as clauses of ATTACH PARTITION. */
+  readonly bounds: string;
+}
+
+const TIMES: Readonly<Record<string, (at: Temporal.ZonedDateTime) => string>> = {
+  "date": (at) => at.toPlainDate().toString(),
+  "timestamp without time zone": (at) => at.toPlainDateTime().toString(),
+  "timestamp with time zone": (at) => at.toInstant().toString(),
+};
+
+/**
+ * The bounds of a slice: as given, or those of the run's interval, on the clock of its time zone.
+ *
+ * @throws {GiveUp} where there are none, or the table has no such column
+ */
+export function sliceOf(target: Target, { slice }: CopyOptions, { interval }: Context): Slice {
+  const { column, from, to } = slice!;
+  const what = `Cannot replace a slice of table ${JSON.stringify(target.name)}`;
+  const type = target.existing!.columns.find(({ name }) => name === column)?.type;
+  if (type === undefined) {
+    throw new GiveUp(`${what}: it has no column ${JSON.stringify(column)}`);
+  }
+  if (from !== undefined && to !== undefined) return { column, from, to };
+  const { start, end } = interval;
+  const text = TIMES[type.replace(/\(.*?\)/, "")];
+  if (!text) {
+    throw new GiveUp(
+      `${what} by the run's interval: its column ${
+        JSON.stringify(column)
+      } is ${type}, neither a date nor a ` +
+        `timestamp; give the slice its from and to`,
+    );
+  }
+  if (Temporal.ZonedDateTime.compare(start, end) >= 0) {
+    throw new GiveUp(`${what}: no interval is being run; give the slice its from and to`);
+  }
+  const midnight = (at: Temporal.ZonedDateTime) => at.equals(at.startOfDay());
+  if (type === "date" && !(midnight(start) && midnight(end))) {
+    throw new GiveUp(
+      `${what}: its column ${JSON.stringify(column)} is a date, and the run's interval ` +
+        `${start} to ${end} is not one of whole days`,
+    );
+  }
+  return { column, from: text(start), to: text(end) };
+}
+
+/** What is true of the rows of a slice. */
+export function isWithin({ column, from, to }: Slice): string {
+  const name = quoteName(column, "column");
+  return `${name} >= ${literal(from)} AND ${name} < ${literal(to)}`;
+}
+
+/** Refuses rows that the next load of the slice would not take away again. @throws {GiveUp} saying how many there are */
+export async function checkSlice(
+  client: pg.Client,
+  staging: string,
+  slice: Slice,
+  { table }: CopyOptions,
+): Promise<void> {
+  const { rows: [row] } = await client.query(
+    `SELECT count(*)::pg_catalog.int4 AS n, min(${
+      quoteName(slice.column, "column")
+    })::pg_catalog.text AS example
+     FROM ${staging} WHERE (${isWithin(slice)}) IS NOT TRUE`,
+  );
+  if (row.n === 0) return;
+  throw new GiveUp(
+    `Cannot replace a slice of table ${
+      JSON.stringify(table)
+    }: ${row.n} rows of the source are not in it, since their ` +
+      `${
+        JSON.stringify(slice.column)
+      } is not from ${slice.from} on and before ${slice.to} but, e.g., ` +
+      `${row.example ?? "NULL"}; filter the source, or use mode merge`,
+  );
+}
+
+/**
+ * Finds the partition that can be exchanged for a new one; undefined where rows are to be deleted and inserted: the
+ * table has other partitions, or they carry something of their own.
+ */
+export async function findPartition(
+  client: pg.Client,
+  target: Target,
+  { column, from, to }: Slice,
+): Promise<Partition | undefined> {
+  const { partitionedBy, columns, references, oid, policed } = target.existing!;
+  const type = columns.find(({ name }) => name === column)?.type;
+  const numbered = columns.some(({ identity }) => identity);
+  if (partitionedBy !== column || references.length > 0 || policed || numbered) return undefined;
+  if (!type || !(type in TIMES)) return undefined;
+  const bound = (at: string | number) => `CAST(${literal(at)} AS ${type})`;
+  const edge = (word: string) =>
+    `CAST(substring(b.bounds FROM '${word} \\(''([^'']*)''\\)') AS ${type})`;
+  const { rows } = await client.query(
+    `SELECT n.nspname AS schema, c.relname AS name, b.bounds, w.wanted, c.relkind = 'r' AND NOT ${HELD}
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = c.oid) AS free, p.own
+     FROM (SELECT pg_catalog.format('FOR VALUES FROM (%L) TO (%L)', ${bound(from)}, ${
+      bound(to)
+    }) AS wanted) AS w
+     CROSS JOIN (SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = ${oid} AND NOT tgisinternal)
+       OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel WHERE prrelid = ${oid}) AS own) AS p
+     LEFT JOIN (pg_catalog.pg_inherits JOIN pg_catalog.pg_class c ON c.oid = inhrelid
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bounds) AS b)
+     ON inhparent = ${oid} AND (b.bounds = w.wanted OR b.bounds = 'DEFAULT'
+       OR (${edge("FROM")} < ${bound(to)}) IS NOT FALSE AND (${edge("TO")} > ${
+      bound(from)
+    }) IS NOT FALSE)`,
+  );
+  const [{ wanted, own }] = rows;
+  if (own) return undefined; // rows that come by way of a new partition fire no triggers, and are not published
+  const exact = rows.find((row) => row.bounds === wanted);
+  if (exact) return exact.free ? { current: exact, bounds: wanted } : undefined;
+  return rows.every((row) => row.name === null)
+    ? { current: undefined, bounds: wanted }
+    : undefined;
+}
+
+/** What puts a staging table, made like the target, in a partition's place. */
+export function attachSteps(
+  target: Target,
+  staging: string,
+  { current, bounds }: Partition,
+  slice: Slice,
+): string[] {
+  const table = quoted(target);
+  const digits = (at: string | number) =>
+    String(at).replace(/[^0-9]/g, "").replace(/^(\d{8})0+$/, "$1");
+  const place = current ?? {
+    schema: target.schema,
+    name: `${target.name}_${digits(slice.from)}`,
+  };
+  return [
+    ...current
+      ? [
+        `ALTER TABLE ${table} DETACH PARTITION ${quoted(current)}`,
+        `DROP TABLE ${quoted(current)}`,
+      ]
+      : [],
+    `ALTER TABLE ${staging} RENAME TO ${quoteName(place.name, "table")}`,
+    ...place.schema === target.schema ? [] : [
+      `ALTER TABLE ${quoted({ ...target, name: place.name })} SET SCHEMA ${
+        quoteName(place.schema, "schema")
+      }`,
+    ],
+    `ALTER TABLE ${table} ATTACH PARTITION ${quoted(place)} ${bounds}`,
+  ];
+}
+
+/** The constraint that spares ATTACH PARTITION its look at each row. */
+export function sliceConstraint(slice: Slice): string {
+  const name = quoteName(slice.column, "column");
+  return `ADD CONSTRAINT sluice_slice CHECK (${name} IS NOT NULL AND ${isWithin(slice)})`;
+}

@@ -1,0 +1,141 @@
+import { GiveUp } from "../engine/mod.ts";
+import type { CopyOptions } from "./_copy_options.ts";
+import type { Fit } from "./_evolve.ts";
+import { mergeSteps } from "./_merge.ts";
+import { attachSteps, isWithin, type Partition, type Slice } from "./_partition.ts";
+import { nameList, quoted, quoteName } from "./_table.ts";
+import type { Target } from "./_target.ts";
+
+/** How the rows of a load get where they belong. */
+export interface Placement {
+  /**
+   * Where they are copied to first: nowhere but the target, a table that takes its place, one made like it that becomes a
+   * partition, or one that goes with the transaction.
+   */
+  readonly staging: "none" | "new" | "like" | "temporary";
+  /** The lock on the target that the steps need; none where it is to be made. */
+  readonly lock: "ROW EXCLUSIVE" | "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE" | undefined;
+  /** The statements, once the lock is had; `staging` has the rows, and goes. */
+  steps(staging: string): string[];
+}
+
+/** What a placement depends on. */
+export interface Circumstances {
+  readonly target: Target;
+  /** Undefined where the table does not stay, or there are no rows whose columns could differ. */
+  readonly fit: Fit | undefined;
+  readonly slice: Slice | undefined;
+  readonly partition: Partition | undefined;
+  /** Where the rows are already. */
+  readonly made?: Placement["staging"] | undefined;
+  readonly options: CopyOptions;
+}
+
+/** Chooses the least that will do. @throws {GiveUp} when nothing would, without harm to others */
+export function place(
+  { target, fit, slice, partition, made, options }: Circumstances,
+): Placement {
+  const { mode = "replace", isolation = "swap", parallel = 1 } = options;
+  const { existing } = target;
+  const table = quoted(target);
+  const gone = (staging: string) => `DROP TABLE ${staging}`;
+  if (!existing && (mode !== "replace" || (made ?? "new") !== "new")) {
+    throw new Error(
+      `Cannot load into table ${JSON.stringify(target.name)}: it was dropped meanwhile; try again`,
+    );
+  }
+  if ((made ?? "new") === "new" && replacesWhole(target, options)) {
+    return {
+      staging: "new",
+      lock: existing && "ACCESS EXCLUSIVE",
+      steps: (staging) => [
+        ...existing ? [`DROP TABLE ${table}`] : [],
+        `ALTER TABLE ${staging} RENAME TO ${quoteName(target.name, "table")}`,
+      ],
+    };
+  }
+  const { policed, truncates, references } = existing!;
+  const alter = fit?.alter.length ? [`ALTER TABLE ${table} ${fit.alter.join(", ")}`] : [];
+  const insert = (staging: string, after = "") =>
+    fit &&
+    `INSERT INTO ${table} (${nameList(fit.columns)}) OVERRIDING SYSTEM VALUE SELECT ${
+      fit.values.join(", ")
+    } FROM ${staging}${after}`;
+  const fill = (lock: Placement["lock"], steps: Placement["steps"]): Placement => ({
+    staging: parallel > 1 ? "new" : "temporary",
+    lock: alter.length > 0 ? "ACCESS EXCLUSIVE" : lock,
+    steps: (staging) => [...alter, ...steps(staging), gone(staging)],
+  });
+  if (mode === "append") {
+    const direct = (fit?.direct ?? true) && !policed && parallel === 1;
+    if (direct) return { staging: "none", lock: "ROW EXCLUSIVE", steps: () => [] };
+    return fill("ROW EXCLUSIVE", (staging) => list(insert(staging)));
+  }
+  if (mode === "merge") {
+    return fill(
+      "SHARE ROW EXCLUSIVE",
+      (staging) => fit ? mergeSteps(table, staging, fit, options) : emptied(table, options),
+    );
+  }
+  if (partition && fit?.direct && alter.length === 0 && (made ?? "like") === "like") {
+    return {
+      staging: "like",
+      lock: "ACCESS EXCLUSIVE",
+      steps: (staging) => attachSteps(target, staging, partition, slice!),
+    };
+  }
+  checkReferences(target, mode);
+  if (policed) {
+    throw new GiveUp(
+      `Cannot replace rows of table ${
+        JSON.stringify(target.name)
+      }: its policies may hide some of them from us; load ` +
+        `as its owner or as a role that has BYPASSRLS, or use mode append or merge`,
+    );
+  }
+  const doomed = `DELETE FROM ${table}${slice ? ` WHERE ${isWithin(slice)}` : ""}`;
+  if (references.length > 0) {
+    // In one statement: what refers to a row is looked at when it is over, and the row is there again.
+    return fill("SHARE ROW EXCLUSIVE", (staging) => [
+      fit
+        ? `WITH gone AS (${doomed} RETURNING 1) ${
+          insert(staging, " WHERE (SELECT count(*) FROM gone) >= 0")
+        }`
+        : doomed,
+    ]);
+  }
+  const deletes = slice || isolation === "mvcc" || !truncates;
+  return fill(
+    deletes ? "SHARE ROW EXCLUSIVE" : "ACCESS EXCLUSIVE",
+    (staging) => [deletes ? doomed : `TRUNCATE ${table}`, ...list(insert(staging))],
+  );
+}
+
+/** Whether another table takes the target's place, columns and all. */
+export function replacesWhole({ existing }: Target, { mode, isolation }: CopyOptions): boolean {
+  return (mode ?? "replace") === "replace" &&
+    !(existing && (existing.kept || isolation === "mvcc"));
+}
+
+function list(step: string | undefined): string[] {
+  return step === undefined ? [] : [step];
+}
+
+/** What is left of a merge when the source has no rows. */
+function emptied(table: string, { deleteMissing = false }: CopyOptions): string[] {
+  return deleteMissing ? [`DELETE FROM ${table}`] : [];
+}
+
+/** Refuses to delete what would take rows of other tables along. */
+function checkReferences({ name, existing }: Target, mode: string): void {
+  const far = existing!.references.find(({ onDelete }) => !/NO ACTION|RESTRICT/.test(onDelete));
+  if (!far) return;
+  throw new GiveUp(
+    `Cannot ${mode === "replace" ? "replace" : "replace a slice of"} table ${
+      JSON.stringify(name)
+    }: table ${
+      JSON.stringify(far.table)
+    } refers to its rows ON DELETE ${far.onDelete} (${far.constraint}), and would lose its own; use mode merge, ` +
+      `which leaves rows that are still there in place`,
+  );
+}
