@@ -13,6 +13,7 @@ import { load } from "./load.ts";
 import { logs } from "./logs.ts";
 import { run as runVerb } from "./run.ts";
 import { serve } from "./serve.ts";
+import { simulate } from "./simulate.ts";
 import { spool } from "./spool.ts";
 import { state } from "./state.ts";
 import { messageOf, print, type World } from "./world.ts";
@@ -21,7 +22,7 @@ import { messageOf, print, type World } from "./world.ts";
 export const VERSION = "0.1.0";
 
 const verbs = buildRouteMap({
-  routes: { list, logs, load, run: runVerb, demo, serve, state, spool, db },
+  routes: { list, logs, load, run: runVerb, demo, serve, simulate, state, spool, db },
   docs: {
     brief: "Streams into Postgres, and DAGs of them",
     fullDescription: [

@@ -77,6 +77,8 @@ export { upcoming } from "./upcoming.ts";
 export { scheduleInWords } from "./words.ts";
 export type { WordsOptions } from "./words.ts";
 export { span } from "./span.ts";
+export { simulate } from "./simulate.ts";
+export type { Shift, SimulatedRun, SimulateOptions, Simulation } from "./simulate.ts";
 export { toJson } from "./json.ts";
 export type { Json } from "./json.ts";
 export { perform } from "./perform.ts";
