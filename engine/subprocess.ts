@@ -69,10 +69,11 @@ class Errand {
     const stop = (): void => this.#child.stop(signal.reason);
     signal.addEventListener("abort", stop);
     let last: FromChild & { type: "done" | "failed" } | undefined;
+    let cause: unknown;
     try {
       last = await this.#converse();
-    } catch {
-      // The pipe broke; how the process went tells why.
+    } catch (error) {
+      cause = error;
     }
     const how = await this.#child.end();
     signal.removeEventListener("abort", stop);
@@ -83,7 +84,9 @@ class Errand {
       return this.#output.resolve(last.output);
     }
     for (const reader of last?.damaged ?? []) this.#readers[reader]!.damaged = true;
-    const error = last ? unpack(last.error) : new Error(`The process of task "${task.id}" ${how}`);
+    const error = last
+      ? unpack(last.error)
+      : new Error(`The process of task "${task.id}" ${how}`, cause ? { cause } : {});
     this.#outlet?.fail(error);
     this.#output.reject(error);
   }

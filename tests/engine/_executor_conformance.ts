@@ -339,12 +339,15 @@ export function executorConformance(name: string, make: () => Executor): void {
     20_000,
     async (stage, server) => {
       server.cuts = [10_000];
+      const read = Promise.withResolvers<void>();
+      server.gate = { at: 10_000, until: soon(read.promise) };
       const first = stage.begin("download");
       await soon(first.opened);
       const reader = stage.begin("load");
+      await eventually(() => reader.readings().some(({ rows }) => rows === 10_000));
+      read.resolve();
       const outcome = await first.outcome;
       assert(outcome.state === "failed" && !outcome.final);
-      await eventually(() => reader.readings().some(({ rows }) => rows === 10_000));
       const { output } = await stage.begin("download", { attempt: 2 }).outcome as { output: Json };
       assert.equal((output as { downloaded: number }).downloaded, 10_000);
       assert.deepEqual(await reader.outcome, success(whole(server.body)));
@@ -360,11 +363,14 @@ export function executorConformance(name: string, make: () => Executor): void {
     20_000,
     async (stage, server) => {
       server.cuts = [10_000];
+      const read = Promise.withResolvers<void>();
+      server.gate = { at: 10_000, until: soon(read.promise) };
       const first = stage.begin("download");
       await soon(first.opened);
       const reader = stage.begin("load");
-      await first.outcome;
       await eventually(() => reader.readings().some(({ rows }) => rows === 10_000));
+      read.resolve();
+      await first.outcome;
       server.body = random(15_000, 1);
       server.etag = '"2"';
       let ended: Outcome | undefined;
