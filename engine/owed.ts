@@ -12,19 +12,18 @@ const MOST = 1000;
 const COUNTED = 10_000;
 
 /** What a DAG's options say of the runs it owes. */
-export interface Policy
-  extends Pick<DagOptions<unknown>, "schedule" | "catchup" | "maxActiveRuns"> {
-  /** Older ones than that are not made up for. */
-  readonly catchupWindow?: Temporal.DurationLike | undefined;
-}
+export type Policy = Pick<
+  DagOptions<unknown>,
+  "schedule" | "catchup" | "catchupWindow" | "maxActiveRuns"
+>;
 
-/** The moment from which a DAG makes runs by itself, and what it did before. Moments are ISO strings in UTC. */
+/** What a DAG did before it is activated, and the clock. */
 export interface ActivateOptions {
   /** When it is. */
   readonly now: Temporal.Instant;
-  /** Where the last interval ended that it made a run for by itself. */
+  /** Where the last interval ended that it made a run for, or passed over: an ISO string in UTC. */
   readonly cursor?: string | undefined;
-  /** Up to when somebody confirmed that all that was due is to run; to confirm now, now. */
+  /** By when somebody confirmed that all that is due is to run; to confirm it now, now. */
   readonly confirmed?: string | undefined;
 }
 
