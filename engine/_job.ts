@@ -38,7 +38,7 @@ export interface Supplies {
   /** A reader of what a task, or an instance of one, writes or wrote. */
   follow(writer: string, stream: StreamState): Follower;
   /** Runs that are or were. */
-  runs?(query: RunQuery): Promise<readonly Run[]>;
+  runs(query: RunQuery): Promise<readonly Run[]>;
 }
 
 /** Does a job; resolves with what it puts out. A stream is still to be read then. */
@@ -75,7 +75,7 @@ export async function doJob(job: Job, supplies: Supplies): Promise<Json | Bytes>
     connections: supplies.connections,
     log: supplies.log,
     now: supplies.now,
-    runs: supplies.runs ?? (() => Promise.resolve([])),
+    runs: supplies.runs,
   });
   signal.throwIfAborted();
   const output = await task.work.run(scope(job, supplies), ctx);

@@ -149,7 +149,7 @@ class Errand {
       case "connection":
         return await connections[question.name]!();
       case "runs":
-        return await runs!(question.query);
+        return await runs(question.query);
       case "file":
         return await this.#readers[question.reader]!.after(question.bytes, signal);
     }

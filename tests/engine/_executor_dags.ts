@@ -188,6 +188,19 @@ function edges(): AnyDag {
   return made;
 }
 
+/** Tasks here and there. */
+function both(): AnyDag {
+  const made = dag("both", { params: { url: "" } });
+  const away = { executor: "subprocess" };
+  const file = made.task("download", download({ url: (run) => run.params.url }), away);
+  made.task("load", pipe(file, reads({ stopAt: Infinity })));
+  const retried = { ...away, retries: 1, retryDelay: { milliseconds: 1 } };
+  made.task("load_away", pipe(file, reads({ stopAt: Infinity })), retried);
+  const flipped = made.task("flip", pipe(file, flip()));
+  made.task("load_flipped", pipe(flipped, reads({ stopAt: Infinity })), away);
+  return made;
+}
+
 function* breaks(): Generator<Uint8Array> {
   yield new Uint8Array(1000);
   throw new RangeError("broken off");
@@ -212,5 +225,5 @@ function mapped(): AnyDag {
 
 /** All of them, by id. */
 export const trials: Readonly<Record<string, AnyDag>> = Object.fromEntries(
-  [tasks(), edges(), mapped()].map((made) => [made.id, made]),
+  [tasks(), edges(), mapped(), both()].map((made) => [made.id, made]),
 );

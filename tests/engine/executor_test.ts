@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { Cancelled } from "../../engine/attempt.ts";
 import { inProcess } from "../../engine/executor.ts";
 import { subprocess } from "../../engine/subprocess.ts";
+import { engine, type LogLine } from "../../engine/mod.ts";
+import { trials } from "./_executor_dags.ts";
 import { executorConformance, random, whole } from "./_executor_conformance.ts";
 import { eventually, Gate, lives, Stage, type Trial } from "./_executor_stage.ts";
 import { fileServer, soon } from "./_origin.ts";
@@ -165,4 +167,43 @@ Deno.test("a process dies with the one that started it, and all that it started"
   await output.cancel();
   await eventually(() => !lives(pid) && !lives(child), 1500);
   await Deno.remove(home, { recursive: true });
+});
+
+Deno.test("an engine has tasks of one run here and there, and tries one again whose process was killed", async () => {
+  await using executors = new AsyncDisposableStack();
+  const data = random(20_000, 3);
+  await using server = fileServer(data);
+  const read = Promise.withResolvers<void>();
+  server.gate = { at: 10_000, until: soon(read.promise) };
+  const lines: LogLine[] = [];
+  await using etl = await engine({
+    dags: [trials["both"]!],
+    executors: { inProcess: executors.use(inProcess()), subprocess: executors.use(make()) },
+    log: (line) => lines.push(line),
+  });
+  const { id, done } = await etl.trigger("both", { params: { url: server.url } });
+  const rows = (task: string): number =>
+    Math.max(0, ...(etl.readings(id)[task] ?? []).map((reading) => reading.rows));
+  await eventually(() => rows("load_away") === 10_000 && rows("load") === 10_000);
+  const { fields } = lines.find(({ task, message }) =>
+    task === "load_away" && message === "reads"
+  )!;
+  assert.notEqual(fields!["pid"], Deno.pid);
+  Deno.kill(fields!["pid"] as number, "SIGKILL");
+  await eventually(() => lines.some(({ task, attempt }) => task === "load_away" && attempt === 2));
+  read.resolve();
+  const { state, tasks } = await done;
+  assert.equal(state, "success");
+  assert.deepEqual(
+    Object.entries(tasks).map(([id, { attempt, retries }]) => [id, attempt, retries]),
+    [["download", 1, 0], ["load", 1, 0], ["load_away", 2, 1], ["flip", 1, 0], [
+      "load_flipped",
+      1,
+      0,
+    ]],
+  );
+  assert.deepEqual(tasks["load"]!.output, whole(data));
+  assert.deepEqual(tasks["load_away"]!.output, whole(data));
+  assert.deepEqual(tasks["load_flipped"]!.output, whole(data.map((byte) => byte ^ 255)));
+  assert.deepEqual(server.requests, [{ status: 200, sent: 20_000 }]);
 });
