@@ -8,11 +8,14 @@ import {
 } from "@stricli/core";
 import { db } from "./db.ts";
 import { demo } from "./demo.ts";
+import { doctor } from "./doctor.ts";
+import { init } from "./init.ts";
 import { list } from "./list.ts";
 import { load } from "./load.ts";
 import { logs } from "./logs.ts";
 import { run as runVerb } from "./run.ts";
 import { serve } from "./serve.ts";
+import { show } from "./show.ts";
 import { simulate } from "./simulate.ts";
 import { spool } from "./spool.ts";
 import { state } from "./state.ts";
@@ -22,7 +25,21 @@ import { messageOf, print, type World } from "./world.ts";
 export const VERSION = "0.1.0";
 
 const verbs = buildRouteMap({
-  routes: { list, logs, load, run: runVerb, demo, serve, simulate, state, spool, db },
+  routes: {
+    list,
+    show,
+    logs,
+    load,
+    run: runVerb,
+    demo,
+    serve,
+    simulate,
+    state,
+    spool,
+    db,
+    init,
+    doctor,
+  },
   docs: {
     brief: "Streams into Postgres, and DAGs of them",
     fullDescription: [

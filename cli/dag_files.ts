@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type AnyDag, Dag, parseSchedule } from "../engine/mod.ts";
+import { type AnyDag, Dag, lint, parseSchedule, upcoming } from "../engine/mod.ts";
 import { FolderWatch } from "./_folder_watch.ts";
 import { ModuleGraph } from "./_module_graph.ts";
 import { ModuleVersions } from "./_module_versions.ts";
@@ -154,17 +154,16 @@ class DagFolder implements AsyncDisposable {
 }
 
 /** Refuses what can be seen to be wrong before anything runs. @throws {TypeError} saying what */
-export function check({ options }: AnyDag): void {
-  const { schedule } = options;
-  // What is scheduled on data has no times to be wrong about.
-  if (typeof schedule === "object" && ("name" in schedule || Array.isArray(schedule))) return;
-  parseSchedule(schedule, options);
+function check({ options }: AnyDag): void {
+  const timetable = parseSchedule(options.schedule, options);
+  const now = Temporal.Now.zonedDateTimeISO(timetable.timezone);
+  // To ask for the first run tells what is wrong with the catch-up.
+  upcoming(timetable, { now, catchup: options.catchup }).next();
 }
 
 /** What may not be meant so in a DAG, in sentences. */
-export function warningsOf({ dag, file }: LoadedDag): string[] {
-  void dag, file;
-  return [];
+export function warningsOf({ dag }: LoadedDag): string[] {
+  return lint(dag, Temporal.Now.instant()).map(({ message }) => `DAG "${dag.id}": ${message}`);
 }
 
 /** The modules in a folder and the folders in it. Names that begin with `_` or `.` are for parts of others, and tests are none. */

@@ -59,7 +59,9 @@ export const list = buildCommand<ListFlags, [], World>({
       tell(world, `warning: ${warning}`);
     }
     for (const fault of faults) tell(world, fault);
-    if (documents.length === 0) tell(world, "There are no DAGs. `sluice init` makes a first one.");
+    if (documents.length === 0) {
+      tell(world, `There are no DAGs; \`${world.command} init\` makes a first one`);
+    }
     return 0;
   }),
   parameters: { flags: { dags: flags.dags, home: flags.home, json: flags.json } },

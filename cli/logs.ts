@@ -29,17 +29,16 @@ export const logs = buildCommand<LogsFlags, [string, string?], World>({
   func: verb<LogsFlags, [string, string?]>(async (world, options, id, task) => {
     await using history = await openHistory(world, options);
     const run = await pickRun(history, id);
-    if (task !== undefined && !Object.hasOwn(run.tasks, task)) {
-      const there = Object.keys(run.tasks).map((known) => `"${known}"`).join(", ") || "none";
-      throw new UsageError(`Cannot find task "${task}" in run "${id}"; there are: ${there}`);
-    }
+    const place = task === undefined ? undefined : pickPlace(run, task);
     const { logFiles } = await import("../engine/mod.ts");
     const files = logFiles(homeFolder(world, options), { mode: "read" });
-    const reader = new LogReader(files, task, options.attempt);
+    const reader = new LogReader(files, place, options.attempt);
     const lines: LogLine[] = [];
     const take = (more: readonly LogLine[]): void => {
       if (options.json) lines.push(...more);
-      else for (const line of more) print(world, text(line, task === undefined));
+      else {for (const line of more) {
+          print(world, text(line, place === undefined || isMapped(run, place)));
+        }}
     };
     const ended = options.follow
       ? await follow(history!, run, reader, take, world.signal)
@@ -55,7 +54,12 @@ export const logs = buildCommand<LogsFlags, [string, string?], World>({
       kind: "tuple",
       parameters: [
         { parse: String, placeholder: "RUN", brief: "The id of the run" },
-        { parse: String, placeholder: "TASK", brief: "The id of one of its tasks", optional: true },
+        {
+          parse: String,
+          placeholder: "TASK",
+          brief: "The id of one of its tasks; of a mapped one, all instances, or one as in load[2]",
+          optional: true,
+        },
       ],
     },
     flags: {
@@ -88,6 +92,7 @@ export const logs = buildCommand<LogsFlags, [string, string?], World>({
       "Examples:",
       "  sluice logs scheduled__20210102T060000Z",
       "  sluice logs scheduled__20210102T060000Z load --attempt 2",
+      "  sluice logs scheduled__20210102T060000Z 'load[7]'",
       "  sluice logs scheduled__20210102T060000Z --follow",
     ].join("\n"),
   },
@@ -102,17 +107,33 @@ export async function pickRun(history: Store | undefined, id: string): Promise<R
   throw new UsageError(`Cannot find run "${id}"; the last ones are: ${there}`);
 }
 
+/** A task of a run, or one instance of a mapped one. */
+interface Place {
+  readonly task: string;
+  readonly index?: number;
+}
+
+/** Reads `load` or `load[2]`. @throws {UsageError} naming the tasks there are */
+function pickPlace(run: Run, text: string): Place {
+  const [, task = text, index] = /^(.*)\[(\d+)\]$/.exec(text) ?? [];
+  if (!Object.hasOwn(run.tasks, task)) {
+    const there = Object.keys(run.tasks).map((known) => `"${known}"`).join(", ") || "none";
+    throw new UsageError(`Cannot find task "${task}" in run "${run.id}"; there are: ${there}`);
+  }
+  return index === undefined ? { task } : { task, index: Number(index) };
+}
+
 /** Reads the logs of a run on and on: each line once. */
 class LogReader {
   readonly #files: LogFiles;
-  readonly #task: string | undefined;
+  readonly #place: Place | undefined;
   readonly #attempt: number | undefined;
   /** How far each log was read. */
   readonly #offsets = new Map<string, number>();
 
-  constructor(files: LogFiles, task: string | undefined, attempt: number | undefined) {
+  constructor(files: LogFiles, place: Place | undefined, attempt: number | undefined) {
     this.#files = files;
-    this.#task = task;
+    this.#place = place;
     this.#attempt = attempt;
   }
 
@@ -120,9 +141,10 @@ class LogReader {
   async read(run: Run): Promise<LogLine[]> {
     const found: LogLine[] = [];
     for (const key of keysOf(run)) {
-      if (this.#task !== undefined && key.task !== this.#task) continue;
+      const { task = key.task, index = key.index } = this.#place ?? {};
+      if (key.task !== task || key.index !== index) continue;
       if (this.#attempt !== undefined && key.attempt !== this.#attempt) continue;
-      const place = `${key.task} ${key.attempt}`;
+      const place = `${name(key)} ${key.attempt}`;
       for (let offset = this.#offsets.get(place) ?? 0;;) {
         const entries = await this.#files.read(key, { offset });
         if (entries.length === 0) break;
@@ -137,10 +159,20 @@ class LogReader {
 }
 
 /** The logs that there may be of a run. */
-function* keysOf({ dag, id, tasks }: Run): Generator<LogKey, void> {
-  for (const [task, { attempt: last }] of Object.entries(tasks)) {
-    for (let attempt = 1; attempt <= last; attempt++) yield { dag, run: id, task, attempt };
+function* keysOf({ dag, id, tasks, mapped }: Run): Generator<LogKey, void> {
+  for (const [task, whole] of Object.entries(tasks)) {
+    const instances = mapped[task] ?? [];
+    const places = [{ to: whole }, ...instances.map((to, index) => ({ to, index }))];
+    for (const { to, ...place } of places) {
+      for (let attempt = 1; attempt <= to.attempt; attempt++) {
+        yield { dag, run: id, task, ...place, attempt };
+      }
+    }
   }
+}
+
+function name({ task, index }: Pick<LogKey, "task" | "index">): string {
+  return index === undefined ? task : `${task}[${index}]`;
 }
 
 /** Reads on until the run is over and no more can come; resolves with the run as it ended. */
@@ -185,9 +217,15 @@ function document({ dag: _, run: __, ...line }: LogLine): Omit<LogLine, "dag" | 
 }
 
 /** A line for people: when, how bad, whose, what. */
-function text({ at, level, task, attempt, message, fields }: LogLine, all: boolean): string {
-  const whose = `${all ? `${task} ` : ""}#${attempt}`;
+function text(line: LogLine, all: boolean): string {
+  const { at, level, attempt, message, fields } = line;
+  const whose = `${all ? `${name(line)} ` : ""}#${attempt}`;
   const more = fields ? `  ${JSON.stringify(fields)}` : "";
   const head = `${at.slice(0, 19).replace("T", " ")}  ${level === "info" ? "" : `${level} `}`;
   return `${head}${whose}  ${message}${more}`;
+}
+
+/** Whether lines of several instances stand side by side. */
+function isMapped({ mapped }: Run, { task, index }: Place): boolean {
+  return index === undefined && Object.hasOwn(mapped, task);
 }

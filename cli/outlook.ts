@@ -23,7 +23,6 @@ export function lookAhead(
   runs: number,
 ): Outlook {
   const schedule = scheduleInWords(options.schedule, options);
-  if (isOnData(options.schedule)) return { schedule, next: [] };
   const timetable = parseSchedule(options.schedule, options);
   const at = (moment: Temporal.Instant) => moment.toZonedDateTimeISO(timetable.timezone);
   const lastEnd = record?.cursor === undefined
@@ -31,12 +30,6 @@ export function lookAhead(
     : at(Temporal.Instant.from(record.cursor));
   const progress = { now: at(now), lastEnd, catchup: options.catchup };
   return { schedule, next: [...upcoming(timetable, progress).take(runs)] };
-}
-
-/** Whether a schedule waits for data, and so for no time. */
-export function isOnData(schedule: unknown): boolean {
-  return typeof schedule === "object" && schedule !== null &&
-    ("name" in schedule || Array.isArray(schedule));
 }
 
 /** A run to come as JSON. */

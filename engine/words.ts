@@ -1,9 +1,5 @@
 import type { Schedule } from "./dag.ts";
-
-/** What is scheduled on data: a name, or several. */
-interface Named {
-  readonly name: string;
-}
+import { datasetsOf } from "./dataset.ts";
 
 /** What a schedule is read with. */
 export interface WordsOptions {
@@ -37,7 +33,7 @@ const TIMES = 6;
  * be read is for `parseSchedule` to say.
  */
 export function scheduleInWords(
-  schedule: Schedule | Named | readonly (Named)[] | undefined,
+  schedule: Schedule | undefined,
   { timezone = "UTC", start }: WordsOptions = {},
 ): string {
   if (schedule === undefined) return "only when triggered";
@@ -49,12 +45,8 @@ export function scheduleInWords(
     const expression = PRESETS[schedule] ?? schedule;
     return `${cronInWords(expression) ?? `by the cron expression "${expression}"`}, ${timezone}`;
   }
-  const named = [schedule].flat() as Named[];
-  if (named.every((one) => typeof one.name === "string")) {
-    return `when ${list(named.map(({ name }) => `"${name}"`))} ${
-      named.length > 1 ? "are" : "is"
-    } written`;
-  }
+  const datasets = datasetsOf(schedule)?.map(({ name }) => `"${name}"`);
+  if (datasets) return `when ${list(datasets)} ${datasets.length > 1 ? "are" : "is"} written`;
   return `every ${durationInWords(schedule as Temporal.DurationLike)}${from}`;
 }
 

@@ -81,6 +81,10 @@ const BROKEN: Readonly<Record<string, { text: string; says: RegExp }>> = {
     text: one("bad").replace('"bad"', '"bad", { schedule: "0 0 30 2 *" }'),
     says: /DAG "bad" of .*b\.ts: Cannot read the schedule "0 0 30 2 \*"/,
   },
+  "makes up for all since nobody knows when": {
+    text: one("bad").replace('"bad"', '"bad", { schedule: "@daily", catchup: true }'),
+    says: /DAG "bad" of .*b\.ts: .*no start/,
+  },
   "has a zone that is none": {
     text: one("bad").replace('"bad"', '"bad", { schedule: "@daily", timezone: "Mars/Base" }'),
     says: /DAG "bad" of .*b\.ts: .*"Mars\/Base"/,
@@ -110,6 +114,15 @@ Deno.test("an id that two modules take is refused to the second, naming both", a
   assert.deepEqual(outline(files), ["twice: one"]);
   assert.equal(files.faults.length, 1);
   for (const part of ['"twice"', first, second]) assert.ok(files.faults[0]!.includes(part));
+});
+
+Deno.test("what is hardly meant so is warned of", async () => {
+  await using folder = new Folder();
+  folder.write("a.ts", one("a").replace('"a"', '"a", { params: { unused: 1 } }'));
+  const { dags, warnings } = await readDags(folder.path);
+  assert.equal(dags.size, 1);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /^DAG "a": .*"unused"/);
 });
 
 Deno.test("a version is that of the text and of what it imports, wherever the folder is", async () => {

@@ -87,6 +87,34 @@ Deno.test("logs tells what a run's tasks said, by time, of all attempts or one",
   });
 });
 
+Deno.test("logs tells what each instance of a mapped task said, or one of them", async () => {
+  await using sluice = new Sluice();
+  {
+    await using store = await file(sluice.home);
+    const to: TaskRun = { state: "success", attempt: 1, retries: 0 };
+    await store.append(run, 0, [
+      founded,
+      { type: "task_mapped", run, at: at(1), task: "load", count: 3 },
+      ...[0, 2].map((index): Event => (
+        { type: "task_changed", run, at: at(2), task: "load", index, to }
+      )),
+    ]);
+  }
+  const files = logFiles(sluice.home);
+  for (const index of [0, 2]) {
+    const key = { dag: "taxi", run, task: "load", index, attempt: 1 };
+    using log = files.open(key);
+    log.write({ ...key, at: at(index), level: "info", message: `of ${index}` });
+  }
+  const all = "2021-01-01 00:00:00  load[0] #1  of 0\n2021-01-01 00:00:02  load[2] #1  of 2\n";
+  assert.equal((await sluice.run(["logs", run])).stdout, all);
+  assert.equal((await sluice.run(["logs", run, "load"])).stdout, all);
+  const one = document(await sluice.run(["logs", run, "load[2]", "--json"]));
+  assert.deepEqual(one.lines, [
+    { at: at(2), level: "info", task: "load", index: 2, attempt: 1, message: "of 2" },
+  ]);
+});
+
 Deno.test("logs --follow tells what is said while a run goes on, and ends with it", async () => {
   await using sluice = new Sluice();
   await using store = await file(sluice.home);

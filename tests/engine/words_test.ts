@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   dag,
   type DagOptions,
+  dataset,
   parseSchedule,
   scheduleInWords,
   upcoming,
@@ -50,8 +51,9 @@ for (const [schedule, words] of CASES) {
 
 Deno.test("words name the zone, and what a schedule on data waits for", () => {
   assert.match(scheduleInWords("@daily", { timezone: "Europe/Paris" }), /, Europe\/Paris$/);
-  assert.equal(scheduleInWords([{ name: "a" }, { name: "b" }]), 'when "a" and "b" are written');
-  assert.equal(scheduleInWords({ name: "a" }), 'when "a" is written');
+  const [a, b] = [dataset("a"), dataset("b")];
+  assert.equal(scheduleInWords([a, b]), 'when "a" and "b" are written');
+  assert.equal(scheduleInWords(a), 'when "a" is written');
 });
 
 /** The first dates of what is to come. */
