@@ -65,7 +65,10 @@ function configuration(): Record<string, unknown> {
   return { importMap: config, unstable: ["temporal"], tasks: { sluice: start } };
 }
 
-const HELLO = `import { bash, dag } from "sluice";
+/** What a DAG imports. */
+const PACKAGE = "sluice";
+
+const HELLO = `import { bash, dag } from "${PACKAGE}";
 
 /** Two commands, one after the other, each day. */
 const hello = dag("hello", { schedule: "@daily", start: "2021-01-01" });
