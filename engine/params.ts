@@ -249,9 +249,8 @@ export function paramsSchema(dag: Parametrized): ParamsSchema {
       properties.push([name, { ...type === "null" ? {} : { type }, default: declaration }]);
       continue;
     }
-    const { jsonSchema, validate } = declaration["~standard"];
-    const { $schema: _, ...schema } = jsonSchema?.input({ target: "draft-2020-12" }) ?? {};
-    const left = validate(undefined);
+    const schema = describe(declaration);
+    const left = declaration["~standard"].validate(undefined);
     // One that takes its time is asked again at each trigger; here its own word must do.
     if (left instanceof Promise) left.catch(() => {});
     const isRequired = left instanceof Promise ? !("default" in schema) : left.issues;
@@ -264,6 +263,17 @@ export function paramsSchema(dag: Parametrized): ParamsSchema {
     required,
     additionalProperties: false,
   };
+}
+
+function describe(declaration: StandardSchema): Record<string, unknown> {
+  try {
+    const { jsonSchema } = declaration["~standard"];
+    const { $schema: _, ...schema } = jsonSchema?.input({ target: "draft-2020-12" }) ?? {};
+    return schema;
+  } catch {
+    // Libraries throw at what JSON Schema has no word for, as a date is.
+    return {};
+  }
 }
 
 /** Refuses declarations that no run could have. @throws {TypeError} naming the param */
