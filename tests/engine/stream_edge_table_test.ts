@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  type AnyDag,
   type Bytes,
   dag,
   operator,
@@ -11,7 +12,7 @@ import {
   type TaskState,
   type When,
 } from "../../engine/mod.ts";
-import { type AnyDag, strays } from "../../engine/plan.ts";
+import { strays } from "../../engine/plan.ts";
 import { settle } from "../../engine/settle.ts";
 import {
   ends,
