@@ -70,6 +70,7 @@ class DagFolder implements AsyncDisposable {
   imported: ReadonlySet<string> = new Set();
   readonly #folder: string;
   readonly #versions = new ModuleVersions();
+  #wasThere = false;
   #entries = new Map<string, Entry>();
   /** The file that has each id. */
   #owners = new Map<string, string>();
@@ -83,8 +84,11 @@ class DagFolder implements AsyncDisposable {
     const faults: string[] = [];
     try {
       for await (const path of modules(this.#folder)) paths.push(path);
+      this.#wasThere = true;
     } catch (error) {
-      faults.push(`Cannot find DAGs in ${this.#folder}: ${messageOf(error)}`);
+      // One that was never there may not be meant to be.
+      const never = error instanceof Deno.errors.NotFound && !this.#wasThere;
+      if (!never) faults.push(`Cannot find DAGs in ${this.#folder}: ${messageOf(error)}`);
     }
     const graph = new ModuleGraph();
     for (const path of paths.sort(byName)) await graph.add(path);

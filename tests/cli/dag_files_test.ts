@@ -266,6 +266,15 @@ Deno.test("what changes in a watched folder is there within a second", async (t)
   });
 });
 
+Deno.test("a folder that is not there yet is watched for", async () => {
+  await using folder = new Folder();
+  await using watching = new Watching({ path: `${folder.path}/not/yet` });
+  const first = await watching.next("at first");
+  assert.deepEqual([outline(first), first.faults], [[], []]);
+  folder.write("not/yet/a.ts", one("a"));
+  assert.deepEqual(outline(await watching.next("made")), ["a: t"]);
+});
+
 Deno.test("nothing is told of when nothing changed, and to stop ends it", async () => {
   await using folder = new Folder();
   const text = one("a");
