@@ -25,6 +25,14 @@ export interface SubprocessOptions {
  * behind. The program loads the DAG itself and does the task's work; what it puts out, says and asks for goes over pipes.
  * What it prints on stdout and stderr by the way becomes lines of the log.
  *
+ * ```ts
+ * if (Deno.args[0] === "attempt") await serveAttempt({ dags: (id) => dags.get(id) });
+ * const path = Deno.execPath();
+ * const command = () => ({ path, args: ["run", "-A", "main.ts", "attempt"] });
+ * const executors = { inProcess: inProcess(), subprocess: subprocess({ command }) };
+ * await using etl = await engine({ dags: [...dags.values()], executors });
+ * ```
+ *
  * An attempt that is stopped is told so, and its process group gets SIGTERM; what is left of the group after 0.8 s gets
  * SIGKILL. When this process dies, its children end, too; one whose thread is busy does as soon as it lets go of it. A
  * process that ends before its work does fails the attempt, which may be tried again.

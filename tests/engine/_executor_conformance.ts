@@ -280,6 +280,20 @@ export function executorConformance(name: string, make: () => Executor): void {
     assert.match(outcome.error.message, /what task "again\[1\]" put out: it is failed/);
   });
 
+  test("instances of a mapped task read the streams of those they follow", async (executor) => {
+    await using stage = await Stage.open(executor, "mapped");
+    await stage.begin("list").outcome;
+    const none = { state: "none", attempt: 0, retries: 0 } as const;
+    stage.run = { ...stage.run, mapped: { part: [none, none, none], size: [none, none, none] } };
+    const writers = [0, 1, 2].map((index) => stage.begin("part", { index }));
+    for (const { opened } of writers) await soon(opened);
+    const readers = [0, 1, 2].map((index) => stage.begin("size", { index }));
+    for (const [index, { outcome }] of readers.entries()) {
+      const data = new TextEncoder().encode("abc"[index]!.repeat(3));
+      assert.deepEqual(await outcome, success(whole(data)));
+    }
+  });
+
   const edge = (
     title: string,
     size: number,
@@ -462,6 +476,27 @@ export function executorConformance(name: string, make: () => Executor): void {
     const { output } = await between.outcome as { output: Json };
     assert.deepEqual(output, { ...whole(flipped), downloaded: 20_000, validator: null });
   });
+
+  for (const [times, state] of [[3, "success"], [4, "failed"]] as const) {
+    test(`a source that changes ${times} times within an attempt: ${state}`, async (executor) => {
+      const path = await Deno.makeTempFile();
+      try {
+        await Deno.writeTextFile(path, String(times));
+        await using stage = await Stage.open(executor, "edges", path);
+        let replaced = 0;
+        const replace = (): Promise<void> => Promise.resolve(void replaced++);
+        const outcome = await stage.begin("changes", { replace }).outcome;
+        assert.equal(outcome.state, state);
+        assert.equal(replaced, 3);
+        if (outcome.state === "success") assert.equal(outcome.stream!.bytes, 1500);
+        if (outcome.state === "failed") {
+          assert.match(outcome.error.message, /its source changed 4 times meanwhile/);
+        }
+      } finally {
+        await Deno.remove(path);
+      }
+    });
+  }
 
   edge(
     "a plain stream is kept, one that breaks off fails, and one that is not of bytes fails for good",

@@ -12,6 +12,7 @@ import {
   operator,
   pipe,
   Skip,
+  SourceChanged,
 } from "../../engine/mod.ts";
 import { download } from "./_origin.ts";
 
@@ -153,6 +154,10 @@ const flip = operator("flip", (_: { x?: 1 }, __, bytes: Bytes) => {
   ) as Bytes;
 });
 
+const spell = operator("spell", ({ letter }: { letter: string }) => {
+  return ReadableStream.from([new TextEncoder().encode(letter.repeat(3))]) as Bytes;
+}, { stream: true });
+
 function tasks(): AnyDag {
   const made = dag("single", { params: { url: "" } });
   for (const [id, run] of Object.entries(single)) made.task(id, run);
@@ -185,7 +190,19 @@ function edges(): AnyDag {
     }));
   made.task("no_bytes", () => ReadableStream.from(["text"]));
   made.task("breaks", () => ReadableStream.from(breaks()));
+  made.task("changes", (ctx) => ReadableStream.from(changes(String(ctx.params.url))));
   return made;
+}
+
+/** Changes its mind half-way, as often as there is room for in a file. */
+function* changes(path: string): Generator<Uint8Array> {
+  yield new Uint8Array(1000);
+  const left = Number(Deno.readTextFileSync(path));
+  if (left > 0) {
+    Deno.writeTextFileSync(path, String(left - 1));
+    throw new Error("outer", { cause: new SourceChanged("another one") });
+  }
+  yield new Uint8Array(500);
 }
 
 /** Tasks here and there. */
@@ -219,6 +236,8 @@ function mapped(): AnyDag {
       }),
   );
   const again = made.each("again", letters, (item) => fn({ item }, ({ item }) => `${item}!`));
+  const parts = made.each("part", list, (item) => spell({ letter: item }));
+  made.each("size", parts, (item) => pipe(item, reads({ stopAt: Infinity })));
   made.task("join", fn({ again }, ({ again }) => again.join(" ")));
   return made;
 }
