@@ -1,5 +1,5 @@
 import { buildCommand } from "@stricli/core";
-import { statfs } from "node:fs/promises";
+import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { loadDags } from "./dags.ts";
 import { Database, homeFolder, type PlaceFlags } from "./database.ts";
@@ -117,7 +117,7 @@ const LITTLE = 100e6;
 const SHARE = 0.1;
 
 async function disk(world: World, options: DoctorFlags): Promise<Found> {
-  const { bsize, blocks, bavail } = await statfs(await existing(homeFolder(world, options)));
+  const { bsize, blocks, bavail } = statfsSync(await existing(homeFolder(world, options)));
   const free = bsize * bavail;
   const message = `${bytes(free)} of ${bytes(bsize * blocks)} are free`;
   if (free < LITTLE) {
