@@ -116,16 +116,16 @@ function scope({ task, run, index }: Job, supplies: Supplies): Scope {
       if (!instances) return read(id, run.tasks[id]!);
       return instances.map((instance, i) => read(nameOf(id, i), instance));
     },
+  };
+  const { each } = task;
+  if (!each || index === undefined) return here;
+  return {
+    ...here,
     item() {
-      const { each } = task;
-      if (!each || index === undefined) {
-        throw new TypeError(`Cannot read the item of task "${task.id}": it is not a mapped one`);
-      }
       const over = each.over === undefined ? undefined : run.mapped[each.over]?.[index];
       return over ? read(nameOf(each.over!, index), over) : each.list.read(here)[index];
     },
   };
-  return here;
 }
 
 function toOutput(value: unknown, task: string): Json {

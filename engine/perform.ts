@@ -62,7 +62,4 @@ const nothing: Scope = {
   output(task) {
     throw new TypeError(`Cannot read the output of task "${task}": there is no run`);
   },
-  item() {
-    throw new TypeError("Cannot read an item: there is no run");
-  },
 };

@@ -477,6 +477,39 @@ export function executorConformance(name: string, make: () => Executor): void {
     assert.deepEqual(output, { ...whole(flipped), downloaded: 20_000, validator: null });
   });
 
+  for (
+    const [task, expected] of [
+      ["whole", { url: "https://host/file", validator: "v1" }],
+      ["no_url", { validator: null }],
+    ] as const
+  ) {
+    edge(`what a stream comes from is noted, but no secret: ${task}`, 0, async (stage) => {
+      const outcome = await stage.begin(task).outcome;
+      assert(outcome.state === "success");
+      assert.deepEqual(outcome.output, {
+        ...whole(new Uint8Array(1000)),
+        downloaded: 1000,
+        ...expected,
+      });
+    });
+  }
+
+  for (
+    const [task, replaced, message] of [
+      ["too_short", 0, /1000 of its 2000 bytes came/],
+      ["too_long", 1, /1000 of its 500 bytes came/],
+    ] as const
+  ) {
+    edge(`a stream that is not as long as it said fails: ${task}`, 0, async (stage) => {
+      let n = 0;
+      const replace = (): Promise<void> => Promise.resolve(void n++);
+      const outcome = await stage.begin(task, { replace }).outcome;
+      assert(outcome.state === "failed" && !outcome.final);
+      assert.match(outcome.error.message, message);
+      assert.equal(n, replaced);
+    });
+  }
+
   for (const [times, state] of [[3, "success"], [4, "failed"]] as const) {
     test(`a source that changes ${times} times within an attempt: ${state}`, async (executor) => {
       const path = await Deno.makeTempFile();

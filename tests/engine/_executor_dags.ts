@@ -10,8 +10,10 @@ import {
   GiveUp,
   NotYet,
   operator,
+  type Origin,
   pipe,
   Skip,
+  Source,
   SourceChanged,
 } from "../../engine/mod.ts";
 import { download } from "./_origin.ts";
@@ -190,8 +192,22 @@ function edges(): AnyDag {
     }));
   made.task("no_bytes", () => ReadableStream.from(["text"]));
   made.task("breaks", () => ReadableStream.from(breaks()));
+  const origin = { key: "https://user:password@host/file", validator: "v1", offset: 0 };
+  made.task("whole", () => source({ ...origin, length: 1000 }));
+  made.task("too_short", () => source({ ...origin, length: 2000 }));
+  made.task("too_long", () => source({ ...origin, length: 500 }));
+  made.task("no_url", () => source({ key: "file", offset: 0 }));
   made.task("changes", (ctx) => ReadableStream.from(changes(String(ctx.params.url))));
   return made;
+}
+
+function source(origin: Origin): Source {
+  return new Source(origin, {
+    pull(controller) {
+      controller.enqueue(new Uint8Array(1000));
+      controller.close();
+    },
+  });
 }
 
 /** Changes its mind half-way, as often as there is room for in a file. */
