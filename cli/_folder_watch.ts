@@ -2,6 +2,8 @@ import { dirname, join, relative, sep } from "node:path";
 
 /** So many milliseconds after the first change it is looked at: by then an editor has written all of it. */
 const SETTLE = 100;
+/** Where the system cannot watch any more, it is looked at as often, in milliseconds. */
+const POLL = 900;
 
 /** Tells when something changes in a folder, be it there yet or not, and in files elsewhere. */
 export class FolderWatch implements Disposable {
@@ -9,6 +11,8 @@ export class FolderWatch implements Disposable {
   readonly #watchers = new Map<string, Deno.FsWatcher>();
   #files: ReadonlySet<string> = new Set();
   #stirred = Promise.withResolvers<void>();
+  /** Whether there is something that the system does not watch. */
+  #blind = false;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -43,13 +47,19 @@ export class FolderWatch implements Disposable {
       this.#watchers.delete(key);
       watcher.close();
     }
-    const fresh = [...wanted].filter(([key]) => !this.#watchers.has(key));
-    for (const [key, open] of fresh) {
+    this.#blind = false;
+    let grown = false;
+    for (const [key, open] of wanted) {
+      if (this.#watchers.has(key)) continue;
       try {
         this.#listen(key, open());
-      } catch { /* it went at this moment; what is above tells of it */ }
+        grown = true;
+      } catch {
+        // It went at this moment, or the system's watches are used up.
+        this.#blind = true;
+      }
     }
-    return fresh.length > 0;
+    return grown;
   }
 
   /** Resolves a moment after something has changed since this was last called, or when the signal is aborted. */
@@ -58,10 +68,12 @@ export class FolderWatch implements Disposable {
     const stop = (): void => aborted.resolve();
     signal.addEventListener("abort", stop);
     if (signal.aborted) stop();
+    const look = this.#blind ? setTimeout(() => this.#stirred.resolve(), POLL) : undefined;
     await Promise.race([this.#stirred.promise, aborted.promise]);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const settled = new Promise<void>((resolve) => timer = setTimeout(resolve, SETTLE));
-    await Promise.race([settled, aborted.promise]);
+    clearTimeout(look);
+    const settled = Promise.withResolvers<void>();
+    const timer = setTimeout(settled.resolve, SETTLE);
+    await Promise.race([settled.promise, aborted.promise]);
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
     this.#stirred = Promise.withResolvers();

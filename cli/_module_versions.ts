@@ -73,7 +73,7 @@ export class ModuleVersions implements AsyncDisposable {
       );
     };
     // Where it happened stands below; the lines of a syntax error that show the code are left out.
-    const message = plain(messageOf(error)).replace(/\n\s*(\||at file:)[^]*$/, "")
+    const message = plain(messageOf(error)).replace(/(\n\s*\||\s+at file:\S+$)[^]*/m, "")
       .replaceAll(/\s*\n\s*/g, " ");
     const files = new Map(graph.reach(path).map((file) => [pathToFileURL(file).href, file]));
     const stack = plain(error instanceof Error ? error.stack ?? "" : "");

@@ -266,6 +266,28 @@ Deno.test("what changes in a watched folder is there within a second", async (t)
   });
 });
 
+Deno.test("data that a module imports is watched, and folders that links are swapped in", async () => {
+  await using folder = new Folder();
+  // As Kubernetes mounts a ConfigMap: the files are links by way of one that is replaced.
+  for (const version of ["1", "2"]) {
+    const task = `name.task + "${version}"`;
+    const before = 'import name from "./_name.json" with { type: "json" };';
+    folder.write(`dags/..v${version}/a.ts`, one("a", task, before));
+    folder.write(`dags/..v${version}/_name.json`, '{ "task": "t" }');
+  }
+  const link = (to: string, name: string) => Deno.symlink(to, `${folder.path}/dags/${name}`);
+  await link("..v1", "..data");
+  await link("..data/a.ts", "a.ts");
+  await link("..data/_name.json", "_name.json");
+  await using watching = new Watching({ path: `${folder.path}/dags` });
+  assert.deepEqual(outline(await watching.next("at first")), ["a: t1"]);
+  await link("..v2", "..new");
+  await Deno.rename(`${folder.path}/dags/..new`, `${folder.path}/dags/..data`);
+  assert.deepEqual(outline(await watching.next("swapped")), ["a: t2"]);
+  folder.write("dags/_name.json", '{ "task": "u" }');
+  assert.deepEqual(outline(await watching.next("data")), ["a: u2"]);
+});
+
 Deno.test("a folder that is not there yet is watched for", async () => {
   await using folder = new Folder();
   await using watching = new Watching({ path: `${folder.path}/not/yet` });
