@@ -25,8 +25,8 @@ export interface SpoolFileParts {
 const RECORD_BYTES = 32 * 2 ** 20;
 /** … or milliseconds. */
 const RECORD_TIME = 5000;
-/** How many bytes are set aside at once for a file of unknown length. */
-const AHEAD = 32 * 2 ** 20;
+/** How many bytes are set aside at once for a file of unknown length: as many as it has, within these bounds. */
+const AHEAD = { least: 2 ** 20, most: 32 * 2 ** 20 };
 const CHUNK = 256 * 1024;
 
 /** A file that one task writes and others read while it grows. */
@@ -92,7 +92,9 @@ export class SpoolFile {
   /** Appends a chunk; readers see it as soon as it is written. */
   async write(chunk: Uint8Array): Promise<void> {
     const end = this.bytes + chunk.length;
-    if (end > this.#size) await this.#claim(end, end + AHEAD);
+    if (end > this.#size) {
+      await this.#claim(end, end + Math.min(Math.max(end, AHEAD.least), AHEAD.most));
+    }
     for (let rest = chunk; rest.length > 0;) {
       const n = await this.#handle!.write(rest).catch((cause) => {
         throw isDiskFull(cause) ? diskFull(this.#name, this.path, end, cause) : cause;
@@ -177,6 +179,7 @@ export class SpoolFile {
     const guest = {
       path: this.path,
       name: this.#name,
+      size: this.#size,
       resize: (size: number) => handle.truncateSync(size),
     };
     this.#size = await this.#room.claim(guest, least, most);

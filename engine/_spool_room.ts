@@ -20,9 +20,16 @@ export interface Guest {
   readonly path: string;
   /** How errors call it. */
   readonly name: string;
+  /** Bytes that are set aside for it by now. */
+  readonly size: number;
   /** Sets bytes of the disk aside for it. */
   resize(size: number): void;
 }
+
+/** While more bytes than this are left … */
+const PLENTY = 4e9;
+/** … nobody counts again before so many were given out: others do the same meanwhile. */
+const UNCOUNTED = 1e9;
 
 /** Gives the files of a spool room within its limits: the whole files that were used the longest ago have to go. */
 export class Room {
@@ -30,6 +37,8 @@ export class Room {
   readonly #cap: number;
   readonly #keepFree: number;
   readonly #needed: () => Promise<Iterable<Need>>;
+  /** Bytes to give out before files are counted again. */
+  #uncounted = 0;
 
   constructor(root: string, limits: SpoolLimits, needed: () => Promise<Iterable<Need>>) {
     const { cap = 20e9, keepFree = 0.1 } = limits;
@@ -49,6 +58,12 @@ export class Room {
    * @throws {Error} when there is no room, though all went that may go; nothing was removed then
    */
   async claim(guest: Guest, least: number, most: number = least): Promise<number> {
+    const more = most - guest.size;
+    if (more <= this.#uncounted) {
+      this.#uncounted -= more;
+      guest.resize(most);
+      return most;
+    }
     return locked(this.#root, () => this.#fit(guest, least, most)) ??
       await this.#evict(guest, least, most);
   }
@@ -85,6 +100,7 @@ export class Room {
     }
     const size = Math.min(most, room);
     guest.resize(size);
+    this.#uncounted = room - size > PLENTY ? UNCOUNTED : 0;
     return size;
   }
 

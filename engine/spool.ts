@@ -150,7 +150,7 @@ export async function openSpool(home: string, options: SpoolOptions): Promise<Sp
       const old = files.get(id(owner));
       const path = old && !old.use ? old.path : "";
       const name = `"${shownKey(source.key)}"`;
-      await room.claim({ path, name, resize() {} }, source.length);
+      await room.claim({ path, name, size: 0, resize() {} }, source.length);
     },
 
     async open(owner, source, replace) {
