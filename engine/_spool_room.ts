@@ -11,7 +11,9 @@ export interface SpoolLimits {
 
 /** The version of a source that a run needs. */
 export interface Need {
+  /** Names the source. */
   readonly key: string;
+  /** Tells its versions apart. */
   readonly validator: string;
 }
 
