@@ -23,9 +23,15 @@ export class ModuleFault extends Error {
  * module. The runtime keeps all versions until the process ends.
  */
 export class ModuleVersions implements AsyncDisposable {
+  readonly #patience: number;
   #folder: string | undefined;
   /** The path of each copy's original, by the copy's address. */
   readonly #originals = new Map<string, string>();
+
+  /** @param patience for how many milliseconds a module may be at it until it counts as broken */
+  constructor(patience = 10_000) {
+    this.#patience = patience;
+  }
 
   /** Imports a module of a graph. @throws {ModuleFault} when it is broken */
   async import(graph: ModuleGraph, path: string): Promise<Record<string, unknown>> {
@@ -43,10 +49,17 @@ export class ModuleVersions implements AsyncDisposable {
     for (const file of files) {
       if (!addresses.has(file)) loaded.set(file, graph.digest(file));
     }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const why = `it waits for something at its top level for more than ${this.#patience} ms`;
+      timer = setTimeout(() => reject(new Error(why)), this.#patience);
+    });
     try {
-      return await import(address(path));
+      return await Promise.race([import(address(path)), late]);
     } catch (error) {
       throw new ModuleFault(this.#describe(error, graph, path), { cause: error });
+    } finally {
+      clearTimeout(timer);
     }
   }
 

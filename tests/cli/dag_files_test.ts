@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
+import { ModuleGraph } from "../../cli/_module_graph.ts";
+import { ModuleVersions } from "../../cli/_module_versions.ts";
 import { type DagFiles, readDags, watchDags } from "../../cli/dag_files.ts";
 
 /** A folder that goes when disposed of. */
@@ -105,6 +107,17 @@ for (const [what, { text, says }] of Object.entries(BROKEN)) {
     assert.doesNotMatch(faults[0]!, /\n/);
   });
 }
+
+Deno.test("a module that does not get done is broken", async () => {
+  await using folder = new Folder();
+  const path = folder.write("a.ts", "await new Promise((resolve) => setTimeout(resolve, 300));");
+  const graph = new ModuleGraph();
+  await graph.add(path);
+  await using versions = new ModuleVersions(50);
+  await assert.rejects(versions.import(graph, path), /Cannot load .*a\.ts: it waits for something/);
+  await using patient = new ModuleVersions();
+  assert.deepEqual(Object.keys(await patient.import(graph, path)), []);
+});
 
 Deno.test("an id that two modules take is refused to the second, naming both", async () => {
   await using folder = new Folder();
