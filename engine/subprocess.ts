@@ -63,7 +63,13 @@ class Errand {
     const { dag, run: { id: run }, task: { id: task }, index, attempt } = job;
     const log = logger({ dag, run, task, index, attempt, now: supplies.now }, supplies.log);
     this.#child = new Child(command, (line) => log.warn(line));
-    this.#ended = this.#attend();
+    this.#ended = this.#attend().then((output) => {
+      this.#outlet?.close();
+      this.#output.resolve(output);
+    }, (error) => {
+      this.#outlet?.fail(error);
+      this.#output.reject(error);
+    });
   }
 
   /** What it puts out; a stream, as soon as it has one. */
@@ -71,32 +77,25 @@ class Errand {
     return this.#output.promise;
   }
 
-  /** Sees it through, from the first message until the process is gone. */
-  async #attend(): Promise<void> {
+  /** Sees it through, from the first message until the process is gone. @throws what the job throws */
+  async #attend(): Promise<Json> {
     const { signal, task } = this.#job;
     const stop = (): void => this.#child.stop(signal.reason);
     signal.addEventListener("abort", stop);
-    let last: FromChild & { type: "done" | "failed" } | undefined;
-    let cause: unknown;
     try {
-      last = await this.#converse();
-    } catch (error) {
-      cause = error;
+      const last = await this.#converse().catch((error: Error) => error);
+      const how = await this.#child.end();
+      if (last instanceof Error || !last) {
+        throw new Error(`The process of task "${task.id}" ${how}`, last ? { cause: last } : {});
+      }
+      this.#readings = last.readings;
+      if (last.type === "done") return last.output;
+      for (const reader of last.damaged) this.#readers[reader]!.damaged = true;
+      throw unpack(last.error);
+    } finally {
+      signal.removeEventListener("abort", stop);
+      for (const asked of this.#asked.values()) asked.abort();
     }
-    const how = await this.#child.end();
-    signal.removeEventListener("abort", stop);
-    for (const asked of this.#asked.values()) asked.abort();
-    if (last) this.#readings = last.readings;
-    if (last?.type === "done") {
-      this.#outlet?.close();
-      return this.#output.resolve(last.output);
-    }
-    for (const reader of last?.damaged ?? []) this.#readers[reader]!.damaged = true;
-    const error = last
-      ? unpack(last.error)
-      : new Error(`The process of task "${task.id}" ${how}`, cause ? { cause } : {});
-    this.#outlet?.fail(error);
-    this.#output.reject(error);
   }
 
   /** Says what is to be done, and does what it is told until the job has ended; undefined when it never will. */
