@@ -21,8 +21,10 @@ export const init = buildCommand<InitFlags, [string], World>({
     else {
       for (const name of made) print(world, `made  ${join(folder, name)}`);
       for (const name of kept) print(world, `left  ${join(folder, name)}, which was there already`);
-      const command = Deno.build.standalone ? "sluice" : "deno task sluice";
-      print(world, `\nGo on with:\n  cd ${folder}\n  ${command} list\n  ${command} run hello`);
+      print(
+        world,
+        `\nGo on with:\n  cd ${folder}\n  ${world.command} list\n  ${world.command} run hello`,
+      );
     }
     return 0;
   }),
@@ -56,13 +58,33 @@ function files(): Readonly<Record<string, string>> {
   };
 }
 
+/** What `deno task` knows in a new folder: the verbs that hints name. */
+const VERBS = [
+  ...[
+    "list",
+    "show",
+    "run",
+    "serve",
+    "trigger",
+    "logs",
+    "why",
+    "clear",
+    "mark",
+    "pause",
+    "unpause",
+  ],
+  ...["backfill", "simulate", "spool", "state", "db", "doctor"],
+];
+
 /** For editors and `deno check`; and for `deno task`, where there is no binary. */
 function configuration(): Record<string, unknown> {
   if (Deno.build.standalone) return { unstable: ["temporal"] };
   const root = fileURLToPath(new URL("..", import.meta.url));
   const config = join(root, "deno.json");
-  const start = `deno run -A --config '${config}' '${join(root, "main.ts")}'`;
-  return { importMap: config, unstable: ["temporal"], tasks: { sluice: start } };
+  const flags = "-A --v8-flags=--max-semi-space-size=1";
+  const start = `deno run ${flags} --config '${config}' '${join(root, "main.ts")}'`;
+  const tasks = Object.fromEntries(VERBS.map((verb) => [verb, `${start} ${verb}`]));
+  return { importMap: config, unstable: ["temporal"], tasks: { sluice: start, ...tasks } };
 }
 
 /** What a DAG imports. */
@@ -102,7 +124,7 @@ is for parts of others.
     sluice serve            # the scheduler and its API
     sluice doctor           # what this machine has, and lacks
 
-Where there is no \`sluice\`, it is \`deno task sluice\`. What happened is kept in
+Where there is no \`sluice\`, it is \`deno task\`. What happened is kept in
 \`.sluice/\`.
 `;
 
