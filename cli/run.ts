@@ -113,15 +113,22 @@ export async function runDag(
   database: Database,
   home: string | undefined,
 ): Promise<RunOutcome> {
-  const { engine } = await import("../engine/mod.ts");
+  const { engine, file, logFiles } = await import("../engine/mod.ts");
   const { runDocument } = await import("../server/mod.ts");
   const intervals = await chooseIntervals(dag, options);
   const params = chooseParams(dag, options.param ?? []);
   let say = (text: string) => tell(world, text);
+  await using kept = new AsyncDisposableStack();
+  const place = home === undefined
+    ? {}
+    : { home, store: kept.use(await file(home)), logs: logFiles(home) };
   await using etl = await engine({
     dags: [dag],
-    ...home === undefined ? {} : { home },
+    ...place,
     connections: { database: database.connect },
+    // What it runs, it runs here and now; what is open besides is for `serve` to go on with.
+    obeyPauses: false,
+    resume: false,
     log: ({ level, task, message }) =>
       say(`${level === "info" ? "" : `${level}: `}${task}: ${message}`),
   });

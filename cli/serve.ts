@@ -1,34 +1,39 @@
 import { buildCommand } from "@stricli/core";
-import { findDags } from "./dags.ts";
-import { Database, homeFolder, type PlaceFlags } from "./database.ts";
+import type { PlaceFlags } from "./database.ts";
 import * as flags from "./flags.ts";
+import { openHost } from "./host.ts";
 import { messageOf, print, tell, UsageError, verb, type World } from "./world.ts";
 
 interface ServeFlags extends PlaceFlags {
   readonly host: string;
   readonly port: number;
   readonly dags?: string;
+  readonly unpaused: boolean;
+  readonly grace: number;
 }
 
-/** `sluice serve`: the HTTP API. */
+/** `sluice serve`: the scheduler and the HTTP API. */
 export const serve = buildCommand<ServeFlags, [], World>({
   func: verb(async (world, options: ServeFlags & { json?: boolean }) => {
     const guard = guardOf(world, options.host);
-    const found = await findDags(world, options.dags);
-    for (const fault of found.faults) tell(world, fault);
-    await using database = await Database.from(world, options);
-    const { engine } = await import("../engine/mod.ts");
-    const { server } = await import("../server/mod.ts");
-    await using etl = await engine({
-      dags: [...found.dags.values()],
-      home: homeFolder(world, options),
-      connections: { database: database.connect },
+    await using host = await openHost(world, {
+      ...options,
+      startPaused: !options.unpaused,
       log: ({ at, level, run, task, message }) =>
         tell(world, `${at} ${level} ${run} ${task}: ${message}`),
     });
-    const app = server(etl, { ...guard, onError: (error) => tell(world, messageOf(error)) });
+    const { server } = await import("../server/mod.ts");
+    const app = server(host.engine, {
+      ...guard,
+      onError: (error) => tell(world, messageOf(error)),
+    });
+    const following = host.follow(world.signal);
+    await host.engine.start();
     const http = listen(world, options, app.fetch);
     await http.finished;
+    await following;
+    tell(world, `Waiting up to ${options.grace} s for tasks to finish; ask again to end at once`);
+    await host.engine.drain(AbortSignal.timeout(options.grace * 1000));
     // Asked to stop: that is how a server ends well.
     return 0;
   }),
@@ -52,14 +57,36 @@ export const serve = buildCommand<ServeFlags, [], World>({
         placeholder: "PORT",
         brief: "The port to listen on; 0 for a free one",
       },
+      unpaused: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Have DAGs that are new start by themselves at once; else they wait to be unpaused",
+      },
+      grace: {
+        kind: "parsed",
+        parse: (text: string) => {
+          const seconds = Number(text);
+          if (text.trim() !== "" && seconds >= 0 && seconds <= 86_400) return seconds;
+          throw new RangeError("give a number of seconds, up to a day's");
+        },
+        default: "30",
+        placeholder: "SECONDS",
+        brief: "How long tasks may take to finish when it is asked to stop",
+      },
       dags: flags.dags,
       database: flags.database,
       home: flags.home,
     },
   },
   docs: {
-    brief: "Serve the HTTP API",
+    brief: "Run DAGs on their schedules, and serve the HTTP API",
     fullDescription: [
+      "Runs DAGs when they are due, until it is stopped; what it knows is kept in the home folder, and",
+      "it goes on from there when it is started again. DAGs are read again when their files change.",
+      "Asked to stop (Ctrl-C, SIGTERM), it begins nothing any more and gives tasks time to finish;",
+      "what does not is made again at the next start.",
+      "",
       "Listens on 127.0.0.1, where programs of this machine can trigger DAGs and see how they fare.",
       "With --host it listens elsewhere, but only with a token in SLUICE_TOKEN, which each request",
       "must bring as `authorization: Bearer …`.",

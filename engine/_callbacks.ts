@@ -1,5 +1,5 @@
+import type { AnyDag } from "./dag.ts";
 import type { LogLine } from "./_context.ts";
-import type { AnyDag } from "./plan.ts";
 import type { Event, Run } from "./state.ts";
 
 /** What callbacks are given. */

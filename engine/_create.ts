@@ -1,5 +1,5 @@
+import type { AnyDag } from "./dag.ts";
 import type { Json } from "./json.ts";
-import type { AnyDag } from "./plan.ts";
 import { type Event, reduce, type Run, type RunKind } from "./state.ts";
 import type { Store } from "./store.ts";
 import type { Interval } from "./work.ts";

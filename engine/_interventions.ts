@@ -184,7 +184,7 @@ export function interventions(tools: Tools): Interventions {
       const all = Object.keys(live.run.tasks).flatMap((task) => instancesOf(live.run, task));
       const chosen = tasks
         ? chooseMarked(live, tasks, indexes)
-        : all.filter(({ at }) => !isDone(at.state))
+        : all.filter(({ task, at }) => !isDone(at.state) && !dag.tasks.get(task)?.setups.length)
           .map(({ task, index }) => ({ run: id, task, ...index === undefined ? {} : { index } }));
       if (dryRun) return chosen;
       const moment = now().toString();

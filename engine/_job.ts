@@ -23,32 +23,40 @@ export interface Job {
   readonly signal: AbortSignal;
 }
 
-/** What a job gets from the engine, and what the engine gets to know of it. */
+/** What an attempt gets from the engine, and what the engine gets to know of it. */
 export interface Supplies {
+  /** Where it can connect to, by name. */
   readonly connections: Connections;
   /** The interval after the run's. */
   readonly next?: Interval;
+  /** The time. */
   readonly now: () => Temporal.Instant;
+  /** Milliseconds of a clock that never goes back. */
   readonly clock: () => number;
+  /** Takes what it has to say. */
   readonly log: (line: LogLine) => void;
   /** Given what reads its meters. */
   metered(read: () => Reading[]): void;
-  /** What is kept of the source it is about to ask for. */
-  kept(key: string): Promise<Kept | undefined>;
-  /** A reader of what a task, or an instance of one, writes or wrote. */
-  follow(writer: string, stream: StreamState): Follower;
   /** Runs that are or were. */
   runs(query: RunQuery): Promise<readonly Run[]>;
 }
 
+/** What a job gets beside, from the attempt. */
+export interface JobSupplies extends Supplies {
+  /** What is kept of the source it is about to ask for. */
+  kept(key: string): Promise<Kept | undefined>;
+  /** A reader of what a task, or an instance of one, writes or wrote. */
+  follow(writer: string, stream: StreamState): Follower;
+}
+
 /** Does a job; resolves with what it puts out. A stream is still to be read then. */
-export type DoJob = (job: Job, supplies: Supplies) => Promise<Json | Bytes>;
+export type DoJob = (job: Job, supplies: JobSupplies) => Promise<Json | Bytes>;
 
 /** Bytes that an output may have as JSON. */
 const MAX_OUTPUT = 64 * 1024;
 
 /** Does a job here and now. @throws what the work throws, and {@linkcode GiveUp} when its output cannot be kept */
-export async function doJob(job: Job, supplies: Supplies): Promise<Json | Bytes> {
+export async function doJob(job: Job, supplies: JobSupplies): Promise<Json | Bytes> {
   const { task, run, index, signal } = job;
   const { clock, kept, metered } = supplies;
   const meters = new Meters(clock);
@@ -99,7 +107,7 @@ export function nameOf(task: string, index: number | undefined): string {
 }
 
 /** Where a job finds what others put out. */
-function scope({ task, run, index }: Job, supplies: Supplies): Scope {
+function scope({ task, run, index }: Job, supplies: JobSupplies): Scope {
   const read = (name: string, { state, stream, output }: TaskRun): unknown => {
     if (!stream && state === "success") return output;
     if (!stream || state !== "success" && state !== "running") {

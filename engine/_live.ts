@@ -1,6 +1,7 @@
+import type { AnyDag } from "./dag.ts";
 import type { Demand } from "./admit.ts";
 import type { Reading } from "./meter.ts";
-import type { AnyDag, TaskPlace } from "./plan.ts";
+import type { TaskPlace } from "./plan.ts";
 import { type Event, reduceAll, type Run } from "./state.ts";
 
 /** A run that is not over. */

@@ -1,3 +1,4 @@
+import type { AnyDag } from "./dag.ts";
 import { Callbacks } from "./_callbacks.ts";
 import { nameOf } from "./_job.ts";
 import {
@@ -15,7 +16,7 @@ import { Cancelled, Restart, type Surroundings } from "./attempt.ts";
 import type { Executor } from "./executor.ts";
 import type { LogFiles } from "./log_files.ts";
 import type { Reading } from "./meter.ts";
-import { type AnyDag, nextDue, strays, type TaskPlace } from "./plan.ts";
+import { nextDue, strays, type TaskPlace } from "./plan.ts";
 import { at, settle } from "./settle.ts";
 import { isOver, type Run } from "./state.ts";
 import type { Store } from "./store.ts";
@@ -177,16 +178,16 @@ export class Loop {
 
   /** Goes on in rounds until there is nothing to do; what comes together is done in one. */
   #go(): void {
-    if (this.#rounds || this.#closed) return;
-    this.#rounds = (async () => {
+    if (this.#closed) return;
+    this.#rounds ??= (async () => {
       await Promise.resolve();
       while (this.#touched.size > 0 || this.#asked || this.#isChoreDue()) {
         await this.#round().catch(this.#options.onError);
       }
-    })().finally(() => {
+      // Not any later: what comes from now on begins anew.
       this.#rounds = undefined;
       this.#arm();
-    });
+    })();
   }
 
   async #round(): Promise<void> {

@@ -1,8 +1,9 @@
+import type { AnyDag } from "./dag.ts";
 import { add, type Attempting, changed, groupOf, isIdle, type Live, type Step } from "./_live.ts";
 import { admit, admitRuns, demand, type Limits } from "./admit.ts";
 import type { Executor } from "./executor.ts";
 import { nameOf } from "./_job.ts";
-import { type AnyDag, isPastGood, plan } from "./plan.ts";
+import { isPastGood, plan } from "./plan.ts";
 import { at, begin } from "./settle.ts";
 import { isOver, type Run } from "./state.ts";
 

@@ -1,7 +1,7 @@
+import type { AnyDag } from "./dag.ts";
 import { createRun, type Definition } from "./_create.ts";
 import type { Chores, Loop } from "./_loop.ts";
 import { resolveParams } from "./params.ts";
-import type { AnyDag } from "./plan.ts";
 import { activate, owed } from "./owed.ts";
 import { next, parseSchedule, type Timetable } from "./schedule.ts";
 import type { Run } from "./state.ts";
@@ -52,16 +52,19 @@ export class Schedules implements Chores {
     for (const { dag, hash } of definitions) {
       if (dags.has(dag.id)) throw new TypeError(`Cannot take two DAGs of the id "${dag.id}"`);
       const timetable = parseSchedule(dag.options.schedule, dag.options);
-      const { paused = this.#options.startPaused } = dag.options;
+      // One without a schedule does nothing by itself that could be unwelcome.
+      const { schedule, paused = this.#options.startPaused && schedule !== undefined } =
+        dag.options;
       const record = await this.#options.store.dag(dag.id) ?? { id: dag.id, version: 0, paused };
       const known = this.#dags.get(dag.id);
-      const same = known && hash !== undefined && known.hash === hash;
-      dags.set(dag.id, { dag, hash, timetable, record, look: same ? known.look : true });
+      dags.set(dag.id, { dag, hash, timetable, record, look: known ? true : undefined });
       activate(dag.options, timetable, { ...record, now: this.#options.now() });
     }
-    const fresh = [...dags.values()].filter(({ dag, look }) =>
-      look === true || !this.#dags.has(dag.id)
-    );
+    const before = this.#dags;
+    const fresh = [...dags.values()].filter(({ dag, record }) => {
+      const known = before.get(dag.id);
+      return !known || record.held !== undefined || !sameCatchup(known.dag, dag);
+    });
     this.#dags = dags;
     if (this.#started) { for (const scheduled of fresh) await this.#activate(scheduled); }
   }
@@ -143,9 +146,9 @@ export class Schedules implements Chores {
     const params = await resolveParams(dag, {});
     for (const interval of create) {
       const date = interval.start.toInstant().toString();
-      const query = { dag: dag.id, kind: "scheduled", from: date, to: date, limit: 1 } as const;
-      // There is one when we died before we could write down that it was made.
-      if ((await this.#options.store.list(query)).length > 0) continue;
+      const there = await this.#options.store.list({ dag: dag.id, from: date, to: date });
+      // A backfill made one, or we did, and died before we could write that down.
+      if (there.some(({ kind }) => kind === "scheduled" || kind === "backfill")) continue;
       const runAfter = interval.end.toInstant();
       const kind = "scheduled";
       const what = { dag, hash, kind, interval, params, runAfter, now } as const;
@@ -201,4 +204,10 @@ export function findDag(
       known ? `there are ${known}` : "there are none"
     }`,
   );
+}
+
+/** Whether what was missed is made up for as before: else it is settled anew. */
+function sameCatchup({ options: a }: AnyDag, { options: b }: AnyDag): boolean {
+  return JSON.stringify([a.catchup, a.catchupWindow]) ===
+    JSON.stringify([b.catchup, b.catchupWindow]);
 }

@@ -1,4 +1,4 @@
-import type { AnyDag } from "./plan.ts";
+import type { AnyDag } from "./dag.ts";
 
 /** What follows from a DAG's edges alone. */
 export interface Shape {

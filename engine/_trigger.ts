@@ -1,5 +1,5 @@
+import type { AnyDag } from "./dag.ts";
 import { type Json, toJson } from "./json.ts";
-import type { AnyDag } from "./plan.ts";
 import { due, on, type Timetable } from "./schedule.ts";
 import type { Interval } from "./work.ts";
 

@@ -1,6 +1,6 @@
 import { places, runsOf } from "./plan.ts";
-import type { AnyDag, TaskPlace } from "./plan.ts";
-import type { Task } from "./dag.ts";
+import type { TaskPlace } from "./plan.ts";
+import type { AnyDag, Task } from "./dag.ts";
 import type { Run, TaskRun } from "./state.ts";
 
 /** A run that waits to be started. */

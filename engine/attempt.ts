@@ -1,9 +1,8 @@
-import type { Task } from "./dag.ts";
+import type { AnyDag, Task } from "./dag.ts";
 import { Deadline, type Sleep } from "./_deadline.ts";
 import type { Follower } from "./_follower.ts";
 import { checkBytes, type DoJob, doJob as doJobHere, nameOf, type Supplies } from "./_job.ts";
 import type { Json } from "./json.ts";
-import type { AnyDag } from "./plan.ts";
 import { type Bytes, Source, SourceChanged } from "./source.ts";
 import type { Spool } from "./spool.ts";
 import { type Failure, type Run, type StreamState, toFailure } from "./state.ts";
@@ -32,20 +31,25 @@ export type Outcome =
 
 /** Which attempt it is. */
 export interface Attempt {
+  /** Whose task it is. */
   readonly dag: AnyDag;
   /** As it was when the attempt began. */
   readonly run: Run;
+  /** What it is made at. */
   readonly task: Task<unknown>;
   /** Which instance of a mapped task. */
   readonly index?: number;
+  /** Its number, from 1. */
   readonly attempt: number;
   /** Ends it; with a {@linkcode Restart} as the reason it counts as not made. */
   readonly signal: AbortSignal;
 }
 
 /** What an attempt is given, and whom it tells. */
-export interface Surroundings extends Omit<Supplies, "kept" | "follow"> {
+export interface Surroundings extends Supplies {
+  /** Keeps the streams between tasks. */
   readonly spool: Spool;
+  /** Waits. */
   readonly sleep: Sleep;
   /** Told when its output turns out to be a stream that readers can begin with. */
   opened(stream: StreamState): Promise<void>;
@@ -55,11 +59,13 @@ export interface Surroundings extends Omit<Supplies, "kept" | "follow"> {
 
 /** The reason for which a reader is stopped, to be started again when there is something to read. */
 export class Restart extends Error {
+  /** As `error.name` has it. */
   override name = "Restart";
 }
 
 /** The reason for which an attempt is stopped by hand. */
 export class Cancelled extends Error {
+  /** As `error.name` has it. */
   override name = "Cancelled";
 }
 

@@ -1,5 +1,5 @@
+import type { AnyDag } from "./dag.ts";
 import { datasetsOf } from "./dataset.ts";
-import type { AnyDag } from "./plan.ts";
 import { between, type Timetable } from "./schedule.ts";
 import { isOver, type Run } from "./state.ts";
 import type { Interval } from "./work.ts";

@@ -1,5 +1,5 @@
+import type { AnyDag } from "./dag.ts";
 import { reach, type Shape, shapeOf } from "./_shape.ts";
-import type { AnyDag } from "./plan.ts";
 import { type Event, isOver, type Run, type TaskRun } from "./state.ts";
 
 /** A task of a run, or one instance of a mapped task. */

@@ -108,6 +108,10 @@ export class Dag<P = Params> extends Group<P> {
   }
 }
 
+/** A DAG of any params, for where they do not matter. */
+// deno-lint-ignore no-explicit-any
+export type AnyDag = Dag<any>;
+
 /**
  * Begins a DAG.
  *

@@ -14,13 +14,12 @@ import {
 import { findDag, Schedules } from "./_schedules.ts";
 import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
 import type { Instance } from "./clear.ts";
-import type { Dag } from "./dag.ts";
+import type { AnyDag, Dag } from "./dag.ts";
 import { type Executor, inProcess } from "./executor.ts";
 import type { LogFiles } from "./log_files.ts";
 import type { Mark } from "./mark.ts";
 import type { Reading } from "./meter.ts";
 import { resolveParams } from "./params.ts";
-import type { AnyDag } from "./plan.ts";
 import { recover } from "./settle.ts";
 import { openSpool } from "./spool.ts";
 import { type Event, isOver, type Run } from "./state.ts";

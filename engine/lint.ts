@@ -1,5 +1,5 @@
+import type { AnyDag } from "./dag.ts";
 import { datasetsOf } from "./dataset.ts";
-import type { AnyDag } from "./plan.ts";
 import { next, parseSchedule, type Timetable } from "./schedule.ts";
 import { functionsOf, type Task } from "./task.ts";
 import { isTemplate } from "./template.ts";

@@ -1,6 +1,6 @@
+import type { AnyDag } from "./dag.ts";
 import { reach, shapeOf } from "./_shape.ts";
 import { clear, type Instance, instancesOf, type Part, partsOf, selectInstances } from "./clear.ts";
-import type { AnyDag } from "./plan.ts";
 import { type Event, isDone, isOver, type Run, type TaskRun } from "./state.ts";
 
 /** How a task or a run can be marked by hand. */

@@ -1,5 +1,5 @@
 export { Dag, dag } from "./dag.ts";
-export type { DagOptions, RunEvent, Schedule } from "./dag.ts";
+export type { AnyDag, DagOptions, RunEvent, Schedule } from "./dag.ts";
 export { Item, Task, WHENS } from "./task.ts";
 export type {
   AnyWork,
@@ -89,7 +89,7 @@ export type { PerformOptions } from "./perform.ts";
 export { admit, admitRuns } from "./admit.ts";
 export type { Candidate, Limits, RunCandidate } from "./admit.ts";
 export { plan } from "./plan.ts";
-export type { AnyDag, TaskPlace } from "./plan.ts";
+export type { TaskPlace } from "./plan.ts";
 export { decide } from "./trigger_rule.ts";
 export type { Decision } from "./trigger_rule.ts";
 export { isDone, isOver, reduce, reduceAll } from "./state.ts";

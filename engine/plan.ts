@@ -1,8 +1,9 @@
 import { reach, shapeOf } from "./_shape.ts";
-import type { Dag, Task } from "./dag.ts";
+import type { AnyDag } from "./dag.ts";
 import {
   type Event,
   type Failure,
+  instances as instancesOf,
   isDone,
   isOver,
   reduceAll,
@@ -11,12 +12,9 @@ import {
   type TaskState,
   UNTOUCHED,
 } from "./state.ts";
+import type { Task } from "./task.ts";
 import { decide, type Decision } from "./trigger_rule.ts";
 import { GiveUp } from "./work.ts";
-
-/** A DAG of any params, for where they do not matter. */
-// deno-lint-ignore no-explicit-any
-export type AnyDag = Dag<any>;
 
 /** A task of a run, or one instance of a mapped task. */
 export interface TaskPlace {
@@ -97,12 +95,12 @@ export function plan(dag: AnyDag, run: Run, now: Temporal.Instant, past?: Run): 
         continue;
       }
       events.push({ ...base, type: "task_mapped", task: task.id, count });
-      view.mapped[task.id] = Array.from({ length: count }, () => UNTOUCHED);
+      view.mapped[task.id] = instancesOf(count, self);
       set(task.id, { ...to, state: "running", started: at });
     }
     const instances = [...view.mapped[task.id]!];
     // But for those that follow another mapped task, the same holds for all.
-    const common = task.each.over === undefined ? judgeInstances(view, task, pruned) : undefined;
+    const common = task.each.over === undefined ? judgeOf(task, 0) : undefined;
     instances.forEach((instance, index) => {
       const to = step(instance, () => common ?? judgeOf(task, index), now);
       if (to === instance) return;
@@ -189,18 +187,6 @@ export function runsOf(
   if (task.each?.over !== upstream) return instances;
   // Before it has instances itself, it waits for the others to be there, not for their end.
   return index === undefined ? [] : [instances[index] ?? UNTOUCHED];
-}
-
-/** Instances had their rule decided when their list was known; they may still be left out. */
-function judgeInstances(
-  run: Evidence["run"],
-  task: Task<unknown>,
-  pruned: Evidence["pruned"],
-): Verdict {
-  if (run.ending) return { decision: "skip", reason: run.ending.reason };
-  const decider = pruned.get(task.id);
-  if (decider !== undefined) return { decision: "skip", reason: `"${decider}" chose otherwise` };
-  return { decision: "run" };
 }
 
 /** A teardown waits for the end of all before it, and runs when its setups succeeded. */

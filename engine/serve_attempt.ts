@@ -1,10 +1,10 @@
+import type { AnyDag } from "./dag.ts";
 import { format } from "node:util";
 import { logger } from "./_context.ts";
 import { type FileState, type Followed, Follower } from "./_follower.ts";
-import { checkBytes, doJob, type Supplies } from "./_job.ts";
+import { checkBytes, doJob, type JobSupplies } from "./_job.ts";
 import type { Json } from "./json.ts";
 import type { Reading } from "./meter.ts";
-import type { AnyDag } from "./plan.ts";
 import { type Bytes, Source } from "./source.ts";
 import type { StreamState } from "./state.ts";
 import { Channel } from "./_subprocess_channel.ts";
@@ -90,7 +90,7 @@ class Desk {
   readonly #channel: Channel<ToChild, FromChild>;
   readonly #job: JobMessage;
   readonly #signal: AbortSignal;
-  readonly #time: Pick<Supplies, "now" | "clock">;
+  readonly #time: Pick<JobSupplies, "now" | "clock">;
   readonly #followers: Follower[] = [];
   readonly #asked = new Map<number, PromiseWithResolvers<unknown>>();
   #questions = 0;
@@ -100,7 +100,7 @@ class Desk {
     channel: Channel<ToChild, FromChild>,
     job: JobMessage,
     signal: AbortSignal,
-    time: Pick<Supplies, "now" | "clock">,
+    time: Pick<JobSupplies, "now" | "clock">,
   ) {
     this.#channel = channel;
     this.#job = job;
@@ -176,7 +176,7 @@ class Desk {
     }
   }
 
-  #supplies(): Supplies {
+  #supplies(): JobSupplies {
     const { next, connections } = this.#job;
     return {
       ...this.#time,

@@ -1,10 +1,10 @@
 import { shapeOf } from "./_shape.ts";
 import type { Outcome } from "./attempt.ts";
-import type { Task } from "./dag.ts";
+import type { AnyDag, Task } from "./dag.ts";
 import type { Json } from "./json.ts";
 import type { Reading } from "./meter.ts";
 import { nameOf } from "./_job.ts";
-import { type AnyDag, places, type TaskPlace } from "./plan.ts";
+import { places, type TaskPlace } from "./plan.ts";
 import { type Event, type Failure, isDone, type Run, type TaskRun, UNTOUCHED } from "./state.ts";
 
 /** How often a task may begin anew because what it read was lost. */

@@ -1,6 +1,6 @@
+import type { AnyDag } from "./dag.ts";
 import { datasetsOf } from "./dataset.ts";
 import { activate, owed, type Policy } from "./owed.ts";
-import type { AnyDag } from "./plan.ts";
 import { parseSchedule, type Timetable } from "./schedule.ts";
 import { span } from "./span.ts";
 import type { Interval } from "./work.ts";

@@ -253,10 +253,10 @@ export function reduceAll(run: Run | undefined, events: readonly Event[]): Run |
           next.tasks[task] = to;
           break;
         }
-        const instances = next.mapped[task];
-        if (!instances?.[index]) throw unknown(event.run, `${task}[${index}]`);
+        const known = next.mapped[task];
+        if (!known?.[index]) throw unknown(event.run, `${task}[${index}]`);
         next.mapped = edit(next.mapped, (mapped) => ({ ...mapped }));
-        const mine = edit(instances as TaskRun[], (instances) => [...instances]);
+        const mine = edit(known as TaskRun[], (known) => [...known]);
         mine[index] = to;
         next.mapped[task] = mine;
         break;
@@ -266,12 +266,18 @@ export function reduceAll(run: Run | undefined, events: readonly Event[]): Run |
         if (!Object.hasOwn(next.tasks, task)) throw unknown(event.run, task);
         next.mapped = edit(next.mapped, (mapped) => ({ ...mapped }));
         if (count === undefined) delete next.mapped[task];
-        else next.mapped[task] = Array.from({ length: count }, () => UNTOUCHED);
+        else next.mapped[task] = instances(count, next.tasks[task]!);
         break;
       }
     }
   }
   return next;
+}
+
+/** Instances that have not begun, of a mapped task that may have had others before: attempts are counted on. */
+export function instances(count: number, { attempt }: TaskRun): TaskRun[] {
+  const one = attempt === 0 ? UNTOUCHED : { ...UNTOUCHED, attempt };
+  return Array.from({ length: count }, () => one);
 }
 
 /** A run on its way from one version to a later one. */

@@ -1,7 +1,7 @@
 import { logger } from "./_context.ts";
 import { type Executor, executorOf } from "./executor.ts";
 import type { Follower } from "./_follower.ts";
-import type { Job, Supplies } from "./_job.ts";
+import type { Job, JobSupplies } from "./_job.ts";
 import type { Json } from "./json.ts";
 import type { Reading } from "./meter.ts";
 import { type Bytes, type Origin, Source } from "./source.ts";
@@ -47,7 +47,7 @@ export function subprocess({ slots = 2, command, env = {} }: SubprocessOptions):
 /** A job that another process does. */
 class Errand {
   readonly #job: Job;
-  readonly #supplies: Supplies;
+  readonly #supplies: JobSupplies;
   readonly #child: Child;
   readonly #readers: Follower[] = [];
   readonly #asked = new Map<number, AbortController>();
@@ -56,7 +56,7 @@ class Errand {
   #readings: Reading[] = [];
   #outlet: Outlet | undefined;
 
-  constructor(job: Job, supplies: Supplies, command: Command) {
+  constructor(job: Job, supplies: JobSupplies, command: Command) {
     this.#job = job;
     this.#supplies = supplies;
     supplies.metered(() => this.#readings);
@@ -202,7 +202,7 @@ class Outlet {
   }
 }
 
-function toMessage(job: Job, { connections, next }: Supplies): JobMessage {
+function toMessage(job: Job, { connections, next }: JobSupplies): JobMessage {
   const { dag, task, index, attempt } = job;
   return {
     dag,

@@ -1,6 +1,7 @@
+import type { AnyDag } from "./dag.ts";
 import type { Limits } from "./admit.ts";
 import { nameOf } from "./_job.ts";
-import { type AnyDag, isPastGood, judge, plan, prune, runsOf, type TaskPlace } from "./plan.ts";
+import { isPastGood, judge, plan, prune, runsOf, type TaskPlace } from "./plan.ts";
 import { at } from "./settle.ts";
 import { isDone, isOver, type Run, type TaskRun } from "./state.ts";
 

@@ -91,11 +91,11 @@ Deno.test("run tells people of each run, its tasks and what they put out", async
     "--database",
     db.url,
   ];
-  for (const kept of ["", ", kept from before"]) {
+  for (const [repeat, kept] of [["", ""], [".2", ", kept from before"]] as const) {
     const { code, stdout, stderr } = await sluice.run(run);
     assert.equal(code, 0, stderr);
     const [head, download, load, ...rest] = stderr.trimEnd().split("\n");
-    assert.equal(head, "manual__20210202T060000Z  success");
+    assert.equal(head, `manual__20210202T060000Z${repeat}  success`);
     assert.match(download!, new RegExp(`^  download  success  \\d\\.\\d s  [\\d.]+ kB${kept}$`));
     assert.match(load!, /^ {2}load {6}success {2}\d\.\d s {2}yellow_taxi_2021_02: 2,000 rows$/);
     assert.deepEqual(rest, []);

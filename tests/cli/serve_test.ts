@@ -14,13 +14,37 @@ const trigger = (url: string, body: unknown, dag = "yellow_taxi") =>
     body: JSON.stringify(body),
   });
 
+/** A month's load that nothing but a trigger begins. */
+const taxi = `import { copy, csv, dag, decompress, http, pipe } from "sluice";
+const taxi = dag("yellow_taxi", {
+  schedule: "0 6 2 * *", start: "2021-01-01", catchup: "none", paused: false, params: { base: "" },
+});
+const file = taxi.task("download", http({ url: (run) => run.params.base }));
+const table = (run) => run.strftime("yellow_taxi_%Y_%m");
+taxi.task("load", pipe(file, decompress(), csv(), copy({ table })));
+export default taxi;`;
+
+/** A folder with that. */
+function taxiFolder(sluice: Sluice): string {
+  sluice.file("dags/taxi.ts", taxi);
+  return `${sluice.folder}/dags`;
+}
+
 Deno.test("serve triggers runs over HTTP and tells of them as run does", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
   await using months = serve(() =>
     new Response(gzip(demoMonth("2021-01", 1000)), { headers: { etag: '"1"' } })
   );
-  const command = sluice.start(["serve", "--port", "0", "--database", db.url]);
+  const command = sluice.start([
+    "serve",
+    "--dags",
+    taxiFolder(sluice),
+    "--port",
+    "0",
+    "--database",
+    db.url,
+  ]);
   const [, url, port] = await command.says(/^Sluice listens on (http:\/\/127\.0\.0\.1:(\d+))\n/);
   const params = { base: months.url };
   const answer = await trigger(url!, { logical_date: "2021-01-02", params });
@@ -36,12 +60,15 @@ Deno.test("serve triggers runs over HTTP and tells of them as run does", async (
     count: 1000,
   }]);
 
-  // The same, from the command line: in all but the times it took.
+  // The same, from the command line with another home: in all but the times it took.
+  await using other = new Sluice();
   const { runs: [same] } = document(
-    await sluice.run(
+    await other.run(
       [
         "run",
         "yellow_taxi",
+        "--dags",
+        taxiFolder(other),
         "--date",
         "2021-01-02",
         "--param",
@@ -61,13 +88,55 @@ Deno.test("serve triggers runs over HTTP and tells of them as run does", async (
   if (elsewhere) {
     await assert.rejects(Deno.connect({ hostname: elsewhere.address, port: Number(port) }));
   }
-  const second = await sluice.run(["serve", "--port", port!, "--database", db.url]);
-  assert.match(refusal(second, 2), new RegExp(`port ${port}`));
+  const second = await sluice.run(["serve", "--port", "0", "--database", db.url]);
+  assert.match(
+    refusal(second, 1),
+    new RegExp(`process ${command.pid}.* Stop it, or choose another`),
+  );
+  const third = await other.run(["serve", "--port", port!, "--database", db.url]);
+  assert.match(refusal(third, 2), new RegExp(`port ${port}`));
 
   command.kill("SIGTERM");
   const { code, stdout, stderr } = await command.ended;
   assert.equal(code, 0, stderr);
   assert.equal(stdout, `Sluice listens on ${url}\n`);
+});
+
+Deno.test("what serve knows is there after a kill, and it goes on", async () => {
+  await using sluice = new Sluice();
+  sluice.file(
+    "slow/slow.ts",
+    `import { dag } from "sluice";
+      const slow = dag("slow");
+      const first = slow.task("first", ({ attempt }) => attempt);
+      slow.task("second", async ({ attempt, signal }) => {
+        if (attempt > 1) return attempt;
+        await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      }, { after: first });
+      export default slow;`,
+  );
+  const start = () =>
+    sluice.start(["serve", "--port", "0", "--dags", `${sluice.folder}/slow`, "--grace", "0"]);
+  const once = start();
+  const [, url] = await once.says(/listens on (\S+)\n/);
+  const { run_id } = await (await trigger(url!, {}, "slow")).json();
+  const look = async (url: string) => {
+    const { state, tasks } = await (await fetch(`${url}/api/runs/${run_id}`)).json();
+    return [
+      state,
+      ...tasks.map((task: { state: string; attempts: number }) => {
+        return `${task.state} ${task.attempts}`;
+      }),
+    ].join(", ");
+  };
+  await until(async () => await look(url!) === "running, success 1, running 1");
+  once.kill("SIGKILL");
+  await once.ended;
+  const again = start();
+  const [, next] = await again.says(/listens on (\S+)\n/);
+  await until(async () => await look(next!) === "success, success 1, success 2");
+  again.kill("SIGTERM");
+  assert.equal((await again.ended).code, 0);
 });
 
 /** A run's document without what no two runs share. */
@@ -79,7 +148,7 @@ function timeless(run: Record<string, unknown>): unknown {
 }
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  Deno.test(`${signal} stops the server within seconds, and the run that is under way`, async () => {
+  Deno.test(`${signal} stops the server within its grace time, and what is under way then`, async () => {
     await using sluice = new Sluice();
     await using db = await freshDatabase();
     const gone = Promise.withResolvers<void>();
@@ -96,7 +165,17 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
         }),
       );
     });
-    const command = sluice.start(["serve", "--port", "0", "--database", db.url]);
+    const options = [
+      "--dags",
+      taxiFolder(sluice),
+      "--grace",
+      "0.5",
+      "--port",
+      "0",
+      "--database",
+      db.url,
+    ];
+    const command = sluice.start(["serve", ...options]);
     const [, url] = await command.says(/listens on (\S+)/);
     const answer = await trigger(url!, {
       logical_date: "2021-01-02",

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { type LogEntry, logFiles, type LogKey, type LogLine } from "../../engine/mod.ts";
+import { type LogEntry, logFiles, type LogLine } from "../../engine/mod.ts";
 import { folder, smallDisk } from "./_folder.ts";
 
-const key: LogKey = { dag: "taxi", run: "manual__20210102T000000Z", task: "load", attempt: 2 };
+const key = { dag: "taxi", run: "manual__20210102T000000Z", task: "load", attempt: 2 };
 
 function line(message: string, more: Partial<LogLine> = {}): LogLine {
   return { at: "2021-01-03T00:00:00Z", level: "info", ...key, message, ...more };
@@ -63,6 +63,21 @@ Deno.test("lines longer than any buffer are read, page by page", async () => {
     offset = page.at(-1)!.next;
   }
   assert.deepEqual(found, expected);
+});
+
+Deno.test("instances of a mapped task have logs of their own", async () => {
+  await using home = await folder();
+  const logs = logFiles(home.path);
+  for (const index of [undefined, 0, 12]) {
+    using log = logs.open({ ...key, index });
+    log.write(line(`of ${index}`));
+  }
+  for (const index of [undefined, 0, 12]) {
+    assert.deepEqual(messages(await logs.read({ ...key, index })), [`of ${index}`]);
+  }
+  for (const index of [-1, 0.5, NaN]) {
+    await assert.rejects(logs.read({ ...key, index }), /instances count from 0/);
+  }
 });
 
 Deno.test("lines are in the file soon, those of the end at once, and many before they are many more", async () => {

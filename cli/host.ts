@@ -1,0 +1,78 @@
+import type { Engine, LogFiles, LogLine, Store } from "../engine/mod.ts";
+import { dagsFolder, loadDags } from "./dags.ts";
+import { watchDags } from "./dag_files.ts";
+import { Database, homeFolder, type PlaceFlags } from "./database.ts";
+import { messageOf, tell, type World } from "./world.ts";
+
+/** What an engine of a home folder is made with. */
+export interface HostOptions extends PlaceFlags {
+  /** Where DAGs are. */
+  readonly dags?: string;
+  /** Whether DAGs that are new start out paused. */
+  readonly startPaused?: boolean;
+  /** Takes the lines that attempts have to say. */
+  readonly log?: (line: LogLine) => void;
+}
+
+/** An engine of a home folder, and what it was made of. */
+export interface Host extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly store: Store;
+  readonly logs: LogFiles;
+  readonly home: string;
+  readonly database: Database;
+  /** Takes DAGs as they are changed in their folder, until the signal is aborted. */
+  follow(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Opens the engine of a home folder, with the DAGs there are.
+ *
+ * @throws {Error} when another process holds the folder, naming it
+ */
+export async function openHost(world: World, options: HostOptions): Promise<Host> {
+  const { engine, file, logFiles } = await import("../engine/mod.ts");
+  const home = homeFolder(world, options);
+  await using opening = new AsyncDisposableStack();
+  const found = await loadDags(world, options.dags);
+  for (const line of [...found.faults, ...found.warnings]) tell(world, line);
+  const database = opening.use(await Database.from(world, options));
+  const store = opening.use(await file(home));
+  const logs = logFiles(home);
+  const etl = opening.use(
+    await engine({
+      dags: [...found.dags.values()],
+      home,
+      store,
+      logs,
+      connections: { database: database.connect },
+      ...options.startPaused === undefined ? {} : { startPaused: options.startPaused },
+      ...options.log ? { log: options.log } : {},
+      onError: (error) => tell(world, messageOf(error)),
+    }),
+  );
+  const resources = opening.move();
+  return {
+    engine: etl,
+    store,
+    logs,
+    home,
+    database,
+    async follow(signal) {
+      let told = [...found.faults, ...found.warnings];
+      for await (const files of watchDags(dagsFolder(world, options.dags), signal)) {
+        const lines = [...files.faults, ...files.warnings];
+        for (const line of lines) if (!told.includes(line)) tell(world, line);
+        told = lines;
+        try {
+          if (files.dags.size > 0 || options.dags !== undefined) {
+            await etl.replace([...files.dags.values()]);
+          }
+        } catch (error) {
+          tell(world, `The DAGs stay as they were: ${messageOf(error)}`);
+        }
+      }
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
