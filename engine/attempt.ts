@@ -47,7 +47,11 @@ export interface Attempt {
 
 /** What an attempt is given, and whom it tells. */
 export interface Surroundings extends Supplies {
-  /** Keeps the streams between tasks. */
+  /**
+   * Keeps the streams between tasks.
+   *
+   * @internal
+   */
   readonly spool: Spool;
   /** Waits. */
   readonly sleep: Sleep;
