@@ -26,7 +26,7 @@ export interface SubprocessOptions {
  * What it prints on stdout and stderr by the way becomes lines of the log.
  *
  * ```ts
- * if (Deno.args[0] === "attempt") await serveAttempt({ dags: (id) => dags.get(id) });
+ * if (args[0] === "attempt") await serveAttempt({ dags: (id) => dags.get(id) });
  * const path = Deno.execPath();
  * const command = () => ({ path, args: ["run", "-A", "main.ts", "attempt"] });
  * const executors = { inProcess: inProcess(), subprocess: subprocess({ command }) };
