@@ -35,7 +35,7 @@ export interface SubprocessOptions {
  *
  * An attempt that is stopped is told so, and its process group gets SIGTERM; what is left of the group after 0.8 s gets
  * SIGKILL. When this process dies, its children end, too; one whose thread is busy does as soon as it lets go of it. A
- * process that ends before its work does fails the attempt, which may be tried again.
+ * process that ends before its work does fails the attempt, which may be tried again. It takes `/bin/sh` and `/dev/fd`.
  */
 export function subprocess({ slots = 2, command, env = {} }: SubprocessOptions): Executor {
   return executorOf(slots, async (job, supplies) => {
