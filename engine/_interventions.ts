@@ -13,7 +13,7 @@ import {
   selectInstances,
   type Selection,
 } from "./clear.ts";
-import type { Dag } from "./dag.ts";
+import type { AnyDag, Dag } from "./dag.ts";
 import type { Executor } from "./executor.ts";
 import { type Mark, mark, markRun } from "./mark.ts";
 import { type GivenParams, resolveParams } from "./params.ts";
@@ -95,10 +95,10 @@ export function interventions(tools: Tools): Interventions {
   }
 
   /** A run to work on, with its DAG. */
-  async function hold(id: string, verb: string): Promise<Live> {
+  async function hold(id: string, verb: string): Promise<{ run: Run; dag: AnyDag }> {
     const run = await find(id, verb);
-    const live = take(run);
-    if (live) return live;
+    const dag = loop.get(id)?.dag ?? schedules.dags.get(run.dag)?.dag;
+    if (dag) return { run, dag };
     throw new TypeError(`Cannot ${verb} run "${id}": its DAG "${run.dag}" is not here`);
   }
 
@@ -133,11 +133,13 @@ export function interventions(tools: Tools): Interventions {
 
   /** Changes instances that may be running: those are put back first, and their attempts stopped. */
   async function interrupt(
-    live: Live,
+    run: Run,
     instances: readonly Instance[],
-    events: (run: Run) => Event[],
+    events: (run: Run, dag: AnyDag) => Event[],
     reason: Error,
   ): Promise<void> {
+    // One that was over is let go of again unless it is changed at once.
+    const live = take(run)!;
     await loop.change(live, (run) => {
       const stopped = running(run, instances).map(({ task, index }): Event => {
         const place = index === undefined ? { task } : { task, index };
@@ -145,7 +147,7 @@ export function interventions(tools: Tools): Interventions {
         const to = { state: "none", attempt, retries } as const;
         return { type: "task_changed", run: run.id, at: now().toString(), ...place, to };
       });
-      return [...stopped, ...events(reduceAll(run, stopped)!)];
+      return [...stopped, ...events(reduceAll(run, stopped)!, live.dag)];
     }, () => void loop.stop(live, instances, reason));
   }
 
@@ -158,10 +160,9 @@ export function interventions(tools: Tools): Interventions {
     const instances = selectInstances(dag, runs, { ...selection, run: id });
     if (dryRun) return instances;
     for (const [id, chosen] of Map.groupBy(instances, ({ run }) => run)) {
-      const live = await hold(id, "clear");
-      const reason = new Restart("It was cleared");
-      const clean = (run: Run): Event[] => clear(live.dag, run, chosen, now().toString());
-      await interrupt(live, chosen, clean, reason);
+      const { run } = await hold(id, "clear");
+      const clean = (run: Run, dag: AnyDag): Event[] => clear(dag, run, chosen, now().toString());
+      await interrupt(run, chosen, clean, new Restart("It was cleared"));
     }
     return instances;
   }
@@ -179,21 +180,20 @@ export function interventions(tools: Tools): Interventions {
     clear: clearRun,
 
     async mark(id, to, { tasks, indexes, dryRun = false } = {}) {
-      const live = await hold(id, "mark");
-      const { dag } = live;
-      const all = Object.keys(live.run.tasks).flatMap((task) => instancesOf(live.run, task));
+      const { run, dag } = await hold(id, "mark");
+      const all = Object.keys(run.tasks).flatMap((task) => instancesOf(run, task));
       const chosen = tasks
-        ? chooseMarked(live, tasks, indexes)
+        ? chooseMarked(dag, run, tasks, indexes)
         : all.filter(({ task, at }) => !isDone(at.state) && !dag.tasks.get(task)?.setups.length)
           .map(({ task, index }) => ({ run: id, task, ...index === undefined ? {} : { index } }));
       if (dryRun) return chosen;
       const moment = now().toString();
       const reason = new Cancelled(`It was marked as ${to}`);
       const changes = tasks
-        ? (run: Run): Event[] => mark(dag, run, chosen, to, moment)
-        : (run: Run): Event[] => markRun(dag, run, to, moment);
+        ? (run: Run, dag: AnyDag): Event[] => mark(dag, run, chosen, to, moment)
+        : (run: Run, dag: AnyDag): Event[] => markRun(dag, run, to, moment);
       // A run that is marked as failed ends as any that is told to: its teardowns may be running.
-      await interrupt(live, tasks || to === "success" ? chosen : [], changes, reason);
+      await interrupt(run, tasks || to === "success" ? chosen : [], changes, reason);
       return chosen;
     },
 
@@ -256,7 +256,8 @@ export function interventions(tools: Tools): Interventions {
 
 /** What is to be marked: unlike what is cleared, nothing else comes along. */
 function chooseMarked(
-  { dag, run }: Live,
+  dag: AnyDag,
+  run: Run,
   tasks: readonly string[],
   indexes: readonly number[] | undefined,
 ): Instance[] {

@@ -1,7 +1,7 @@
 import type { AnyDag } from "./dag.ts";
 import type { Demand } from "./admit.ts";
 import type { Reading } from "./meter.ts";
-import type { TaskPlace } from "./plan.ts";
+import type { Stray, TaskPlace } from "./plan.ts";
 import { type Event, reduceAll, type Run } from "./state.ts";
 
 /** A run that is not over. */
@@ -46,6 +46,8 @@ export interface Step {
   readonly changes: readonly Change[];
   readonly events: Event[];
   readonly begun: TaskPlace[];
+  /** What is to be stopped, by how the run was before anything followed from its changes. */
+  stops: readonly Stray[];
   run: Run;
 }
 

@@ -222,7 +222,7 @@ export class Loop {
   }
 
   /** Does what follows from what went on record. */
-  #follow({ live, run, events, changes, begun }: Step, now: Temporal.Instant): void {
+  #follow({ live, run, events, changes, begun, stops }: Step, now: Temporal.Instant): void {
     const before = live.run;
     live.run = run;
     if (begun.length > 0) live.demand = demand(live.dag, run, live.age);
@@ -232,17 +232,16 @@ export class Loop {
     }
     for (const place of begun) this.#begin(live, place);
     if (events.length > 0) this.#callbacks.tell(live.dag, before, run, events);
-    for (const { task, index, why } of strays(live.dag, run, now)) {
+    for (const { task, index, why } of [...stops, ...strays(live.dag, run, now)]) {
       const stop = live.attempts.get(nameOf(task, index))?.stop;
-      if (stop?.signal.aborted) continue;
       stop?.abort(
         why === "ended"
-          ? new Cancelled(`The run was ended: ${run.ending!.reason}`)
+          ? new Cancelled(`The run was ended: ${run.ending?.reason}`)
           : new Restart("What it reads does not come"),
       );
     }
     live.due = nextDue(live.dag, run, now);
-    if (isOver(run) && live.attempts.size === 0) this.#finish(live);
+    if (isOver(run) && live.attempts.size === 0 && live.inbox.length === 0) this.#finish(live);
     else if (events.length > 0) this.#tellSuccessors(live);
   }
 

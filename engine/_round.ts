@@ -3,7 +3,7 @@ import { add, type Attempting, changed, groupOf, isIdle, type Live, type Step } 
 import { admit, admitRuns, demand, type Limits } from "./admit.ts";
 import type { Executor } from "./executor.ts";
 import { nameOf } from "./_job.ts";
-import { isPastGood, plan } from "./plan.ts";
+import { isPastGood, plan, strays } from "./plan.ts";
 import { at, begin } from "./settle.ts";
 import { isOver, type Run } from "./state.ts";
 
@@ -44,6 +44,8 @@ export class Round {
           made.reject(error);
         }
       }
+      // Before a writer that was put back is ready again: those who read what it wrote cannot go on.
+      step.stops = strays(live.dag, step.run, this.#state.now);
       if (begins) this.#plan(step);
     }
     if (begins) {
@@ -56,7 +58,10 @@ export class Round {
   #step(live: Live, changes: Step["changes"] = []): Step {
     let step = this.#steps.get(live);
     if (!step) {
-      this.#steps.set(live, step = { live, changes, events: [], begun: [], run: live.run });
+      this.#steps.set(
+        live,
+        step = { live, changes, events: [], begun: [], stops: [], run: live.run },
+      );
     }
     return step;
   }

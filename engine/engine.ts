@@ -21,7 +21,7 @@ import type { Mark } from "./mark.ts";
 import type { Reading } from "./meter.ts";
 import { resolveParams } from "./params.ts";
 import { recover } from "./settle.ts";
-import { openSpool } from "./spool.ts";
+import { openSpool, type SpoolOptions, unfinished } from "./spool.ts";
 import { type Event, isOver, type Run } from "./state.ts";
 import { memory, type RunQuery, type Store } from "./store.ts";
 import type { Interval } from "./work.ts";
@@ -47,6 +47,8 @@ export interface EngineOptions {
   readonly connections?: Connections;
   /** Where attempts are made, by the name that tasks call them. @default {{ inProcess: inProcess() }} */
   readonly executors?: Readonly<Record<string, Executor>>;
+  /** How much the spool may hold, and what it leaves free. */
+  readonly spool?: Pick<SpoolOptions, "cap" | "keepFree">;
   /** How many slots each pool has; `default` has 32 unless it is said here. */
   readonly pools?: Readonly<Record<string, number>>;
   /** How many runs may be under way at once, of all DAGs together. @default {any number} */
@@ -203,12 +205,12 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     : home instanceof URL
     ? fileURLToPath(home)
     : home;
-  const isLive = async (id: string): Promise<boolean> => {
-    const run = await store.get(id);
-    return run !== undefined && !isOver(run);
-  };
   const isPaused = (dag: string): boolean => obeyPauses && schedules.isPaused(dag);
-  const spool = await openSpool(folder, { clock, ...options.store ? { live: isLive } : {} });
+  const spool = await openSpool(folder, {
+    clock,
+    ...options.spool,
+    ...options.store ? unfinished(store) : {},
+  });
   const loop: Loop = new Loop({
     store,
     spool,

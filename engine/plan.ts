@@ -151,7 +151,7 @@ export interface Evidence {
 
 /** What is to become of a task, or an instance of one, that is not under way. */
 export function judge(evidence: Evidence, task: Task<unknown>, index?: number): Verdict {
-  const { run, past, pruned } = evidence;
+  const { dag, run, past, pruned } = evidence;
   const { when = "all_success", dependsOnPast } = task.options;
   if (task.setups.length > 0) return { decision: decideTeardown(run, task) };
   if (run.ending) return { decision: "skip", reason: run.ending.reason };
@@ -161,11 +161,12 @@ export function judge(evidence: Evidence, task: Task<unknown>, index?: number): 
   let flowing = false;
   for (const id of task.upstream) {
     const reads = task.reads.includes(id);
+    const streams = dag.tasks.get(id)?.work.steps.at(-1)?.stream === true;
     for (const { state, stream } of runsOf(run, task, id, index)) {
-      const flows = reads && stream !== undefined && !isDone(state);
-      flowing ||= flows;
+      flowing ||= reads && (streams || stream !== undefined) && !isDone(state);
       // Who reads a stream starts when it begins, not when it ends.
-      states.push(when === "all_success" && flows && state === "running" ? "success" : state);
+      const flows = reads && stream !== undefined && state === "running";
+      states.push(when === "all_success" && flows ? "success" : state);
     }
   }
   const decision = decide(when, states);

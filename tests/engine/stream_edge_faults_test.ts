@@ -100,7 +100,6 @@ Deno.test("a file is loaded while it is downloaded, and a load that fails and re
 
 Deno.test({
   name: "a load that is cleared downloads nothing",
-  ignore: true,
   async fn() {
     const file = new Made(1000);
     await using server = new Server((visit) => send(visit, file, '"1"'));
