@@ -1,22 +1,17 @@
 import { buildCommand } from "@stricli/core";
-import type { Copied, CsvOptions } from "../operators/mod.ts";
+import type { Copied } from "../operators/mod.ts";
 import { type Meters, pipe } from "../engine/mod.ts";
+import { isPlain, type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes, count, duration, table } from "./format.ts";
 import { LiveView } from "./live_view.ts";
 import { bottleneck, remaining, stageRow } from "./stages.ts";
-import { fromUser, print, tell, UsageError, verb, type World } from "./world.ts";
+import { print, tell, UsageError, verb, type World } from "./world.ts";
 
-interface LoadFlags extends PlaceFlags {
+interface LoadFlags extends PlaceFlags, ReadingFlags {
   readonly into: string;
   readonly mode: "replace" | "append";
-  readonly delimiter?: string;
-  readonly quote?: string;
-  readonly escape?: string;
-  readonly header: boolean;
-  readonly null?: readonly string[];
-  readonly type?: readonly (readonly [string, string])[];
   readonly allowEmpty: boolean;
   readonly json: boolean;
 }
@@ -48,44 +43,7 @@ export const load = buildCommand<LoadFlags, [string], World>({
       },
       database: flags.database,
       home: flags.home,
-      delimiter: {
-        kind: "parsed",
-        parse: String,
-        optional: true,
-        placeholder: "C",
-        brief: "The character between fields, or tab [,]",
-      },
-      quote: {
-        kind: "parsed",
-        parse: String,
-        optional: true,
-        placeholder: "C",
-        brief: 'The character around fields, or none ["]',
-      },
-      escape: {
-        kind: "parsed",
-        parse: String,
-        optional: true,
-        placeholder: "C",
-        brief: "What makes a quote within quotes literal [the quote, doubled]",
-      },
-      header: { kind: "boolean", default: true, brief: "The first record names the columns" },
-      null: {
-        kind: "parsed",
-        parse: String,
-        variadic: true,
-        optional: true,
-        placeholder: "TEXT",
-        brief: 'How NULL is written, unquoted; may be given again [""]',
-      },
-      type: {
-        kind: "parsed",
-        parse: flags.pair,
-        variadic: true,
-        optional: true,
-        placeholder: "COLUMN=TYPE",
-        brief: "A column's type, where it shall not be inferred; may be given again",
-      },
+      ...readingFlags,
       allowEmpty: {
         kind: "boolean",
         default: false,
@@ -98,14 +56,15 @@ export const load = buildCommand<LoadFlags, [string], World>({
   docs: {
     brief: "Load a file or URL into a Postgres table",
     fullDescription: [
-      "Streams SOURCE through decompression and CSV parsing into TABLE by binary COPY, in one",
-      "transaction: whoever reads the table sees it as it was or as it will be, and whatever fails",
+      "Streams SOURCE (CSV, JSON lines or Arrow IPC) through decompression and parsing into TABLE",
+      "by binary COPY, in one transaction: whoever reads the table sees it as it was or as it will be, and whatever fails",
       "leaves it as it was. Columns and their types are inferred from the file.",
       "",
       "Examples:",
       "  sluice load https://example.com/trips.csv.gz --into trips",
       "  sluice load people.csv --into staff.people --database postgres://localhost/hr",
       "  sluice load data.tsv --into data --delimiter tab --null NA --type zip=text",
+      "  sluice load umsatz.csv --into sales --encoding latin1 --decimal , --date-order dmy",
       "  zcat old.csv.gz | sluice load - --into old --mode append --json",
     ].join("\n"),
   },
@@ -113,20 +72,22 @@ export const load = buildCommand<LoadFlags, [string], World>({
 
 async function runLoad(world: World, options: LoadFlags, source: string): Promise<number> {
   const target = tableName(options.into);
-  const dialect = await csvOptions(options);
+  if (options.into === "") throw new UsageError("--into needs the name of a table");
+  const reading = await readingOptions(options);
   await using database = await Database.from(world, options);
-  const { copy, csv, decompress, http } = await import("../operators/mod.ts");
+  const { copy, decompress, http, records } = await import("../operators/mod.ts");
   const { perform } = await import("../engine/mod.ts");
   const work = pipe(
     http({ url: source }),
     decompress(),
-    csv(dialect),
+    records(reading),
     copy({ ...target, mode: options.mode, allowEmpty: options.allowEmpty }),
   );
   const began = performance.now();
   let meters: Meters | undefined;
   const read = () => meters?.read() ?? [];
   let loaded: Copied;
+  let dialect: unknown;
   {
     using view = new LiveView(world, {
       lines: () => {
@@ -140,7 +101,11 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     loaded = await perform(work, {
       signal: world.signal,
       connections: { database: database.connect },
-      log: ({ message }) => view.say(message),
+      log: ({ message, fields }) => {
+        const found = fields?.dialect;
+        if (found !== undefined) dialect = found;
+        if (found === undefined || !isPlain(found)) view.say(message);
+      },
       onOpen: (opened) => meters = opened,
     });
   }
@@ -158,6 +123,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         bytes_decompressed: moved("decompress"),
         seconds: Number(seconds.toFixed(3)),
         columns: loaded.columns,
+        dialect,
       }),
     );
     return 0;
@@ -197,22 +163,4 @@ export function tableName(text: string): { table: string; schema?: string } {
   if (!match) return { table: text };
   const [, schema, table] = match;
   return { table: plain(table!), ...schema === undefined ? {} : { schema: plain(schema) } };
-}
-
-async function csvOptions(options: LoadFlags): Promise<CsvOptions> {
-  const { checkCsvOptions } = await import("../operators/mod.ts");
-  const { delimiter, quote, escape, header, null: nulls, type: types = [] } = options;
-  if (options.into === "") throw new UsageError("--into needs the name of a table");
-  const dialect: CsvOptions = {
-    header,
-    ...delimiter === undefined
-      ? {}
-      : { delimiter: delimiter === "tab" || delimiter === "\\t" ? "\t" : delimiter },
-    ...quote === undefined ? {} : { quote: quote === "none" ? "" : quote },
-    ...escape === undefined ? {} : { escape },
-    ...nulls === undefined ? {} : { nulls },
-    types: Object.fromEntries(types),
-  };
-  fromUser(() => checkCsvOptions(dialect));
-  return dialect;
 }

@@ -1,9 +1,22 @@
-import { ESCAPED, type Tokenizer } from "./_tokenizer.ts";
+import { type Dialect, ESCAPED } from "./_tokenizer.ts";
+
+/** Where the fields of records lie: field `f` of record `r` at index `r * width + f`. */
+export interface Fields {
+  /** The offset of each field's first byte. */
+  readonly starts: Int32Array;
+  /** The offset behind each field's last byte. */
+  readonly ends: Int32Array;
+  /** 0 for what is not quoted, so that it is NULL where it is empty. */
+  readonly quoted: Uint8Array;
+  readonly width: number;
+  readonly records: number;
+  readonly dialect: Dialect;
+}
 
 /** Bytes whose records have been found. */
 export interface Block {
   readonly bytes: Uint8Array;
-  readonly fields: Tokenizer;
+  readonly fields: Fields;
 }
 
 /** The buffers of a column that was read from a block, laid out as Arrow has them. */
@@ -56,7 +69,7 @@ export function unescape(
   end: number,
   to: Uint8Array,
   at: number,
-  { dialect: { quote, escape } }: Tokenizer,
+  { dialect: { quote, escape } }: Fields,
 ): number {
   for (let i = start; i < end; i++) {
     const next = from[i + 1];

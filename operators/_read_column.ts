@@ -41,14 +41,18 @@ export function readColumn(
   } as never);
 }
 
-/** The narrowest type that takes every field of a column; text where none has a value. */
-export function inferType(block: Block, column: number): ColumnType {
+/** The narrowest of `types` that takes every field of a column; text where none does, or none has a value. */
+export function inferType(
+  block: Block,
+  column: number,
+  types: readonly ColumnType[] = COLUMN_TYPES,
+): ColumnType {
   const { starts, ends, quoted, width, records } = block.fields;
   let values = false;
   for (let r = 0, k = column; r < records && !values; r++, k += width) {
     values = starts[k] !== ends[k] || quoted[k] !== 0;
   }
   if (!values) return "text";
-  return COLUMN_TYPES.find((type) => typeof READERS[type](block, column, true) === "object") ??
+  return types.find((type) => typeof READERS[type](block, column, true) === "object") ??
     "text";
 }

@@ -1,36 +1,27 @@
-import { type Data, makeData, RecordBatch, Schema, Struct } from "apache-arrow";
-import { type Bytes, GiveUp, type Operator, operator } from "../engine/mod.ts";
+import type { RecordBatch } from "apache-arrow";
+import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import { type Block, fieldText } from "./_block.ts";
-import { arrowField, type ColumnType, parseColumnType } from "./_column_type.ts";
-import { inferType, readColumn } from "./_read_column.ts";
+import { batchOf, checkNames, mendNames, type Plan, planColumn, planOf } from "./_columns.ts";
+import { checkCsvOptions, commentOf, type CsvOptions, type ReadAs } from "./_csv_options.ts";
+import { findHeader, findMarks, type Sample } from "./_dialect.ts";
+import { encodingOf, toUtf8 } from "./_encoding.ts";
+import { withoutFooter, withoutNuls } from "./_footer.ts";
+import { refuseForeign } from "./_foreign.ts";
+import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
+import { ENCODING_HINT, misfit } from "./_misfit.ts";
 import { isUtf8 } from "./_read_text.ts";
+import { type Spelled, type Spelling, spellings } from "./_spelling.ts";
 import { type Dialect, Malformed, Tokenizer } from "./_tokenizer.ts";
+import { Window } from "./_window.ts";
 
 /** Rows on their way from one stage to the next, thousands at a time. */
 export type Batches = ReadableStream<RecordBatch>;
 
-/** Options for {@linkcode csv}. */
-export interface CsvOptions {
-  /** The byte between fields. @default {","} */
-  delimiter?: string;
-  /** The byte around fields; `""` when nothing is quoted. @default {'"'} */
-  quote?: string;
-  /** The byte that makes a quote within quotes literal. @default the quote itself, doubled (RFC 4180) */
-  escape?: string;
-  /** Whether the first record names the columns, or their names. @default {true} */
-  header?: boolean | readonly string[];
-  /** How NULL is written, where it is not quoted. @default {[""]} */
-  nulls?: readonly string[];
-  /** The types of columns by name; those not listed are inferred. */
-  types?: Readonly<Record<string, string>>;
-  /** Bytes to infer types from, at least 512. @default {1048576} */
-  sampleBytes?: number;
-  /** The longest field to expect, so that a quote never closed cannot fill the memory. @default {16777216} */
-  maxFieldBytes?: number;
-}
-
 /**
- * Reads CSV (RFC 4180, in UTF-8) as Arrow record batches, without a string or an object per field.
+ * Reads CSV as Arrow record batches, without a string or an object per field.
+ *
+ * The first bytes tell how it is written, and the log says what they told: encoding (by a byte order mark), delimiter,
+ * quote, escape, lines before the table, whether there is a header. What reads well as RFC 4180 in UTF-8 is read so.
  *
  * A column gets the narrowest type that takes all of its values in the sample: boolean, integer, bigint, double
  * precision, numeric, date, timestamp, timestamptz, uuid, text. A number with a leading zero or plus sign is text,
@@ -41,8 +32,8 @@ export interface CsvOptions {
  */
 export const csv: Operator<CsvOptions, Batches, Bytes> = operator(
   "csv",
-  (options, _ctx, bytes) => {
-    const parser = new Parser(bytes, options);
+  (options, ctx, bytes) => {
+    const parser = new Parser(bytes, options, ctx);
     return new ReadableStream<RecordBatch>({
       async pull(controller) {
         const batch = await parser.next();
@@ -54,104 +45,83 @@ export const csv: Operator<CsvOptions, Batches, Bytes> = operator(
   },
 );
 
-/** Looks at the options alone. @throws {TypeError} for one that cannot be used */
-export function checkCsvOptions(options: CsvOptions): Dialect {
-  const { delimiter = ",", quote = '"', escape = quote, types = {} } = options;
-  for (const type of Object.values(types)) parseColumnType(type);
-  const dialect = {
-    delimiter: byteOf("delimiter", delimiter),
-    quote: quote === "" ? -1 : byteOf("quote", quote),
-    escape: quote === "" ? -1 : byteOf("escape", escape),
-  };
-  if (dialect.delimiter !== dialect.quote && dialect.delimiter !== dialect.escape) return dialect;
-  throw new TypeError(
-    `Cannot use ${JSON.stringify(delimiter)} both as the delimiter and for quotes`,
-  );
-}
-
 /** How much is parsed at once: what the field offsets and columns of it need fits a processor's cache. */
 const BLOCK_BYTES = 1 << 18;
 
-/** Bytes that tell a web page and UTF-16 from CSV. */
-const HEAD_BYTES = 512;
-
-/** What is known of the columns once the sample was read. */
-interface Columns {
-  readonly schema: Schema;
-  readonly types: readonly ColumnType[];
-  /** Whether a column's type was given, not inferred. */
-  readonly declared: readonly boolean[];
-}
+/** Bytes that tell a web page and others from CSV, and those that tell its dialect. */
+const HEAD_BYTES = 512, DIALECT_BYTES = 1 << 18;
 
 class Parser {
-  readonly #source: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
   readonly #options: CsvOptions;
-  readonly #fields: Tokenizer;
+  readonly #log: Context["log"];
+  readonly #window: Window;
   readonly #sampleBytes: number;
+  readonly #maxFieldBytes: number;
   readonly #nulls: readonly Uint8Array[] | undefined;
-  #bytes: Uint8Array;
-  #from = 0;
-  #to = 0;
-  #ended = false;
-  /** What did not fit of the last chunk. */
-  #rest: Uint8Array | undefined;
-  #columns: Columns | undefined;
+  readonly #spellings: ReadonlyMap<Spelled, Spelling>;
+  /** The dialect that the options tell. */
+  readonly #told: Dialect;
+  #fields: Tokenizer;
+  #plan: Plan | undefined;
 
-  constructor(bytes: Bytes, options: CsvOptions) {
+  constructor(bytes: Bytes, options: CsvOptions, { log }: Context) {
     const { sampleBytes = 1 << 20, maxFieldBytes = 1 << 24 } = options;
     this.#options = options;
+    this.#log = log;
     this.#nulls = isPlain(options.nulls)
       ? undefined
       : options.nulls!.map((text) => new TextEncoder().encode(text));
-    this.#fields = new Tokenizer(checkCsvOptions(options), maxFieldBytes);
+    this.#told = checkCsvOptions(options);
+    this.#spellings = spellings(options);
+    this.#maxFieldBytes = maxFieldBytes;
+    this.#fields = this.#tokenizer(this.#told);
     this.#sampleBytes = Math.max(sampleBytes, HEAD_BYTES);
-    // One byte more than is ever filled, for the tokenizer's sentinel.
-    this.#bytes = new Uint8Array(Math.max(this.#sampleBytes, BLOCK_BYTES) + 1);
-    this.#source = bytes.getReader();
+    this.#window = new Window(bytes, Math.max(this.#sampleBytes, BLOCK_BYTES));
   }
 
   cancel(reason: unknown): Promise<void> {
-    return this.#source.cancel(reason);
+    return this.#window.cancel(reason);
   }
 
   /** The next batch, or undefined at the end. */
   async next(): Promise<RecordBatch | undefined> {
+    const window = this.#window;
     try {
-      if (!this.#columns) return await this.#first();
-      for (let want = BLOCK_BYTES;; want = this.#more(BLOCK_BYTES)) {
-        await this.#fill(want);
+      if (!this.#plan) return await this.#first();
+      for (let want = BLOCK_BYTES;; want = window.more(BLOCK_BYTES)) {
+        await window.fill(want);
         if (this.#scan() > 0) {
           if (this.#nulls) this.#markNulls(this.#nulls);
-          return this.#batch(this.#columns);
+          return this.#batch(this.#plan);
         }
         // All was read, or a record is longer than the block.
-        if (this.#ended && this.#from === this.#to) return undefined;
+        if (window.empty) return undefined;
       }
     } catch (error) {
-      this.#source.cancel(error).catch(() => {});
+      this.cancel(error).catch(() => {});
       if (!(error instanceof Malformed)) throw error;
       throw new GiveUp(`Cannot read CSV: ${error.message}`, { cause: error });
     }
   }
 
-  /** Reads the header, infers the types from the sample, and returns the sample as the first batch. */
+  /** Finds out how the file is written, and returns the sample as the first batch. */
   async #first(): Promise<RecordBatch> {
-    await this.#fill(this.#sampleBytes);
-    this.#skipMark();
-    const { header = true } = this.#options;
-    let names: string[] | undefined = typeof header === "boolean" ? undefined : [...header];
+    const window = this.#window;
+    const encoding = await this.#decode();
+    await window.fill(this.#sampleBytes);
+    refuseForeign(
+      window.bytes.subarray(window.from, Math.min(window.to, window.from + HEAD_BYTES)),
+    );
+    const { header, skipped } = await this.#recognize();
+    let names = typeof header === "boolean" ? undefined : [...header];
     if (header === true) {
       while (this.#scan(1) === 0) {
-        if (this.#ended && this.#from === this.#to) {
-          throw new Malformed("the file is empty, not even a header is there");
-        }
-        await this.#fill(this.#more(this.#sampleBytes));
+        if (window.empty) throw new Malformed("the file is empty, not even a header is there");
+        await window.fill(window.more(this.#sampleBytes));
       }
       names = this.#header();
     }
-    while (this.#scan() === 0 && !(this.#ended && this.#from === this.#to)) {
-      await this.#fill(this.#more(this.#sampleBytes));
-    }
+    while (this.#scan() === 0 && !window.empty) await window.fill(window.more(this.#sampleBytes));
     if (this.#nulls) this.#markNulls(this.#nulls);
     const { width } = this.#fields;
     if (names && width > 0 && names.length !== width) {
@@ -161,60 +131,142 @@ class Parser {
     }
     if (!names && width === 0) throw new Malformed("the file is empty");
     names ??= Array.from({ length: width }, (_, i) => `column_${i + 1}`);
-    this.#columns = this.#define(names);
-    return this.#batch(this.#columns); // without rows it still tells the columns
+    this.#plan = this.#define(this.#options.names === "mend" ? mendNames(names) : names);
+    this.#tell(encoding, header === true, skipped);
+    return this.#batch(this.#plan); // without rows it still tells the columns
   }
 
-  #define(names: readonly string[]): Columns {
-    const seen = new Map<string, number>();
-    for (const [k, name] of names.entries()) {
-      const twin = seen.get(name);
-      if (twin !== undefined) {
-        throw new Malformed(
-          `columns ${twin} and ${k + 1} are both named ${JSON.stringify(name)}; ` +
-            `give them names of their own in the file or by the option header`,
-        );
-      }
-      seen.set(name, k + 1);
+  /** Makes UTF-8 without a mark of what is in another encoding, and puts what else changes the bytes in their way. */
+  async #decode(): Promise<string> {
+    const window = this.#window;
+    const { encoding: told, nul, skipFooter = 0 } = this.#options;
+    await window.fill(4);
+    const { encoding, mark } = encodingOf(window.bytes.subarray(window.from, window.to), told);
+    window.from += mark;
+    if (encoding !== "utf-8") {
+      window.through((chunks) => toUtf8(chunks, encoding, mark));
     }
+    if (nul === "remove") window.through(withoutNuls);
+    if (skipFooter > 0) {
+      window.through((chunks) => withoutFooter(chunks, skipFooter, this.#maxFieldBytes));
+    }
+    return encoding;
+  }
+
+  /** Finds what of the dialect was not told, and goes to the first line of the table. */
+  async #recognize(): Promise<{ header: NonNullable<CsvOptions["header"]>; skipped: number }> {
+    const { delimiter, quote, escape, skipLines, header } = this.#options;
+    await this.#skip(skipLines ?? 0);
+    let skipped = skipLines ?? 0;
+    if (delimiter === undefined && quote === undefined && escape === undefined) {
+      const { dialect, skip } = findMarks(this.#sample(false));
+      // What was told to be skipped is all there is to skip.
+      if (skipLines === undefined) await this.#skip(skipped = skip);
+      this.#fields = this.#tokenizer(dialect);
+    }
+    this.#fields.line = skipped + 1;
+    if (header !== undefined) return { header, skipped };
+    const found = findHeader(this.#sample(this.#options.ragged === "pad"), this.#fields.dialect);
+    if (found === "maybe") {
+      this.#log.warn(
+        "the first record looks like all others, but is taken for the header; " +
+          "if it is none, say so (header: false, --no-header)",
+      );
+    }
+    return { header: found !== false, skipped };
+  }
+
+  /** The bytes that tell the dialect, as copied: what looks at them may write behind them. */
+  #sample(pad: boolean): Sample {
+    const { bytes, from, to, ended } = this.#window;
+    const end = Math.min(to, from + DIALECT_BYTES);
+    const comment = commentOf(this.#options);
+    return {
+      bytes: bytes.slice(from, end + 1),
+      from: 0,
+      to: end - from,
+      last: ended && end === to,
+      line: (this.#options.skipLines ?? 0) + 1,
+      tokenizer: (dialect) => tokenizer(dialect, Infinity, { comment, pad }),
+    };
+  }
+
+  #tokenizer(dialect: Dialect): Tokenizer {
+    const loose = { comment: commentOf(this.#options), pad: this.#options.ragged === "pad" };
+    return tokenizer(dialect, this.#maxFieldBytes, loose);
+  }
+
+  /** Passes over lines, whatever is on them. */
+  async #skip(lines: number): Promise<void> {
+    const window = this.#window;
+    for (let n = 0, i = window.from; n < lines; i++) {
+      if (i + 1 >= window.to && !window.ended) {
+        const read = i - window.from;
+        await window.fill(window.more(this.#sampleBytes));
+        i = window.from + read;
+      }
+      if (i >= window.to) {
+        throw new Malformed(`the file is empty: it has no more than the ${lines} lines to skip`);
+      }
+      const c = window.bytes[i];
+      if (c !== 10 && (c !== 13 || (window.bytes[i + 1] === 10 && i + 1 < window.to))) continue;
+      n++;
+      window.from = i + 1;
+    }
+    if (lines > 0) await window.fill(this.#sampleBytes);
+  }
+
+  #tell(encoding: string, header: boolean, skipped: number): void {
+    const char = (code: number) => code < 0 ? "" : String.fromCharCode(code);
+    const { delimiter, quote, escape } = this.#fields.dialect;
+    const dialect: ReadAs = {
+      format: "csv",
+      encoding,
+      delimiter: char(delimiter),
+      quote: char(quote),
+      escape: char(escape),
+      header,
+      skipped_lines: skipped,
+    };
+    const told = [
+      encoding,
+      `fields split by ${JSON.stringify(dialect.delimiter)}`,
+      quote < 0 ? "nothing quoted" : `quoted by ${dialect.quote}`,
+      ...escape === quote ? [] : [`escaped by ${dialect.escape}`],
+      header ? "with a header" : "without a header",
+      ...skipped === 0
+        ? []
+        : [`behind ${skipped} line${skipped === 1 ? "" : "s"} that were skipped`],
+    ];
+    this.#log.info(`reads CSV: ${told.join(", ")}`, { dialect });
+  }
+
+  #define(names: readonly string[]): Plan {
+    checkNames(names);
     const { types: wanted = {} } = this.#options;
-    const unknown = Object.keys(wanted).filter((name) => !names.includes(name));
-    if (unknown.length > 0) {
+    const unknown = Object.keys(wanted).find((name) => !names.includes(name));
+    if (unknown !== undefined) {
       throw new Malformed(
-        `it has no column ${
-          JSON.stringify(unknown[0])
-        }, for which a type was declared; its columns ` +
+        `it has no column ${JSON.stringify(unknown)}, for which a type was declared; its columns ` +
           `are ${names.map((name) => JSON.stringify(name)).join(", ")}`,
       );
     }
-    const declared = names.map((name) => Object.hasOwn(wanted, name));
     const block = this.#block();
-    const types = names.map((name, column) => {
-      return declared[column] ? parseColumnType(wanted[name]!) : inferType(block, column);
-    });
-    const schema = new Schema(names.map((name, i) => arrowField(name, types[i]!)));
-    return { schema, types, declared };
+    return planOf(names.map((name, column) => {
+      const declared = Object.hasOwn(wanted, name) ? wanted[name] : undefined;
+      return planColumn(name, declared, this.#spellings, block, column);
+    }));
   }
 
-  #batch({ schema, types, declared }: Columns): RecordBatch {
-    const block = this.#block();
-    const { records } = this.#fields;
-    const children: Data[] = [];
-    for (const [column, type] of types.entries()) {
-      const field = schema.fields[column]!;
-      const data = readColumn(type, field, block, column, !declared[column]);
-      if (typeof data === "number") this.#mismatch(field.name, type, column, data);
-      children.push(data);
-    }
-    const struct = new Struct(schema.fields);
-    return new RecordBatch(
-      schema,
-      makeData({ type: struct, length: records, nullCount: 0, children }),
-    );
+  #batch(plan: Plan): RecordBatch {
+    const batch = batchOf(plan, this.#block());
+    if (!("record" in batch)) return batch;
+    const place = { line: this.#line, from: this.#blockFrom, base: this.#window.base };
+    throw misfit(plan, batch, this.#block(), place);
   }
 
   #block(): Block {
-    return { bytes: this.#bytes, fields: this.#fields };
+    return { bytes: this.#window.bytes, fields: this.#fields };
   }
 
   /** The line on which the block of the last scan begins. */
@@ -222,9 +274,10 @@ class Parser {
   #blockFrom = 0;
 
   #scan(limit?: number): number {
+    const window = this.#window;
     this.#line = this.#fields.line;
-    this.#blockFrom = this.#from;
-    this.#from = this.#fields.scan(this.#bytes, this.#from, this.#to, this.#ended, limit);
+    this.#blockFrom = window.from;
+    window.from = this.#fields.scan(window.bytes, window.from, window.to, window.ended, limit);
     return this.#fields.records;
   }
 
@@ -243,7 +296,8 @@ class Parser {
 
   #equals(text: Uint8Array, start: number, length: number): boolean {
     if (text.length !== length) return false;
-    for (let i = 0; i < length; i++) if (this.#bytes[start + i] !== text[i]) return false;
+    const { bytes } = this.#window;
+    for (let i = 0; i < length; i++) if (bytes[start + i] !== text[i]) return false;
     return true;
   }
 
@@ -251,109 +305,21 @@ class Parser {
     const { width, starts, ends } = this.#fields;
     const names: string[] = [];
     for (let k = 0; k < width; k++) {
-      if (!isUtf8(this.#bytes.subarray(starts[k]!, ends[k]!))) {
-        throw new Malformed(`the name of column ${k + 1} is not valid UTF-8`);
+      if (!isUtf8(this.#window.bytes.subarray(starts[k]!, ends[k]!))) {
+        throw new Malformed(`the name of column ${k + 1} is not valid UTF-8${ENCODING_HINT}`);
       }
       names.push(fieldText(this.#block(), k) || `column_${k + 1}`);
     }
     return names;
   }
-
-  /** Skips a byte order mark, and refuses what is plainly no CSV in UTF-8. */
-  #skipMark(): void {
-    const head = this.#bytes.subarray(this.#from, Math.min(this.#to, this.#from + HEAD_BYTES));
-    if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) this.#from += 3;
-    if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) {
-      throw new Malformed("it is in UTF-16, which is not read; convert it to UTF-8");
-    }
-    const text = new TextDecoder().decode(head);
-    if (/^\s*<(!doctype html|html|head|body)\b/i.test(text)) {
-      const line = text.trimStart().split(/[\r\n]/, 1)[0]!.slice(0, 60);
-      throw new Malformed(
-        `it begins with ${
-          JSON.stringify(line)
-        }, so it is a web page and no table; check the address`,
-      );
-    }
-  }
-
-  /** How many bytes to hold to have more than now: twice those of a record too long, at least one block. */
-  #more(block: number): number {
-    return Math.max(block, (this.#to - this.#from) * 2);
-  }
-
-  /** Reads until at least `want` bytes lie ready, or the source has ended. */
-  async #fill(want: number): Promise<void> {
-    const left = this.#to - this.#from;
-    if (want >= this.#bytes.length) {
-      const wider = new Uint8Array(want + 1);
-      wider.set(this.#bytes.subarray(this.#from, this.#to));
-      this.#bytes = wider;
-    } else this.#bytes.copyWithin(0, this.#from, this.#to);
-    this.#from = 0;
-    this.#to = left;
-    while (this.#to < want) {
-      let chunk = this.#rest;
-      if (!chunk) {
-        if (this.#ended) return;
-        const { done, value } = await this.#source.read();
-        if (done) {
-          this.#ended = true;
-          return;
-        }
-        chunk = value;
-      }
-      const room = Math.min(chunk.length, want - this.#to);
-      this.#bytes.set(room < chunk.length ? chunk.subarray(0, room) : chunk, this.#to);
-      this.#rest = room < chunk.length ? chunk.subarray(room) : undefined;
-      this.#to += room;
-    }
-  }
-
-  #mismatch(name: string, type: ColumnType, column: number, record: number): never {
-    const { width, starts } = this.#fields;
-    const index = record * width + column;
-    const text = fieldText(this.#block(), index);
-    const line = this.#line + countLines(this.#bytes, this.#blockFrom, starts[index]!);
-    const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-    const where = `in column ${JSON.stringify(name)}, line ${line}`;
-    if (type === "text") {
-      throw new GiveUp(`Cannot read ${JSON.stringify(shown)} as text ${where}: ${textFault(text)}`);
-    }
-    throw new GiveUp(
-      `Cannot parse ${JSON.stringify(shown)} as ${type} ${where}: ` +
-        (this.#columns!.declared[column]
-          ? `that type was declared; declare another or mend the file`
-          : `the first rows gave that type; declare the column's type, e.g. ` +
-            `types: { ${JSON.stringify(name)}: "text" }`),
-    );
-  }
-}
-
-function textFault(text: string): string {
-  return text.includes("\0")
-    ? "it holds a NUL byte, which Postgres cannot keep"
-    : "it is not valid UTF-8";
-}
-
-function countLines(bytes: Uint8Array, from: number, to: number): number {
-  let lines = 0;
-  for (let i = from; i < to; i++) {
-    if (bytes[i] === 13 || (bytes[i] === 10 && (i === from || bytes[i - 1] !== 13))) lines++;
-  }
-  return lines;
 }
 
 function isPlain(nulls: readonly string[] | undefined): boolean {
   return nulls === undefined || (nulls.length === 1 && nulls[0] === "");
 }
 
-function byteOf(what: string, text: string): number {
-  const code = text.charCodeAt(0);
-  if (text.length === 1 && code < 128 && code !== 10 && code !== 13) return code;
-  throw new TypeError(
-    `Cannot use ${
-      JSON.stringify(text)
-    } as the ${what}: it must be one ASCII character, not a line end`,
-  );
+function tokenizer(dialect: Dialect, maxFieldBytes: number, loose: Looseness): Tokenizer {
+  return loose.comment < 0 && !loose.pad
+    ? new Tokenizer(dialect, maxFieldBytes)
+    : new LooseTokenizer(dialect, maxFieldBytes, loose);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { tableFromArrays, tableToIPC } from "apache-arrow";
 import { zipSync } from "fflate";
 import { demoMonth } from "../../cli/_demo_data.ts";
 import { gzip } from "../../cli/_gzip.ts";
@@ -16,6 +17,16 @@ const columns = [
   { name: "name", type: "text" },
   { name: "born on", type: "date" },
 ];
+
+const dialect = {
+  format: "csv",
+  encoding: "utf-8",
+  delimiter: ",",
+  quote: '"',
+  escape: '"',
+  header: true,
+  skipped_lines: 0,
+};
 
 async function rowsOf(db: TestDatabase, table: string): Promise<unknown[]> {
   return await db.query(`SELECT id, name, "born on"::text FROM ${table} ORDER BY id`);
@@ -63,6 +74,7 @@ Deno.test("load takes URLs, files and stdin, compressed or not, and tells what i
         bytes_read: read,
         bytes_decompressed: plain.length,
         columns,
+        dialect,
       });
       assert.ok(seconds > 0 && seconds * 1000 < outcome.ms, `${seconds} s`);
       assert.equal(outcome.stderr, "");
@@ -122,6 +134,82 @@ Deno.test("load reads the dialects it is told of", async (t) => {
       assert.deepEqual(await db.query("SELECT * FROM t"), rows);
     });
   }
+});
+
+Deno.test("load finds out how a source is written, says so, and takes it from flags", async (t) => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const ipc = tableToIPC(tableFromArrays({ a: Int32Array.of(1), b: ["x"] }), "file");
+  const cases: [
+    what: string,
+    input: string | Uint8Array,
+    flags: string[],
+    rows: Record<string, unknown>[],
+    found: Record<string, unknown>,
+    says: RegExp,
+  ][] = [
+    ["semicolons", "a;b\n1;x\n", [], [{ a: 1, b: "x" }], { ...dialect, delimiter: ";" }, /";"/],
+    [
+      "a preamble and a footer",
+      "Report\n\na,b\n1,x\n2,y\nTotal 2\n",
+      ["--skip-lines", "2", "--skip-footer", "1"],
+      [{ a: 1, b: "x" }, { a: 2, b: "y" }],
+      { ...dialect, skipped_lines: 2 },
+      /2 lines that were skipped/,
+    ],
+    [
+      "Latin-1, comments, short rows and German numbers",
+      Uint8Array.from("#x\na;ä;c\n1.234,5;\xfc\n", (c) => c.charCodeAt(0)),
+      ["--encoding", "latin1", "--comment", "#", "--ragged", "pad", "--delimiter", ";"].concat(
+        ["--decimal", ",", "--thousands", "."],
+      ),
+      [{ a: 1234.5, ä: "ü", c: null }],
+      { ...dialect, encoding: "latin1", delimiter: ";" },
+      /latin1/,
+    ],
+    [
+      "dates, signs, NUL bytes and names",
+      "a,a\n1/2/2021,5\0 %\n",
+      ["--date-order", "dmy", "--sign", "%", "--nul", "remove", "--names", "mend"].concat(
+        ["--type", "a=text"],
+      ),
+      [{ a: "1/2/2021", a_2: 5 }],
+      dialect,
+      /^$/,
+    ],
+    [
+      "JSON lines",
+      '{"a":1,"b":"x"}\n{"b":null}\n',
+      [],
+      [{ a: 1, b: "x" }, { a: null, b: null }],
+      { format: "jsonl", encoding: "utf-8" },
+      /JSON lines/,
+    ],
+    [
+      "what looks like JSON lines, as CSV",
+      '{"a"\n1\n',
+      ["--format", "csv"],
+      [{ '{"a"': 1 }],
+      dialect,
+      /^$/,
+    ],
+    ["Arrow", ipc, [], [{ a: 1, b: "x" }], { format: "arrow" }, /Arrow/],
+  ];
+  for (const [what, input, flags, rows, found, says] of cases) {
+    await t.step(what, async () => {
+      const outcome = await sluice.run(
+        ["load", "-", "--into", "t", "--database", db.url, "--json", ...flags],
+        { stdin: input as Uint8Array<ArrayBuffer> },
+      );
+      assert.equal(outcome.code, 0, outcome.stderr);
+      assert.deepEqual(document(outcome).dialect, found);
+      assert.match(outcome.stderr, says);
+      assert.deepEqual(await db.query("SELECT * FROM t"), rows);
+    });
+  }
+  const clash = ["load", "-", "--into", "t", "--database", db.url, "--format", "jsonl"];
+  const outcome = await sluice.run([...clash, "--skip-lines", "1"], { stdin: "" });
+  assert.match(refusal(outcome, 2), /--skip-lines is for CSV, but --format is jsonl/);
 });
 
 Deno.test("load --mode append adds rows to a table, and replace replaces them", async () => {

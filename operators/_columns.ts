@@ -1,0 +1,118 @@
+import { type Data, makeData, RecordBatch, Schema, Struct } from "apache-arrow";
+import type { Block } from "./_block.ts";
+import { arrowField, type ColumnType, parseColumnType } from "./_column_type.ts";
+import { inferType, readColumn } from "./_read_column.ts";
+import { respell, type Spelled, SPELLED_TYPES, type Spelling } from "./_spelling.ts";
+import { Malformed } from "./_tokenizer.ts";
+
+/** A column, once the sample was read. */
+export interface PlannedColumn {
+  readonly name: string;
+  readonly type: ColumnType;
+  /** Whether its type was given, not inferred. */
+  readonly declared: boolean;
+  /** How its fields are written, where that is not as the readers take them. */
+  readonly spelling: Spelling | undefined;
+}
+
+/** What columns there are. */
+export interface Plan {
+  readonly schema: Schema;
+  readonly columns: readonly PlannedColumn[];
+}
+
+/** A field that is not of its column's type. */
+export interface Misfit {
+  readonly column: number;
+  readonly record: number;
+}
+
+/** Makes a plan of columns. */
+export function planOf(columns: readonly PlannedColumn[]): Plan {
+  return { columns, schema: new Schema(columns.map(({ name, type }) => arrowField(name, type))) };
+}
+
+/** Chooses type and spelling of a column by a sample of it. */
+export function planColumn(
+  name: string,
+  declared: string | undefined,
+  spellings: ReadonlyMap<Spelled, Spelling>,
+  block: Block,
+  column: number,
+): PlannedColumn {
+  const type = declared === undefined ? undefined : parseColumnType(declared);
+  const decision = { name, declared: type !== undefined };
+  for (const [kind, spelling] of spellings) {
+    const types = SPELLED_TYPES[kind];
+    if (type !== undefined && !types.includes(type)) continue;
+    const block_ = respell(block, column, spelling);
+    if (typeof block_ === "number") {
+      // 1.234 is another number where the dot is between thousands: what is declared is read as it was told.
+      if (type !== undefined && kind === "number") return { ...decision, type, spelling };
+      continue;
+    }
+    const inferred = type ?? inferType(block_, 0, types);
+    if (inferred !== "text") return { ...decision, type: inferred, spelling };
+  }
+  const plain = type ?? inferType(block, column);
+  // A point is not what was told to stand before a fraction.
+  const foreign = type === undefined && spellings.has("number") &&
+    SPELLED_TYPES.number.includes(plain);
+  return { ...decision, type: foreign ? "text" : plain, spelling: undefined };
+}
+
+/** The columns of a block as a batch, or the first field found that is not of its column's type. */
+export function batchOf({ schema, columns }: Plan, block: Block): RecordBatch | Misfit {
+  const children: Data[] = [];
+  for (const [i, { type, declared, spelling }] of columns.entries()) {
+    const own = spelling ? respell(block, i, spelling) : block;
+    const data = typeof own === "number"
+      ? own
+      : readColumn(type, schema.fields[i]!, own, spelling ? 0 : i, !declared);
+    if (typeof data === "number") return { column: i, record: data };
+    children.push(data);
+  }
+  const { records } = block.fields;
+  return new RecordBatch(
+    schema,
+    makeData({ type: new Struct(schema.fields), length: records, nullCount: 0, children }),
+  );
+}
+
+/** @throws {Malformed} for a name that comes twice */
+export function checkNames(names: readonly string[]): void {
+  const seen = new Map<string, number>();
+  for (const [k, name] of names.entries()) {
+    const twin = seen.get(name);
+    if (twin !== undefined) {
+      throw new Malformed(
+        `columns ${twin} and ${k + 1} are both named ${JSON.stringify(name)}; ` +
+          `give them names of their own in the file or by the option header`,
+      );
+    }
+    seen.set(name, k + 1);
+  }
+}
+
+/** The most bytes a name may have in Postgres. */
+const MAX_NAME_BYTES = 63;
+
+/** Names of at most 63 bytes, each there once: the second `a` becomes `a_2`, what is cut is cut between characters. */
+export function mendNames(names: readonly string[]): string[] {
+  const short = names.map((name) => cut(name, MAX_NAME_BYTES));
+  const taken = new Set(short);
+  const seen = new Set<string>();
+  return short.map((name) => {
+    let mended = name;
+    for (let n = 2; seen.has(mended) || (mended !== name && taken.has(mended)); n++) {
+      mended = `${cut(name, MAX_NAME_BYTES - `_${n}`.length)}_${n}`;
+    }
+    seen.add(mended);
+    return mended;
+  });
+}
+
+function cut(name: string, bytes: number): string {
+  const into = new Uint8Array(bytes);
+  return name.slice(0, new TextEncoder().encodeInto(name, into).read);
+}

@@ -1,0 +1,315 @@
+import type { Fields } from "./_block.ts";
+import { type Dialect, Malformed, QUOTED } from "./_tokenizer.ts";
+
+/** What a value of JSON is, as {@linkcode JsonFields.quoted} has it; 0 is null, or not there. */
+export const STRING = QUOTED, NUMBER = 4, TRUTH = 8, NESTED = 16;
+
+const LF = 10, CR = 13, TAB = 9, SPACE = 32, QUOTE = 34, BACKSLASH = 92, COLON = 58, COMMA = 44;
+const OPEN = 123, CLOSE = 125, LIST = 91, END_LIST = 93;
+
+/** No byte of text is one of these: what is read has no quotes or escapes left. */
+const BARE: Dialect = { delimiter: -1, quote: -1, escape: -1 };
+
+const NUMBERS = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
+
+/**
+ * Finds the values of JSON objects (RFC 8259), one to a line, by their keys, as offsets, so that the readers of CSV
+ * read them. A string with escapes is written anew into {@linkcode JsonFields.bytes}, behind the lines.
+ */
+export class JsonFields implements Fields {
+  starts: Int32Array = new Int32Array(1 << 12);
+  ends: Int32Array = new Int32Array(1 << 12);
+  /** The kind of each value. */
+  quoted: Uint8Array = new Uint8Array(1 << 12);
+  width = 0;
+  records = 0;
+  readonly dialect = BARE;
+  /** The lines of the last {@linkcode scan}, and behind them what was written anew. */
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  /** The line of each record. */
+  lines: number[] = [];
+  /** The line on which the next block begins. */
+  line = 1;
+  readonly keys: string[] = [];
+  readonly #columns = new Map<string, number>();
+  /** The keys' bytes, as they are mostly written. */
+  #written: (Uint8Array | undefined)[] = [];
+  /** Whether new keys become columns. */
+  #open = true;
+  readonly #unknown: "error" | "ignore";
+  readonly #maxLineBytes: number;
+  #free = 0;
+  #at = 0;
+  #end = 0;
+
+  constructor(unknown: "error" | "ignore", maxLineBytes: number) {
+    this.#unknown = unknown;
+    this.#maxLineBytes = maxLineBytes;
+  }
+
+  /** Adds columns to those that were found; no record has a value in them yet. */
+  append(keys: readonly string[]): void {
+    for (const key of keys) {
+      this.#widen();
+      this.#add(key);
+    }
+  }
+
+  /** Takes no more columns. */
+  close(): void {
+    this.#open = false;
+  }
+
+  /** Finds the whole lines in `bytes[from, to)`; returns where the rest begins. @throws {Malformed} for a bad line */
+  scan(bytes: Uint8Array<ArrayBuffer>, from: number, to: number, last: boolean): number {
+    let end = to;
+    if (!last) { while (end > from && bytes[end - 1] !== LF) end--; }
+    if (end === from && to - from > this.#maxLineBytes) {
+      throw new Malformed(
+        `line ${this.line} does not end within ${this.#maxLineBytes} bytes (maxLineBytes)`,
+      );
+    }
+    this.bytes = bytes;
+    this.#free = to;
+    this.#reset();
+    // Columns may be added while the first lines are read: their widths are made equal then.
+    for (let at = from; at < end; this.line++) {
+      let stop = bytes.indexOf(LF, at);
+      if (stop < 0 || stop > end) stop = end;
+      this.#at = at;
+      this.#end = stop;
+      if (this.#space() < stop) {
+        this.#object();
+        this.lines.push(this.line);
+        this.records++;
+      }
+      at = stop + 1;
+    }
+    return end;
+  }
+
+  #reset(): void {
+    this.records = 0;
+    this.lines = [];
+    this.quoted.fill(0);
+    this.starts.fill(0);
+    this.ends.fill(0);
+  }
+
+  /** Goes to what is no white space; returns where that is. */
+  #space(): number {
+    const { bytes } = this;
+    let c: number;
+    while (
+      this.#at < this.#end &&
+      ((c = bytes[this.#at]!) === SPACE || c === TAB || c === CR)
+    ) this.#at++;
+    return this.#at;
+  }
+
+  /** The next byte that is no white space; 0 at the end of the line. */
+  #next(): number {
+    return this.#space() < this.#end ? this.bytes[this.#at]! : 0;
+  }
+
+  #object(): void {
+    if (this.#next() !== OPEN) this.#fail("is no JSON object");
+    this.#room((this.records + 1) * this.width);
+    const seen = new Set<number>();
+    this.#at++;
+    if (this.#next() === CLOSE) this.#at++;
+    else {
+      for (let expected = 0;;) {
+        if (this.#next() !== QUOTE) this.#fail("has no key where one is expected");
+        const column = this.#key(expected);
+        expected = column + 1;
+        if (this.#next() !== COLON) this.#fail("has no colon behind a key");
+        this.#at++;
+        this.#next();
+        if (column >= 0) {
+          if (seen.has(column)) {
+            this.#fail(`has the key ${JSON.stringify(this.keys[column])} twice`);
+          }
+          seen.add(column);
+        }
+        this.#value(column);
+        const c = this.#next();
+        this.#at++;
+        if (c === CLOSE) break;
+        if (c !== COMMA) {
+          this.#at--;
+          this.#fail(c === 0 ? "ends within an object" : "has no comma between two values");
+        }
+      }
+    }
+    if (this.#next() !== 0) this.#fail("has more than one object");
+  }
+
+  /** Reads a key; returns its column, most likely the one expected, or -1. */
+  #key(expected: number): number {
+    const likely = this.#written[expected];
+    const start = this.#at + 1;
+    if (
+      likely && this.bytes[start + likely.length] === QUOTE && start + likely.length < this.#end &&
+      likely.every((c, i) => this.bytes[start + i] === c)
+    ) {
+      this.#at = start + likely.length + 1;
+      return expected;
+    }
+    const [from, to] = this.#string();
+    let key: string;
+    try {
+      key = strict.decode(this.bytes.subarray(from, to));
+    } catch {
+      return this.#fail("has a key that is not valid UTF-8");
+    }
+    const column = this.#columns.get(key);
+    if (column !== undefined) return column;
+    if (this.#open) {
+      this.#widen();
+      return this.#add(key);
+    }
+    if (this.#unknown === "ignore") return -1;
+    return this.#fail(
+      `has the key ${
+        JSON.stringify(key)
+      }, which the first lines had not; declare its type to have ` +
+        `a column for it, e.g. types: { ${JSON.stringify(key)}: "text" }, or leave such keys out ` +
+        `(unknownKeys: "ignore")`,
+    );
+  }
+
+  #add(key: string): number {
+    this.#columns.set(key, this.keys.length);
+    const bytes = encoder.encode(key);
+    // What must be escaped is not found by its bytes.
+    const plain = bytes.every((c) => c >= SPACE && c !== QUOTE && c !== BACKSLASH);
+    this.#written.push(plain ? bytes : undefined);
+    this.width = this.keys.push(key);
+    return this.width - 1;
+  }
+
+  #value(column: number): void {
+    const c = this.bytes[this.#at] ?? 0;
+    let start = this.#at, end: number, kind: number;
+    if (this.#at >= this.#end) this.#fail("ends where a value is expected");
+    if (c === QUOTE) {
+      [start, end] = this.#string();
+      kind = STRING;
+    } else if (c === OPEN || c === LIST) {
+      end = this.#nested();
+      kind = NESTED;
+    } else {
+      while (this.#at < this.#end && !isBoundary(this.bytes[this.#at]!)) this.#at++;
+      end = this.#at;
+      const text = String.fromCharCode(...this.bytes.subarray(start, Math.min(end, start + 4000)));
+      if (text === "null") return;
+      if (text === "true" || text === "false") kind = TRUTH;
+      else if (NUMBERS.test(text) && end - start < 4000) kind = NUMBER;
+      else this.#fail(`has ${JSON.stringify(text.slice(0, 40))} where a value is expected`);
+    }
+    if (column < 0) return;
+    const k = this.records * this.width + column;
+    this.starts[k] = start;
+    this.ends[k] = end;
+    this.quoted[k] = kind;
+  }
+
+  /** Reads a string; returns where its text lies. */
+  #string(): [from: number, to: number] {
+    const { bytes } = this;
+    const start = ++this.#at;
+    let escaped = false;
+    for (;; this.#at++) {
+      if (this.#at >= this.#end) this.#fail("has a string that does not end");
+      const c = bytes[this.#at]!;
+      if (c === QUOTE) break;
+      if (c === BACKSLASH) {
+        escaped = true;
+        this.#at++;
+      } else if (c < SPACE) this.#fail("has a control character in a string");
+    }
+    const end = this.#at++;
+    if (!escaped) return [start, end];
+    let text: string;
+    try {
+      text = JSON.parse(strict.decode(bytes.subarray(start - 1, end + 1)));
+    } catch (cause) {
+      return this.#fail("has a string that is no JSON", cause);
+    }
+    if (!text.isWellFormed()) this.#fail("has a string with half a character (a lone surrogate)");
+    return this.#put(encoder.encode(text));
+  }
+
+  /** Reads an object or a list; returns where it ends. */
+  #nested(): number {
+    const { bytes } = this;
+    const start = this.#at;
+    let depth = 0;
+    for (; this.#at < this.#end;) {
+      const c = bytes[this.#at]!;
+      if (c === QUOTE) {
+        for (this.#at++; this.#at < this.#end && bytes[this.#at] !== QUOTE; this.#at++) {
+          if (bytes[this.#at] === BACKSLASH) this.#at++;
+        }
+      } else if (c === OPEN || c === LIST) depth++;
+      else if (c === CLOSE || c === END_LIST) depth--;
+      this.#at++;
+      if (depth === 0) break;
+    }
+    const end = Math.min(this.#at, this.#end);
+    this.#at = end;
+    try {
+      JSON.parse(strict.decode(bytes.subarray(start, end)));
+    } catch (cause) {
+      this.#fail("has a value that is no JSON", cause);
+    }
+    return end;
+  }
+
+  /** Puts bytes behind the lines; returns where they lie. */
+  #put(text: Uint8Array): [from: number, to: number] {
+    const from = this.#free;
+    if (from + text.length > this.bytes.length) {
+      const wider = new Uint8Array((from + text.length) * 2);
+      wider.set(this.bytes.subarray(0, from));
+      this.bytes = wider;
+    }
+    this.bytes.set(text, from);
+    return [from, this.#free += text.length];
+  }
+
+  #room(fields: number): void {
+    if (fields <= this.starts.length) return;
+    const grown = <T extends Int32Array | Uint8Array>(array: T, old: T): T => {
+      array.set(old);
+      return array;
+    };
+    this.starts = grown(new Int32Array(fields * 2), this.starts);
+    this.ends = grown(new Int32Array(fields * 2), this.ends);
+    this.quoted = grown(new Uint8Array(fields * 2), this.quoted);
+  }
+
+  /** Makes room for one more value in each record read so far. */
+  #widen(): void {
+    const { width, records } = this;
+    this.#room((records + 1) * (width + 1));
+    for (const array of [this.starts, this.ends, this.quoted]) {
+      for (let r = records; r >= 0; r--) {
+        array.copyWithin(r * (width + 1), r * width, r * width + width);
+        array[r * (width + 1) + width] = 0;
+      }
+    }
+  }
+
+  #fail(what: string, cause?: unknown): never {
+    throw new Malformed(`line ${this.line} ${what}`, { cause });
+  }
+}
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+function isBoundary(c: number): boolean {
+  return c === COMMA || c === CLOSE || c === SPACE || c === TAB || c === CR;
+}

@@ -1,0 +1,111 @@
+import type { Bytes } from "../engine/mod.ts";
+
+/** Bytes on their way through a stage of reading. */
+export type Chunks = AsyncIterable<Uint8Array<ArrayBuffer>>;
+
+/** The bytes of a source that lie ready, as many as are asked for. */
+export class Window {
+  /** What was read and what was not wait in `bytes[from, to)`; at least one byte behind it is free. */
+  bytes: Uint8Array<ArrayBuffer>;
+  from = 0;
+  to = 0;
+  /** Whether the source has no more. */
+  ended = false;
+  /** Whether the source has failed: what is wrong is not what it held. */
+  failed = false;
+  /** Where `bytes[0]` lies in the source; undefined when its bytes were changed on their way. */
+  base: number | undefined = 0;
+  readonly #source: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+  #chunks: { next(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, unknown>> };
+  /** What did not fit of the last chunk. */
+  #rest: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(source: Bytes, room: number) {
+    // One byte more than is ever filled, for a tokenizer's sentinel.
+    this.bytes = new Uint8Array(room + 1);
+    const reader = this.#source = source.getReader();
+    this.#chunks = {
+      next: () =>
+        reader.read().catch((error) => {
+          this.failed = true;
+          throw error;
+        }) as Promise<IteratorResult<Uint8Array<ArrayBuffer>>>,
+    };
+  }
+
+  /** Whether nothing is left, and nothing will come. */
+  get empty(): boolean {
+    return this.ended && this.from === this.to;
+  }
+
+  /** How many bytes to hold to have more than now: twice those there are, at least `block`. */
+  more(block: number): number {
+    return Math.max(block, (this.to - this.from) * 2);
+  }
+
+  /** Reads until at least `want` bytes lie ready, or the source has ended. */
+  async fill(want: number): Promise<void> {
+    const left = this.to - this.from;
+    if (want >= this.bytes.length) {
+      const wider = new Uint8Array(want + 1);
+      wider.set(this.bytes.subarray(this.from, this.to));
+      this.bytes = wider;
+    } else this.bytes.copyWithin(0, this.from, this.to);
+    if (this.base !== undefined) this.base += this.from;
+    this.from = 0;
+    this.to = left;
+    while (this.to < want) {
+      let chunk = this.#rest;
+      if (!chunk) {
+        if (this.ended) return;
+        const { done, value } = await this.#chunks.next();
+        if (done) {
+          this.ended = true;
+          return;
+        }
+        chunk = value;
+      }
+      const room = Math.min(chunk.length, want - this.to);
+      this.bytes.set(room < chunk.length ? chunk.subarray(0, room) : chunk, this.to);
+      this.#rest = room < chunk.length ? chunk.subarray(room) : undefined;
+      this.to += room;
+    }
+  }
+
+  /** Sends what waits, and all that comes, through a stage first. */
+  through(stage: (chunks: Chunks) => Chunks): void {
+    const chunks = this.#chunks, rest = this.#rest, waiting = this.bytes.slice(this.from, this.to);
+    const { ended } = this;
+    async function* all(): Chunks {
+      if (waiting.length > 0) yield waiting;
+      if (rest) yield rest;
+      for (; !ended;) {
+        const { done, value } = await chunks.next();
+        if (done) return;
+        yield value;
+      }
+    }
+    this.#chunks = stage(all())[Symbol.asyncIterator]();
+    this.#rest = undefined;
+    this.from = this.to = 0;
+    this.ended = false;
+    this.base = undefined;
+  }
+
+  /** Wants no more. */
+  cancel(reason: unknown): Promise<void> {
+    return this.#source.cancel(reason);
+  }
+}
+
+/** Two arrays as one. */
+export function joined(
+  a: Uint8Array<ArrayBuffer>,
+  b: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  if (a.length === 0) return b;
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}

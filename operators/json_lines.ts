@@ -1,0 +1,204 @@
+import type { RecordBatch } from "apache-arrow";
+import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
+import { type Block, fieldText } from "./_block.ts";
+import { batchOf, type Plan, type PlannedColumn, planOf } from "./_columns.ts";
+import { type ColumnType, parseColumnType } from "./_column_type.ts";
+import { encodingOf, parseEncoding, toUtf8 } from "./_encoding.ts";
+import { JsonFields, NUMBER, STRING, TRUTH } from "./_json_fields.ts";
+import { ENCODING_HINT } from "./_misfit.ts";
+import { inferType } from "./_read_column.ts";
+import { isUtf8 } from "./_read_text.ts";
+import { Malformed } from "./_tokenizer.ts";
+import { Window } from "./_window.ts";
+import type { Batches } from "./csv.ts";
+
+/** Options for {@linkcode jsonLines}. */
+export interface JsonLinesOptions {
+  /** The types of columns by key; those not listed are inferred. A key that no line of the sample has becomes a column, too. */
+  types?: Readonly<Record<string, string>>;
+  /** Whether a key that first comes behind the sample is an error, or left out. @default {"error"} */
+  unknownKeys?: "error" | "ignore";
+  /** The encoding, as for `csv`. @default what a byte order mark says, or UTF-8 */
+  encoding?: string;
+  /** Bytes to take the keys and their types from, at least 512. @default {1048576} */
+  sampleBytes?: number;
+  /** The longest line to expect. @default {16777216} */
+  maxLineBytes?: number;
+}
+
+/**
+ * Reads JSON lines, one object to a line (jsonlines.org), as the same batches that `csv` makes.
+ *
+ * The columns are the keys of the sample in the order in which they first come; a key that a line has not is NULL,
+ * as null is. Numbers keep all their digits: integer, bigint, double precision, or numeric where a double would lose
+ * some. Strings are text, unless all of the sample are dates, timestamps or uuids as ISO 8601 and RFC 9562 write them.
+ * Objects and lists are their JSON, as written, in text; so is all in a column that has values of more than one kind.
+ *
+ * @throws {GiveUp} naming line and reason, for a line that is no object, has a key twice or one that is not known, or
+ * a value not of its column's type
+ */
+export const jsonLines: Operator<JsonLinesOptions, Batches, Bytes> = operator(
+  "jsonLines",
+  (options, ctx, bytes) => {
+    const parser = new Parser(bytes, options, ctx);
+    return new ReadableStream<RecordBatch>({
+      async pull(controller) {
+        const batch = await parser.next();
+        if (batch) controller.enqueue(batch);
+        else controller.close();
+      },
+      cancel: (reason) => parser.cancel(reason),
+    }, { highWaterMark: 0 });
+  },
+);
+
+const BLOCK_BYTES = 1 << 18;
+
+/** What the values of one kind may be. */
+const TYPES: ReadonlyMap<number, readonly ColumnType[]> = new Map([
+  [STRING, ["date", "timestamp", "timestamptz", "uuid"]],
+  [NUMBER, ["integer", "bigint", "double precision", "numeric"]],
+  [TRUTH, ["boolean"]],
+]);
+
+class Parser {
+  readonly #options: JsonLinesOptions;
+  readonly #log: Context["log"];
+  readonly #window: Window;
+  readonly #fields: JsonFields;
+  readonly #sampleBytes: number;
+  #plan: Plan | undefined;
+  /** The one kind of values each column takes; 0 for any. */
+  #kinds: readonly number[] = [];
+
+  constructor(bytes: Bytes, options: JsonLinesOptions, { log }: Context) {
+    const { types = {}, unknownKeys = "error", encoding, sampleBytes = 1 << 20 } = options;
+    const { maxLineBytes = 1 << 24 } = options;
+    for (const type of Object.values(types)) parseColumnType(type);
+    if (encoding !== undefined) parseEncoding(encoding);
+    this.#options = options;
+    this.#log = log;
+    this.#sampleBytes = Math.max(sampleBytes, 512);
+    this.#fields = new JsonFields(unknownKeys, maxLineBytes);
+    this.#window = new Window(bytes, Math.max(this.#sampleBytes, BLOCK_BYTES));
+  }
+
+  cancel(reason: unknown): Promise<void> {
+    return this.#window.cancel(reason);
+  }
+
+  /** The next batch, or undefined at the end. */
+  async next(): Promise<RecordBatch | undefined> {
+    const window = this.#window;
+    try {
+      if (!this.#plan) return await this.#first();
+      for (let want = BLOCK_BYTES;; want = window.more(BLOCK_BYTES)) {
+        await window.fill(want);
+        if (this.#scan() > 0) return this.#batch(this.#plan);
+        if (window.empty) return undefined;
+      }
+    } catch (error) {
+      this.cancel(error).catch(() => {});
+      if (!(error instanceof Malformed)) throw error;
+      throw new GiveUp(`Cannot read JSON lines: ${error.message}`, { cause: error });
+    }
+  }
+
+  async #first(): Promise<RecordBatch> {
+    const window = this.#window, fields = this.#fields;
+    await window.fill(4);
+    const told = this.#options.encoding;
+    const { encoding, mark } = encodingOf(window.bytes.subarray(window.from, window.to), told);
+    window.from += mark;
+    if (encoding !== "utf-8") window.through((chunks) => toUtf8(chunks, encoding, mark));
+    await window.fill(this.#sampleBytes);
+    while (this.#scan() === 0 && !window.empty) await window.fill(window.more(this.#sampleBytes));
+    if (fields.records === 0) throw new Malformed("the file is empty");
+    const { types = {} } = this.#options;
+    const columns = fields.keys.map((key, i) => this.#column(key, i));
+    this.#kinds = columns.map(({ kind }) => kind);
+    // Those that only the declaration knows come behind those that were seen.
+    const later = Object.keys(types).filter((key) => !fields.keys.includes(key));
+    fields.append(later);
+    fields.close();
+    const declared = later.map((name): PlannedColumn => ({
+      name,
+      type: parseColumnType(types[name]!),
+      declared: true,
+      spelling: undefined,
+    }));
+    if (fields.width === 0) throw new Malformed("its objects have no keys");
+    this.#plan = planOf([...columns.map(({ column }) => column), ...declared]);
+    this.#log.info(`reads JSON lines: ${encoding}`, { dialect: { format: "jsonl", encoding } });
+    return this.#batch(this.#plan);
+  }
+
+  /** A column by the sample, and the kind of values it takes. */
+  #column(name: string, i: number): { column: PlannedColumn; kind: number } {
+    const { types = {} } = this.#options;
+    const column = { name, spelling: undefined };
+    if (Object.hasOwn(types, name)) {
+      return {
+        column: { ...column, type: parseColumnType(types[name]!), declared: true },
+        kind: 0,
+      };
+    }
+    const { quoted, width, records } = this.#fields;
+    let kinds = 0;
+    for (let k = i; k < records * width; k += width) kinds |= quoted[k]!;
+    const type = inferType(this.#block(), i, TYPES.get(kinds) ?? []);
+    return {
+      column: { ...column, type, declared: false },
+      kind: type === "text" ? 0 : kinds,
+    };
+  }
+
+  #block(): Block {
+    return { bytes: this.#fields.bytes, fields: this.#fields };
+  }
+
+  #scan(): number {
+    const window = this.#window;
+    window.from = this.#fields.scan(window.bytes, window.from, window.to, window.ended);
+    return this.#fields.records;
+  }
+
+  #batch(plan: Plan): RecordBatch {
+    const { quoted, width, records } = this.#fields;
+    for (const [column, kind] of this.#kinds.entries()) {
+      if (kind === 0) continue;
+      for (let r = 0, k = column; r < records; r++, k += width) {
+        if (quoted[k] !== 0 && quoted[k] !== kind) throw this.#misfit(plan, column, r);
+      }
+    }
+    const batch = batchOf(plan, this.#block());
+    if ("record" in batch) throw this.#misfit(plan, batch.column, batch.record);
+    return batch;
+  }
+
+  #misfit({ columns }: Plan, column: number, record: number): GiveUp {
+    const { name, type, declared } = columns[column]!;
+    const { starts, ends, quoted, width, lines, bytes } = this.#fields;
+    const k = record * width + column;
+    const text = fieldText(this.#block(), k);
+    const cut = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+    const shown = quoted[k] === STRING ? JSON.stringify(cut) : cut;
+    const where = `in column ${JSON.stringify(name)}, line ${lines[record]}`;
+    if (type === "text") {
+      const whole = isUtf8(bytes.subarray(starts[k]!, ends[k]!));
+      return new GiveUp(
+        `Cannot read ${shown} as text ${where}: ` +
+          (whole
+            ? "it holds a NUL character, which Postgres cannot keep"
+            : `it is not valid UTF-8${ENCODING_HINT}`),
+      );
+    }
+    return new GiveUp(
+      `Cannot take ${shown} as ${type} ${where}: ` +
+        (declared
+          ? "that type was declared; declare another or mend the file"
+          : `the first lines gave that type; declare the column's type, e.g. ` +
+            `types: { ${JSON.stringify(name)}: "text" }`),
+    );
+  }
+}
