@@ -156,23 +156,6 @@ export const readingFlags = {
   },
 } as const;
 
-/** What needs no word: the CSV that everybody means. */
-const PLAIN = {
-  format: "csv",
-  encoding: "utf-8",
-  delimiter: ",",
-  quote: '"',
-  escape: '"',
-  header: true,
-  skipped_lines: 0,
-};
-
-/** Whether a dialect is the one that needs no word. */
-export function isPlain(dialect: unknown): boolean {
-  const found = dialect as Readonly<Record<string, unknown>>;
-  return Object.entries(PLAIN).every(([name, value]) => found[name] === value);
-}
-
 function wholeNumber(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
   throw new SyntaxError("write it as a whole number");

@@ -1,7 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { Copied } from "../operators/mod.ts";
 import { type Meters, pipe } from "../engine/mod.ts";
-import { isPlain, type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
+import { type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes, count, duration, table } from "./format.ts";
@@ -75,7 +75,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   if (options.into === "") throw new UsageError("--into needs the name of a table");
   const reading = await readingOptions(options);
   await using database = await Database.from(world, options);
-  const { copy, decompress, http, records } = await import("../operators/mod.ts");
+  const { copy, decompress, http, PLAIN_CSV, records } = await import("../operators/mod.ts");
   const { perform } = await import("../engine/mod.ts");
   const work = pipe(
     http({ url: source }),
@@ -87,7 +87,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   let meters: Meters | undefined;
   const read = () => meters?.read() ?? [];
   let loaded: Copied;
-  let dialect: unknown;
+  let dialect: unknown = PLAIN_CSV;
   {
     using view = new LiveView(world, {
       lines: () => {
@@ -102,9 +102,8 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
       signal: world.signal,
       connections: { database: database.connect },
       log: ({ message, fields }) => {
-        const found = fields?.dialect;
-        if (found !== undefined) dialect = found;
-        if (found === undefined || !isPlain(found)) view.say(message);
+        dialect = fields?.dialect ?? dialect;
+        view.say(message);
       },
       onOpen: (opened) => meters = opened,
     });

@@ -63,6 +63,17 @@ export interface ReadAs {
   readonly skipped_lines: number;
 }
 
+/** How most CSV is written; only what is read otherwise is told. */
+export const PLAIN_CSV: ReadAs = {
+  format: "csv",
+  encoding: "utf-8",
+  delimiter: ",",
+  quote: '"',
+  escape: '"',
+  header: true,
+  skipped_lines: 0,
+};
+
 /** Looks at the options alone. @throws {TypeError} for one that cannot be used */
 export function checkCsvOptions(options: CsvOptions): Dialect {
   const { delimiter = ",", quote = '"', escape = quote, types = {}, encoding, comment } = options;

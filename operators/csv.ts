@@ -2,7 +2,13 @@ import type { RecordBatch } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import { type Block, fieldText } from "./_block.ts";
 import { batchOf, checkNames, mendNames, type Plan, planColumn, planOf } from "./_columns.ts";
-import { checkCsvOptions, commentOf, type CsvOptions, type ReadAs } from "./_csv_options.ts";
+import {
+  checkCsvOptions,
+  commentOf,
+  type CsvOptions,
+  PLAIN_CSV,
+  type ReadAs,
+} from "./_csv_options.ts";
 import { findHeader, findMarks, type Sample } from "./_dialect.ts";
 import { encodingOf, toUtf8 } from "./_encoding.ts";
 import { withoutFooter, withoutNuls } from "./_footer.ts";
@@ -21,7 +27,8 @@ export type Batches = ReadableStream<RecordBatch>;
  * Reads CSV as Arrow record batches, without a string or an object per field.
  *
  * The first bytes tell how it is written, and the log says what they told: encoding (by a byte order mark), delimiter,
- * quote, escape, lines before the table, whether there is a header. What reads well as RFC 4180 in UTF-8 is read so.
+ * quote, escape, lines before the table, whether there is a header. What reads well as RFC 4180 in UTF-8 is read so,
+ * and nothing is said.
  *
  * A column gets the narrowest type that takes all of its values in the sample: boolean, integer, bigint, double
  * precision, numeric, date, timestamp, timestamptz, uuid, text. A number with a leading zero or plus sign is text,
@@ -228,6 +235,7 @@ class Parser {
       header,
       skipped_lines: skipped,
     };
+    if (JSON.stringify(dialect) === JSON.stringify(PLAIN_CSV)) return;
     const told = [
       encoding,
       `fields split by ${JSON.stringify(dialect.delimiter)}`,

@@ -10,7 +10,7 @@ export type { JsonLinesOptions } from "./json_lines.ts";
 export { arrowIpc } from "./arrow_ipc.ts";
 export { RECORD_FORMATS, records } from "./records.ts";
 export type { RecordFormat, RecordsOptions } from "./records.ts";
-export { checkCsvOptions } from "./_csv_options.ts";
+export { checkCsvOptions, PLAIN_CSV } from "./_csv_options.ts";
 export type { CsvOptions, ReadAs } from "./_csv_options.ts";
 export type { SpellingOptions } from "./_spelling.ts";
 export type { Dialect } from "./_tokenizer.ts";
