@@ -6,6 +6,7 @@ import {
   run,
   text_en,
 } from "@stricli/core";
+import { ATTEMPT, serveAttempt } from "./attempt.ts";
 import { db } from "./db.ts";
 import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
@@ -57,6 +58,7 @@ const verbs = buildRouteMap({
 
 /** Runs the command line; returns the exit code. */
 export async function sluice(world: World, args: readonly string[]): Promise<number> {
+  if (args[0] === ATTEMPT) return await serveAttempt(world, args[1]);
   const faults: string[] = [];
   const fault = (message: string): string => {
     faults.push(message);

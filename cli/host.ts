@@ -1,4 +1,5 @@
 import type { Engine, LogFiles, LogLine, Store } from "../engine/mod.ts";
+import { ownProcess } from "./attempt.ts";
 import { dagsFolder, loadDags } from "./dags.ts";
 import { watchDags } from "./dag_files.ts";
 import { Database, homeFolder, type PlaceFlags } from "./database.ts";
@@ -31,7 +32,7 @@ export interface Host extends AsyncDisposable {
  * @throws {Error} when another process holds the folder, naming it
  */
 export async function openHost(world: World, options: HostOptions): Promise<Host> {
-  const { engine, file, logFiles } = await import("../engine/mod.ts");
+  const { engine, file, inProcess, logFiles } = await import("../engine/mod.ts");
   const home = homeFolder(world, options);
   await using opening = new AsyncDisposableStack();
   const found = await loadDags(world, options.dags);
@@ -39,12 +40,17 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
   const database = opening.use(await Database.from(world, options));
   const store = opening.use(await file(home));
   const logs = logFiles(home);
+  const executors = {
+    inProcess: opening.use(inProcess()),
+    subprocess: opening.use(await ownProcess(options.dags)),
+  };
   const etl = opening.use(
     await engine({
       dags: [...found.dags.values()],
       home,
       store,
       logs,
+      executors,
       connections: { database: database.connect },
       ...options.startPaused === undefined ? {} : { startPaused: options.startPaused },
       ...options.log ? { log: options.log } : {},

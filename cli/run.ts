@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { AnyDag, Engine, Interval, Run, RunHandle } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
+import { ownProcess } from "./attempt.ts";
 import { findDags, pickDag } from "./dags.ts";
 import { Database, homeFolder, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
@@ -102,6 +103,8 @@ export interface RunRange {
   readonly from?: string;
   readonly to?: string;
   readonly param?: readonly (readonly [string, string])[];
+  /** Where DAGs are, for those tasks that have a process of their own. */
+  readonly dags?: string;
   readonly json: boolean;
 }
 
@@ -113,7 +116,7 @@ export async function runDag(
   database: Database,
   home: string | undefined,
 ): Promise<RunOutcome> {
-  const { engine, file, logFiles } = await import("../engine/mod.ts");
+  const { engine, file, inProcess, logFiles } = await import("../engine/mod.ts");
   const { runDocument } = await import("../server/mod.ts");
   const intervals = await chooseIntervals(dag, options);
   const params = chooseParams(dag, options.param ?? []);
@@ -122,9 +125,14 @@ export async function runDag(
   const place = home === undefined
     ? {}
     : { home, store: kept.use(await file(home)), logs: logFiles(home) };
+  const executors = {
+    inProcess: kept.use(inProcess()),
+    subprocess: kept.use(await ownProcess(options.dags)),
+  };
   await using etl = await engine({
     dags: [dag],
     ...place,
+    executors,
     connections: { database: database.connect },
     // What it runs, it runs here and now; what is open besides is for `serve` to go on with.
     obeyPauses: false,

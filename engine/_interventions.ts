@@ -25,6 +25,8 @@ import { placeIn, why } from "./why.ts";
 
 /** Options for {@linkcode Engine.clear}. */
 export interface ClearOptions extends Omit<Selection, "run"> {
+  /** Has downloads begin anew, whatever is kept of them. @default {false} */
+  readonly fresh?: boolean;
   /** Only tells what it would clear. @default {false} */
   readonly dryRun?: boolean;
 }
@@ -153,7 +155,7 @@ export function interventions(tools: Tools): Interventions {
 
   async function clearRun(
     id: string,
-    { dryRun = false, ...selection }: ClearOptions = {},
+    { dryRun = false, fresh = false, ...selection }: ClearOptions = {},
   ): Promise<readonly Instance[]> {
     const { dag, run } = await hold(id, "clear");
     const runs = selection.past || selection.future ? await store.list({ dag: dag.id }) : [run];
@@ -161,7 +163,8 @@ export function interventions(tools: Tools): Interventions {
     if (dryRun) return instances;
     for (const [id, chosen] of Map.groupBy(instances, ({ run }) => run)) {
       const { run } = await hold(id, "clear");
-      const clean = (run: Run, dag: AnyDag): Event[] => clear(dag, run, chosen, now().toString());
+      const clean = (run: Run, dag: AnyDag): Event[] =>
+        clear(dag, run, chosen, now().toString(), fresh);
       await interrupt(run, chosen, clean, new Restart("It was cleared"));
     }
     return instances;

@@ -108,11 +108,11 @@ export function nameOf(task: string, index: number | undefined): string {
 
 /** Where a job finds what others put out. */
 function scope({ task, run, index }: Job, supplies: JobSupplies): Scope {
-  const read = (name: string, { state, stream, output }: TaskRun): unknown => {
-    if (!stream && state === "success") return output;
+  const read = (name: string, { state, reason, stream, output }: TaskRun): unknown => {
+    if (!stream && state === "success" && output !== undefined) return output;
     if (!stream || state !== "success" && state !== "running") {
       throw new GiveUp(
-        `Cannot read what task "${name}" put out: it is ${state}; ` +
+        `Cannot read what task "${name}" put out: it is ${state}${reason ? ` (${reason})` : ""}; ` +
           `to run whatever happened to it, order with \`after\` instead of reading`,
       );
     }

@@ -40,8 +40,9 @@ export function admitRuns<C extends RunCandidate>(
 export interface Candidate extends TaskPlace {
   /** The id of its run. */
   readonly run: string;
-  /** The pool it takes slots of, and how many. */
+  /** The pool it takes slots of … */
   readonly pool: string;
+  /** … and how many. */
   readonly slots: number;
   /** The executor it takes one slot of. */
   readonly executor: string;

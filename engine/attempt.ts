@@ -5,7 +5,8 @@ import { checkBytes, type DoJob, doJob as doJobHere, nameOf, type Supplies } fro
 import type { Json } from "./json.ts";
 import { type Bytes, Source, SourceChanged } from "./source.ts";
 import type { Spool } from "./spool.ts";
-import { type Failure, type Run, type StreamState, toFailure } from "./state.ts";
+import { shownKey } from "./_spool_key.ts";
+import { type Failure, type Run, type StreamState, type TaskRun, toFailure } from "./state.ts";
 import { GiveUp, NotYet, Skip } from "./work.ts";
 
 /** How an attempt ended. */
@@ -107,7 +108,7 @@ export async function attempt(
   async function once(): Promise<Outcome> {
     const output = await doJob({ ...what, dag: what.dag.id, signal }, {
       ...around,
-      kept: (key) => around.spool.kept(owner, key),
+      kept: (key) => around.spool.kept(owner, key, stateOf(what).fresh === true),
       follow(writer, stream) {
         const waiting = (waits: boolean): void => waits ? deadline.pause() : deadline.resume();
         const from = { run: run.id, task: writer };
@@ -132,6 +133,7 @@ export async function attempt(
     };
     signal.addEventListener("abort", cancel);
     try {
+      await around.spool.makeRoom(owner, origin);
       // Nothing is opened before something comes: a source that fails at once leaves what there is as it is.
       let next = await reader.read();
       signal.throwIfAborted();
@@ -147,7 +149,9 @@ export async function attempt(
         signal.throwIfAborted();
         if (origin?.length !== undefined && file.bytes !== origin.length) {
           const error = new Error(
-            `Cannot keep "${origin.key}": ${file.bytes} of its ${origin.length} bytes came`,
+            `Cannot keep "${
+              shownKey(origin.key)
+            }": ${file.bytes} of its ${origin.length} bytes came`,
           );
           if (file.bytes > origin.length) await startOver();
           throw error;
@@ -158,8 +162,14 @@ export async function attempt(
         await file.rest();
       }
       const { bytes, sha256 = null, state } = file;
-      const url = origin && withoutSecrets(origin.key);
-      const output = { ...url && { url }, bytes, downloaded, sha256, validator: state.validator };
+      const url = origin && shownKey(origin.key);
+      const output = {
+        ...url && URL.canParse(url) && { url },
+        bytes,
+        downloaded,
+        sha256,
+        validator: state.validator,
+      };
       return { state: "success", output, stream: state };
     } finally {
       signal.removeEventListener("abort", cancel);
@@ -240,11 +250,7 @@ function retryAfter(error: unknown): { retryAfter?: number } {
   return ms > 0 ? { retryAfter: Math.min(ms, MAX_RETRY_AFTER) } : retryAfter(error.cause);
 }
 
-/** A key that is a URL, without user and password. */
-function withoutSecrets(key: string): string | undefined {
-  if (!URL.canParse(key)) return undefined;
-  const url = new URL(key);
-  if (!url.username && !url.password) return key;
-  url.username = url.password = "";
-  return url.href;
+/** The task, or the instance of it, as it was when the attempt began. */
+function stateOf({ run, task: { id }, index }: Attempt): TaskRun {
+  return (index === undefined ? run.tasks[id] : run.mapped[id]?.[index])!;
 }

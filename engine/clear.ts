@@ -68,12 +68,15 @@ export function running(run: Run, instances: readonly Instance[]): Instance[] {
 /**
  * Puts instances of a run back to where they have not begun, with all their retries; the run goes on when it was over.
  * What runs stays as it is: stop it first. A mapped task of which nothing is left waits for its list again.
+ *
+ * @param fresh has them take nothing from the spool that was kept
  */
 export function clear(
   dag: AnyDag,
   run: Run,
   instances: readonly Instance[],
   at: string,
+  fresh = false,
 ): Event[] {
   const base = { run: run.id, at };
   const events: Event[] = [];
@@ -82,7 +85,7 @@ export function clear(
   for (const { id: task, each } of dag.tasks.values()) {
     const mine = new Set(chosen.get(task)?.map(({ at }) => at));
     const parts = instancesOf(run, task)
-      .map((part) => ({ ...part, to: mine.has(part.at) ? anew(part.at) : undefined }));
+      .map((part) => ({ ...part, to: mine.has(part.at) ? anew(part.at, fresh) : undefined }));
     if (run.mapped[task]) {
       // What it goes over may turn out to be another list.
       const isListCleared = each?.reads.some((id) => touched.has(id));
@@ -108,11 +111,11 @@ export function clear(
 const NONE: TaskRun = { state: "none", attempt: 0, retries: 0 };
 
 /** As it was before it began, but that attempts are counted on; nothing when it is so already, or cannot be. */
-function anew(task: TaskRun): TaskRun | undefined {
+function anew(task: TaskRun, fresh: boolean): TaskRun | undefined {
   const { state, attempt } = task;
   if (state === "running" || state === "queued" || state === "removed") return undefined;
   const isNew = state === "none" && task.retries === 0 && Object.keys(task).length === 3;
-  return isNew ? undefined : { ...NONE, attempt };
+  return isNew ? undefined : { ...NONE, attempt, ...fresh && { fresh } };
 }
 
 /** A part of a run, and where it stands. */

@@ -97,6 +97,8 @@ export type {
   Ending,
   Event,
   Failure,
+  Founding,
+  Happening,
   Run,
   RunKind,
   RunState,
@@ -118,7 +120,15 @@ export type {
   LogWriter,
 } from "./log_files.ts";
 export { unfinished } from "./spool.ts";
-export type { Unfinished } from "./spool.ts";
-export type { Need } from "./_spool_room.ts";
+export type { SpoolOptions, Unfinished } from "./spool.ts";
+export type { Need, SpoolLimits } from "./_spool_room.ts";
 export { clearSpool, listSpool } from "./_spool_list.ts";
 export type { ClearedSpool, ClearSpoolOptions, SpoolEntry } from "./_spool_list.ts";
+export { inProcess } from "./executor.ts";
+export type { Executor } from "./executor.ts";
+export { subprocess } from "./subprocess.ts";
+export type { SubprocessOptions } from "./subprocess.ts";
+export { serveAttempt } from "./serve_attempt.ts";
+export type { ServeAttemptOptions } from "./serve_attempt.ts";
+export type { Attempt, Outcome, Surroundings } from "./attempt.ts";
+export type { Supplies } from "./_job.ts";

@@ -57,6 +57,8 @@ export interface TaskRun {
   readonly losses?: number;
   /** How often it began anew because the process that ran it died. */
   readonly crashes?: number;
+  /** Whether it is to take nothing from the spool that was kept of an earlier attempt or run. */
+  readonly fresh?: true;
   /** When the first attempt began since it was last cleared; a sensor's timeout counts from there. */
   readonly first?: string;
   /** When the last attempt began. */
@@ -134,7 +136,7 @@ export interface Ending {
 }
 
 /** What all events have. */
-interface Happening {
+export interface Happening {
   /** The id of the run. */
   readonly run: string;
   /** When: an ISO string in UTC. */
@@ -142,7 +144,7 @@ interface Happening {
 }
 
 /** What a run is when it is made. */
-type Founding = Pick<
+export type Founding = Pick<
   Run,
   "dag" | "kind" | "interval" | "logicalDate" | "params" | "runAfter" | "hash" | "backfill"
 >;
