@@ -153,6 +153,9 @@ function preamble(sample: Sample, dialect: Dialect): Marks | undefined {
   const at = found.findIndex(({ width }) => width > 1);
   if (at < 1 || at > MOST_PREAMBLE || found.length - at < 3) return undefined;
   const { from, width } = found[at]!;
+  // A bare word alone may as well be a header that lost its other names.
+  const above = new TextDecoder().decode(sample.bytes.subarray(sample.from, from)).trim();
+  if (/^\w*$/.test(above)) return undefined;
   if (found.some((row, i) => i > at && row.width !== width)) return undefined;
   const table = { ...sample, from };
   const { names, types } = shape(table, dialect);

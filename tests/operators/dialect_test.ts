@@ -123,6 +123,7 @@ const DOUBTS: readonly (readonly [what: string, text: string, message: RegExp])[
   ["two tables", "a,b\n1,2\n3,4\n\nx,y,z\n1,2,3\n", /line 5 has 3 fields, expected 2, and so/],
   ["a header too short", "a,b\n1,2,3\n4,5,6\n", /line 2 has 3 fields, expected 2/],
   ["a header too short, over text", "n\nAda,London\nGrace,York\n", /line 2 has 2 fields/],
+  ["a header of one word", "name\nAda,London\nGrace,5\nBob,6\n", /line 2 has 2 fields, expected 1/],
   ["one ragged row", "a,b\n1,2\n3\n4,5\n", /line 3 has 1 field, expected 2/],
   ["one ragged row with apostrophes", "a,b\n1,2\n'x,y',3\n4,5\n", /line 3 has 3 fields/],
   ["XML", '<?xml version="1.0"?>\n<a/>', /so it is XML/],
@@ -250,4 +251,20 @@ Deno.test("a footer is left out however far it is from the first block", async (
   const text = `a,b\n${body}Total;100000\n\nEnd of report\n`;
   const { rows } = await readCsv(chunked(text, every(65_536, text.length)), { skipFooter: 2 });
   assert.equal(rows.length, 100_000);
+});
+
+Deno.test("comments and short rows are read across the borders of chunks and blocks", async () => {
+  const text = '1,x\r\n#, "\r\n\r\n2,"a\n#""b"\r\n3\r\n4,y,,\r\n#';
+  const options: CsvOptions = { comment: "#", ragged: "pad", sampleBytes: 1 << 16 };
+  for (let at = 0; at <= text.length; at++) {
+    const head = "a,b\r\n";
+    const pad = `${"x".repeat((1 << 16) - at - head.length - 3)},\r\n`;
+    const file = head + pad + text;
+    const { rows } = await readCsv(chunked(file, every(1 << 16, file.length)), options);
+    assert.deepEqual(
+      rows.slice(1).map((row) => row.map(String)),
+      [["1", "x"], ["2", 'a\n#"b'], ["3", "null"], ["4", "y"]],
+      `${at} bytes before the border`,
+    );
+  }
 });
