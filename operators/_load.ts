@@ -11,7 +11,14 @@ import { type Fit, fitColumns } from "./_evolve.ts";
 import { explain } from "./_explain.ts";
 import type { Entry } from "./_ledger.ts";
 import { checkKey, dedupe } from "./_merge.ts";
-import { checkSlice, findPartition, type Slice, sliceConstraint, sliceOf } from "./_partition.ts";
+import {
+  checkSlice,
+  findPartition,
+  isWithin,
+  likeTarget,
+  type Slice,
+  sliceOf,
+} from "./_partition.ts";
 import { place, type Placement, replacesWhole } from "./_placement.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { registerStaging, stagingTable, unregisterStaging } from "./_staging.ts";
@@ -98,10 +105,8 @@ export class Load {
   async #load(batches: AsyncIterable<RecordBatch>): Promise<Copied> {
     const { mode = "replace", ifUnchanged } = this.#options;
     const { prior, digest } = this.#attempt;
-    if (prior && this.#target.existing) {
-      const same = await this.#compare(prior, batches);
-      if (same) return await this.#leave(prior);
-    }
+    const known = this.#target.existing && prior;
+    if (known && await this.#compare(known, batches)) return await this.#leave(known);
     if (mode !== "replace" && !this.#target.existing) await this.#make();
     let plan = await this.#plan();
     if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
@@ -112,7 +117,7 @@ export class Load {
       : 0;
     await this.#guard(rows, plan);
     const hash = digest?.digest("hex") ?? null;
-    if (ifUnchanged === "skip" && prior && hash === prior.digest) return await this.#leave(prior);
+    if (ifUnchanged === "skip" && known && hash === known.digest) return await this.#leave(known);
     try {
       const counts = await this.#takeTurns(() => this.#settle(rows, hash));
       const { table } = this.#options, columns = this.#columns;
@@ -220,14 +225,11 @@ export class Load {
   }
 
   /** Makes the table that the rows are copied to first. */
-  async #stage({ placement: { staging: kind }, fit, slice }: Plan): Promise<Staging> {
+  async #stage({ placement: { staging: kind }, fit }: Plan): Promise<Staging> {
     const table = stagingTable(kind === "temporary" ? undefined : this.#target.schema);
     const columns = columnList(fit?.columns ?? this.#columns);
     const create = kind === "like"
-      ? `TABLE ${table} (LIKE ${
-        quoted(this.#target)
-      } INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS ` +
-        `EXCLUDING STATISTICS); ALTER TABLE ${table} ${sliceConstraint(slice!)}`
+      ? `TABLE ${table} (${likeTarget(this.#target)})`
       : kind === "temporary"
       ? `TEMPORARY TABLE ${table} (${columns}) USING heap`
       : `TABLE ${table} (${columns})`;
@@ -278,18 +280,20 @@ export class Load {
         `Cannot load into ${shown}: the source has ${rows} rows, and at least ${minRows} were asked for (minRows)`,
       );
     }
-    if (slice && rows > 0) {
-      await checkSlice(this.#session.client, this.#staging!.table, slice, this.#options);
-    }
-    const empties = mode === "replace" || (mode === "merge" && deleteMissing);
+    if (slice) await checkSlice(this.#session.client, this.#staging!, slice, this.#options);
+    const empties = mode === "replace" || mode === "partition" || deleteMissing;
     if (rows > 0 || allowEmpty || !empties || !this.#target.existing) return;
     const { filled } = await this.#session.row<{ filled: boolean }>(
-      `SELECT EXISTS (SELECT FROM ${quoted(this.#target)}) AS filled`,
+      `SELECT EXISTS (SELECT FROM ${quoted(this.#target)} ${
+        slice ? `WHERE ${isWithin(slice)}` : ""
+      }) AS filled`,
     );
     if (!filled) return;
     // An empty file is more often a fault than a wish.
     throw new GiveUp(
-      `Cannot replace table ${shown}, which has rows, by none: the source has only a ` +
+      `Cannot replace ${
+        slice ? "a slice of " : ""
+      }table ${shown}, which has rows, by none: the source has only a ` +
         `header; if that is meant, allow it (allowEmpty, --allow-empty)`,
     );
   }

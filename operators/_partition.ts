@@ -65,31 +65,38 @@ export function sliceOf(target: Target, { slice }: CopyOptions, { interval }: Co
 /** What is true of the rows of a slice. */
 export function isWithin({ column, from, to }: Slice): string {
   const name = quoteName(column, "column");
-  return `${name} >= ${literal(from)} AND ${name} < ${literal(to)}`;
+  return `${name} >= ${literal(String(from))} AND ${name} < ${literal(String(to))}`; // of the column's type, whatever it is
 }
 
 /** Refuses rows that the next load of the slice would not take away again. @throws {GiveUp} saying how many there are */
 export async function checkSlice(
   client: pg.Client,
-  staging: string,
+  { table: staging, kind }: { table: string; kind: string },
   slice: Slice,
   { table }: CopyOptions,
 ): Promise<void> {
+  const name = quoteName(slice.column, "column");
   const { rows: [row] } = await client.query(
-    `SELECT count(*)::pg_catalog.int4 AS n, min(${
-      quoteName(slice.column, "column")
-    })::pg_catalog.text AS example
+    `SELECT count(*)::pg_catalog.int4 AS n, min(${name})::pg_catalog.text AS example
      FROM ${staging} WHERE (${isWithin(slice)}) IS NOT TRUE`,
   );
-  if (row.n === 0) return;
-  throw new GiveUp(
-    `Cannot replace a slice of table ${
-      JSON.stringify(table)
-    }: ${row.n} rows of the source are not in it, since their ` +
-      `${
-        JSON.stringify(slice.column)
-      } is not from ${slice.from} on and before ${slice.to} but, e.g., ` +
-      `${row.example ?? "NULL"}; filter the source, or use mode merge`,
+  if (row.n > 0) {
+    throw new GiveUp(
+      `Cannot replace a slice of table ${
+        JSON.stringify(table)
+      }: ${row.n} rows of the source are not in it, since ` +
+        `their ${
+          JSON.stringify(slice.column)
+        } is not from ${slice.from} on and before ${slice.to} but, e.g., ` +
+        `${row.example ?? "NULL"}; filter the source, or use mode merge`,
+    );
+  }
+  if (kind !== "like") return;
+  // Spares ATTACH PARTITION, for which others wait, its look at each row.
+  await client.query(
+    `ALTER TABLE ${staging} ADD CONSTRAINT sluice_slice CHECK (${name} IS NOT NULL AND ${
+      isWithin(slice)
+    })`,
   );
 }
 
@@ -143,12 +150,8 @@ export function attachSteps(
   slice: Slice,
 ): string[] {
   const table = quoted(target);
-  const digits = (at: string | number) =>
-    String(at).replace(/[^0-9]/g, "").replace(/^(\d{8})0+$/, "$1");
-  const place = current ?? {
-    schema: target.schema,
-    name: `${target.name}_${digits(slice.from)}`,
-  };
+  const place = current ?? newPartition(target, slice);
+  const [schema, name] = [quoteName(place.schema, "schema"), quoteName(place.name, "table")];
   return [
     ...current
       ? [
@@ -156,18 +159,55 @@ export function attachSteps(
         `DROP TABLE ${quoted(current)}`,
       ]
       : [],
-    `ALTER TABLE ${staging} RENAME TO ${quoteName(place.name, "table")}`,
-    ...place.schema === target.schema ? [] : [
-      `ALTER TABLE ${quoted({ ...target, name: place.name })} SET SCHEMA ${
-        quoteName(place.schema, "schema")
-      }`,
-    ],
+    `ALTER TABLE ${staging} RENAME TO ${name}`,
+    ...place.schema === target.schema
+      ? []
+      : [`ALTER TABLE ${quoted({ ...target, name: place.name })} SET SCHEMA ${schema}`],
     `ALTER TABLE ${table} ATTACH PARTITION ${quoted(place)} ${bounds}`,
+    `ALTER TABLE ${quoted(place)} DROP CONSTRAINT sluice_slice`,
+    renameIndexes(staging, place),
   ];
 }
 
-/** The constraint that spares ATTACH PARTITION its look at each row. */
-export function sliceConstraint(slice: Slice): string {
-  const name = quoteName(slice.column, "column");
-  return `ADD CONSTRAINT sluice_slice CHECK (${name} IS NOT NULL AND ${isWithin(slice)})`;
+/** Names the indexes that were made with a staging table as those of the table that it became. */
+function renameIndexes(staging: string, place: { schema: string; name: string }): string {
+  const old = literal(staging.slice(staging.lastIndexOf(".") + 2, -1));
+  return `DO ${
+    literal(`
+    DECLARE i record;
+    BEGIN
+      FOR i IN SELECT n.nspname, c.relname, pg_catalog.replace(c.relname, ${old}, ${
+      literal(place.name)
+    }) AS fresh
+        FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE indrelid = ${literal(quoted(place))}::pg_catalog.regclass
+      LOOP
+        CONTINUE WHEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', i.nspname, i.fresh)) IS NOT NULL;
+        EXECUTE pg_catalog.format('ALTER INDEX %I.%I RENAME TO %I', i.nspname, i.relname, i.fresh);
+      END LOOP;
+    END`)
+  }`;
+}
+
+/** What makes an empty partition. */
+export function partitionSteps(target: Target, { bounds }: Partition, slice: Slice): string[] {
+  const place = quoted(newPartition(target, slice));
+  return [
+    `CREATE TABLE ${place} (${likeTarget(target)})`,
+    `ALTER TABLE ${quoted(target)} ATTACH PARTITION ${place} ${bounds}`,
+  ];
+}
+
+/** The definition of a table that can become a partition of the target, for CREATE TABLE. */
+export function likeTarget(target: Target): string {
+  return `LIKE ${
+    quoted(target)
+  } INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS EXCLUDING STATISTICS`;
+}
+
+/** Names a partition by the target and its first moment: trips_20210101. */
+function newPartition({ schema, name }: Target, { from }: Slice): { schema: string; name: string } {
+  const digits = String(from).replace(/[^0-9]/g, "").replace(/^(\d{8})0+$/, "$1");
+  return { schema, name: `${name}_${digits}` };
 }

@@ -2,7 +2,7 @@ import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Fit } from "./_evolve.ts";
 import { mergeSteps } from "./_merge.ts";
-import { attachSteps, isWithin, type Partition, type Slice } from "./_partition.ts";
+import { attachSteps, isWithin, type Partition, partitionSteps, type Slice } from "./_partition.ts";
 import { nameList, quoted, quoteName } from "./_table.ts";
 import type { Target } from "./_target.ts";
 
@@ -14,7 +14,12 @@ export interface Placement {
    */
   readonly staging: "none" | "new" | "like" | "temporary";
   /** The lock on the target that the steps need; none where it is to be made. */
-  readonly lock: "ROW EXCLUSIVE" | "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE" | undefined;
+  readonly lock:
+    | "ROW EXCLUSIVE"
+    | "SHARE UPDATE EXCLUSIVE"
+    | "SHARE ROW EXCLUSIVE"
+    | "ACCESS EXCLUSIVE"
+    | undefined;
   /** The statements, once the lock is had; `staging` has the rows, and goes. */
   steps(staging: string): string[];
 }
@@ -61,10 +66,14 @@ export function place(
     `INSERT INTO ${table} (${nameList(fit.columns)}) OVERRIDING SYSTEM VALUE SELECT ${
       fit.values.join(", ")
     } FROM ${staging}${after}`;
+  // Where rows are cast on their way they go in by the target, which needs a partition for them.
+  const opened = partition && !partition.current && fit
+    ? partitionSteps(target, partition, slice!)
+    : [];
   const fill = (lock: Placement["lock"], steps: Placement["steps"]): Placement => ({
     staging: parallel > 1 ? "new" : "temporary",
     lock: alter.length > 0 ? "ACCESS EXCLUSIVE" : lock,
-    steps: (staging) => [...alter, ...steps(staging), gone(staging)],
+    steps: (staging) => [...alter, ...opened, ...steps(staging), gone(staging)],
   });
   if (mode === "append") {
     const direct = (fit?.direct ?? true) && !policed && parallel === 1;
@@ -80,7 +89,7 @@ export function place(
   if (partition && fit?.direct && alter.length === 0 && (made ?? "like") === "like") {
     return {
       staging: "like",
-      lock: "ACCESS EXCLUSIVE",
+      lock: partition.current ? "ACCESS EXCLUSIVE" : "SHARE UPDATE EXCLUSIVE",
       steps: (staging) => attachSteps(target, staging, partition, slice!),
     };
   }

@@ -96,7 +96,8 @@ export const HELD = `(c.relacl IS NOT NULL OR c.relrowsecurity OR c.reloptions I
   OR EXISTS (SELECT FROM pg_catalog.pg_description
              WHERE classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objoid = c.oid)
   OR EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-             AND refobjid = c.oid AND deptype IN ('n', 'e'))
+             AND refobjid = c.oid AND deptype = 'n' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+               WHERE classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = objid AND k.conrelid = c.oid))
   OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_type t ON t.typrelid = c.oid
              WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = t.oid AND d.deptype = 'n'))`;
 
@@ -113,9 +114,12 @@ SELECT coalesce(n.nspname, f.schema) AS schema, c.relkind AS kind, c.oid::pg_cat
   OR EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
              AND (attnotnull OR atthasdef OR attacl IS NOT NULL OR attidentity <> '')) AS kept,
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', attname,
-     'type', pg_catalog.format_type(atttypid, atttypmod), 'generated', attgenerated <> '',
+     'type', CASE WHEN y.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+       THEN pg_catalog.regexp_replace(pg_catalog.format_type(atttypid, atttypmod), '^pg_catalog[.]', '')
+       ELSE pg_catalog.format('%s.%I', y.typnamespace::pg_catalog.regnamespace, y.typname) END, 'generated', attgenerated <> '',
      'identity', attidentity <> '', 'needed', attnotnull AND NOT atthasdef AND attidentity = '') ORDER BY attnum), '[]')
-   FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
+   FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type y ON y.oid = atttypid
+   WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('table', r.relname, 'constraint', conname,
      'onDelete', CASE confdeltype WHEN 'a' THEN 'NO ACTION' WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                  WHEN 'n' THEN 'SET NULL' ELSE 'SET DEFAULT' END)), '[]')
