@@ -1,5 +1,5 @@
+import type { GivenParams } from "./params.ts";
 import type { AnyDag } from "./dag.ts";
-import { type Json, toJson } from "./json.ts";
 import { due, on, type Timetable } from "./schedule.ts";
 import type { Interval } from "./work.ts";
 
@@ -12,8 +12,8 @@ export interface TriggerOptions<P> {
   date?: string;
   /** The slice of time the run is for. @default {the last complete one of the schedule; without one, now} */
   interval?: Interval;
-  /** Set some of the DAG's params; the others have their defaults. */
-  params?: Partial<P>;
+  /** Set the DAG's params; those left out have their defaults. */
+  params?: Partial<GivenParams<P>>;
 }
 
 /** The slice of time that a triggered run is for. */
@@ -48,34 +48,4 @@ function moment(dag: AnyDag, date: string, zone: string): Temporal.ZonedDateTime
       { cause },
     );
   }
-}
-
-/** All params of a run: those given, and the defaults. */
-export function chooseParams(dag: AnyDag, given: object = {}): Record<string, Json> {
-  const defaults: Record<string, unknown> = dag.options.params ?? {};
-  const known = Object.keys(defaults).map((name) => `"${name}"`).join(", ");
-  const chosen: Record<string, unknown> = { ...defaults };
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined) continue;
-    if (!Object.hasOwn(defaults, name)) {
-      throw new TypeError(
-        `Cannot trigger "${dag.id}": it has no param "${name}"; ` +
-          (known ? `its params are ${known}` : "it has none"),
-      );
-    }
-    const type = kind(defaults[name]);
-    if (type !== "null" && kind(value) !== type) {
-      throw new TypeError(
-        `Cannot trigger "${dag.id}": param "${name}" is to be of type ${type}, like its default ` +
-          `${JSON.stringify(defaults[name])}, but it is ${JSON.stringify(value)}`,
-      );
-    }
-    chosen[name] = value;
-  }
-  return toJson(chosen, "params") as Record<string, Json>;
-}
-
-function kind(value: unknown): string {
-  if (value === null || value === undefined) return "null";
-  return Array.isArray(value) ? "array" : typeof value;
 }

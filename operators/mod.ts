@@ -30,8 +30,9 @@ export type { SqlOptions } from "./sql.ts";
 export type { Ran, SqlValue } from "./_statement.ts";
 export { parquet } from "./parquet.ts";
 export type { ParquetFile, ParquetOptions } from "./parquet.ts";
-export { fileReady, httpReady, sqlReady, timeReached, until } from "./sensors.ts";
+export { dagDone, fileReady, httpReady, sqlReady, timeReached, until } from "./sensors.ts";
 export type {
+  DagDoneOptions,
   FileReadyOptions,
   HttpReadyOptions,
   SqlReadyOptions,

@@ -8,6 +8,7 @@ import {
   operator,
   sensor,
   span,
+  type TaskState,
   type Work,
 } from "../engine/mod.ts";
 import { localPath, reason } from "./_open_file.ts";
@@ -174,7 +175,7 @@ export interface TimeReachedOptions {
  */
 export const timeReached: Operator<TimeReachedOptions, void> = sensor(
   "timeReached",
-  ({ at, after }: TimeReachedOptions, { interval }) => {
+  ({ at, after }: TimeReachedOptions, { interval, now }) => {
     if ((at === undefined) === (after === undefined)) {
       throw new GiveUp("Cannot tell when the time is reached: give either `at` or `after`");
     }
@@ -184,6 +185,36 @@ export const timeReached: Operator<TimeReachedOptions, void> = sensor(
       : typeof at === "string"
       ? span("time", at, zone).start
       : at!;
-    return moment.epochMilliseconds <= Date.now();
+    const due = Temporal.Instant.fromEpochMilliseconds(moment.epochMilliseconds);
+    if (Temporal.Instant.compare(due, now()) <= 0) return true;
+    throw new NotYet(`It is not ${due} yet`, { due });
+  },
+);
+
+/** Options for {@linkcode dagDone}. */
+export interface DagDoneOptions {
+  /** The id of the other DAG. */
+  dag: string;
+  /** The logical date of its run. @default {that of the run itself} */
+  date?: Temporal.ZonedDateTime | Temporal.Instant;
+  /** One of its tasks, to wait for that alone. @default {the whole run} */
+  task?: string;
+  /** What must have become of it. @default {["success"]} */
+  states?: readonly TaskState[];
+}
+
+/**
+ * Waits for the run of another DAG that has the same logical date, or another one.
+ *
+ * @throws {NotYet} until there is one and it has ended so
+ */
+export const dagDone: Operator<DagDoneOptions, void> = sensor(
+  "dagDone",
+  async ({ dag, date, task, states = ["success"] }: DagDoneOptions, ctx) => {
+    const moment = Temporal.Instant
+      .fromEpochMilliseconds((date ?? ctx.date).epochMilliseconds).toString();
+    const runs = await ctx.runs({ dag, from: moment, to: moment });
+    const found = runs.map((run) => task === undefined ? run.state : run.tasks[task]?.state);
+    return found.some((state) => state !== undefined && (states as string[]).includes(state));
   },
 );

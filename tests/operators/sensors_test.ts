@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { type Context, dag, NotYet, type Work } from "../../engine/mod.ts";
+import { type Context, dag, engine, NotYet, type Work } from "../../engine/mod.ts";
 import {
+  dagDone,
   fileReady,
   httpReady,
   sqlReady,
@@ -207,4 +208,40 @@ Deno.test("a time without a zone is read in that of the DAG", async () => {
   const ctx = { ...testContext(), interval: { start, end: start } };
   assert.equal(await ready(timeReached({ at: wall.subtract({ hours: 1 }).toString() }), ctx), true);
   assert.equal(await ready(timeReached({ at: wall.add({ hours: 1 }).toString() }), ctx), false);
+});
+
+Deno.test("a time that has not come says when it will", async () => {
+  await assert.rejects(
+    perform(timeReached({ at: "2999-01-01T06:00" })),
+    (error) => error instanceof NotYet && String(error.due) === "2999-01-01T06:00:00Z",
+  );
+});
+
+Deno.test("dagDone waits for the run of another DAG that has its logical date", async () => {
+  const at = (iso: string) => Temporal.Instant.from(iso).toZonedDateTimeISO("UTC");
+  let fails = true;
+  const other = dag("other", { schedule: "@daily", start: "2021-01-01", catchup: "none" });
+  const first = other.task("first", () => 1);
+  other.task("second", () => {
+    if (fails) throw new Error("not this time");
+  }, { after: first });
+  await using etl = await engine({ dags: [other] });
+  const ctx = {
+    ...testContext(),
+    date: at("2021-01-02T00:00:00Z"),
+    runs: (query: Parameters<typeof etl.runs>[0]) => etl.runs(query),
+  };
+  const run = async (date: string) => (await (await etl.trigger(other, { date })).done).state;
+  assert.equal(await ready(dagDone({ dag: "other" }), ctx), false);
+  assert.equal(await run("2021-01-02"), "failed");
+  assert.equal(await ready(dagDone({ dag: "other" }), ctx), false);
+  assert.equal(await ready(dagDone({ dag: "other", states: ["failed"] }), ctx), true);
+  assert.equal(await ready(dagDone({ dag: "other", task: "first" }), ctx), true);
+  fails = false;
+  assert.equal(await run("2021-01-03"), "success");
+  assert.equal(await ready(dagDone({ dag: "other" }), ctx), false);
+  const next = dagDone({ dag: "other", date: (run) => run.date.add({ days: 1 }) });
+  assert.equal(await ready(next, ctx), true);
+  assert.equal(await run("2021-01-02"), "success");
+  assert.equal(await ready(dagDone({ dag: "other" }), ctx), true);
 });
