@@ -5,6 +5,7 @@ import { checkId, Group, type Roster } from "./group.ts";
 import { checkParams } from "./params.ts";
 import type { Run } from "./state.ts";
 import type { Task, TaskOptions } from "./task.ts";
+import type { Webhook } from "./webhook.ts";
 import type { Interval, Params } from "./work.ts";
 
 export { checkId } from "./group.ts";
@@ -76,6 +77,8 @@ export interface DagOptions<P> {
   tags?: readonly string[];
   /** What it is for. */
   description?: string;
+  /** Lets other programs trigger it. */
+  webhook?: Webhook<P>;
   /** Whether it waits to be unpaused when it is first seen. @default {as the engine says} */
   paused?: boolean;
 }
