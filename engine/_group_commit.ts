@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
 import { codeOf } from "./_state_database.ts";
+import { StoreFull } from "./store.ts";
 
 /** Does a job within a transaction; resolves with what it returns when that is durable. */
 export type Transact = <T>(job: () => T) => Promise<T>;
@@ -85,5 +86,6 @@ function describe(path: string, cause: unknown): Error {
     : code === FULL
     ? "the disk is full. Nothing was changed; make room, and it goes on"
     : `${cause instanceof Error ? cause.message : cause}. Nothing was changed`;
-  return new Error(`Cannot write to "${path}": ${why}`, { cause });
+  const message = `Cannot write to "${path}": ${why}`;
+  return code === FULL ? new StoreFull(message, { cause }) : new Error(message, { cause });
 }

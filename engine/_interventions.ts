@@ -1,5 +1,5 @@
 import { createRun } from "./_create.ts";
-import { type Live } from "./_live.ts";
+import { type Live, pastOf } from "./_live.ts";
 import type { Loop } from "./_loop.ts";
 import { limitsOf, maxActiveOf } from "./_round.ts";
 import { findDag, type Schedules } from "./_schedules.ts";
@@ -244,7 +244,7 @@ export function interventions(tools: Tools): Interventions {
       const group = (run: Run): string => run.backfill?.id ?? run.dag;
       return why(dag, run, place, {
         now: now(),
-        past: await loop.pastOf(run),
+        past: await pastOf(store, run),
         paused: isPaused(run.dag),
         active: lives.filter((live) =>
           live.run.state === "running" && group(live.run) === group(run)

@@ -1,8 +1,10 @@
 import type { AnyDag } from "./dag.ts";
 import type { Demand } from "./admit.ts";
+import { nameOf } from "./_job.ts";
 import type { Reading } from "./meter.ts";
 import type { Stray, TaskPlace } from "./plan.ts";
 import { type Event, reduceAll, type Run } from "./state.ts";
+import type { Store } from "./store.ts";
 
 /** A run that is not over. */
 export interface Live {
@@ -86,4 +88,26 @@ export function isIdle(live: Live, run: Run): boolean {
 
 export function isBefore(a: Run, b: Run): boolean {
   return Temporal.Instant.compare(a.logicalDate, b.logicalDate) < 0;
+}
+
+/** What stands on the meters of the tasks of a run. */
+export function readingsOf({ run, attempts }: Live): Record<string, readonly Reading[]> {
+  const all = Object.entries(run.tasks).flatMap(([id, task]) => {
+    const instances = run.mapped[id];
+    if (!instances) return [[id, task] as const];
+    return instances.map((instance, i) => [nameOf(id, i), instance] as const);
+  });
+  return Object.fromEntries(
+    all.map(([name, { readings = [] }]) => [name, attempts.get(name)?.readings() ?? readings]),
+  );
+}
+
+/** The run before one of the same DAG. */
+export async function pastOf(
+  store: Store,
+  { dag, logicalDate }: Run,
+): Promise<Run | undefined> {
+  const to = Temporal.Instant.from(logicalDate).subtract({ nanoseconds: 1 }).toString();
+  const [past] = await store.list({ dag, to, order: "logical_date", limit: 1 });
+  return past;
 }

@@ -1,5 +1,7 @@
 import type { AnyDag } from "./dag.ts";
+import { Alarm } from "./_alarm.ts";
 import { Callbacks } from "./_callbacks.ts";
+import type { Chores } from "./_chores.ts";
 import { nameOf } from "./_job.ts";
 import {
   type Attempting,
@@ -8,6 +10,8 @@ import {
   dependsOnPast,
   isBefore,
   type Live,
+  pastOf,
+  readingsOf,
   type Step,
 } from "./_live.ts";
 import { Round, type RoundState } from "./_round.ts";
@@ -19,7 +23,7 @@ import type { Reading } from "./meter.ts";
 import { nextDue, strays, type TaskPlace } from "./plan.ts";
 import { at, settle } from "./settle.ts";
 import { isOver, type Run } from "./state.ts";
-import type { Store } from "./store.ts";
+import { type Store, StoreFull } from "./store.ts";
 import type { Interval } from "./work.ts";
 
 /** What a loop is given. */
@@ -40,18 +44,10 @@ export interface LoopOptions
   readonly onError: (error: unknown) => void;
 }
 
-/** Something to do at times. */
-export interface Chores {
-  /** When there is next something to do; undefined: not by the clock. */
-  due(): Temporal.Instant | undefined;
-  /** Does it. */
-  run(now: Temporal.Instant): Promise<void>;
-  /** Told when a run is over. */
-  ended(run: Run): void;
-}
-
-/** However long there is nothing to do: the clock may have been set meanwhile. */
-const MAX_SLEEP = 60_000;
+/** After how many milliseconds it is tried again to put on record what there was no room for. */
+const FULL_DELAY = 1000;
+/** How many milliseconds attempts may take to end once they were stopped. */
+const STOP_DELAY = 5000;
 
 /**
  * Appends events and hands out attempts; what is to happen is for `plan`, `settle` and `admit` to say.
@@ -61,12 +57,16 @@ const MAX_SLEEP = 60_000;
 export class Loop {
   readonly #options: LoopOptions;
   readonly #callbacks: Callbacks;
+  readonly #alarm: Alarm;
   readonly #live = new Map<string, Live>();
   readonly #touched = new Set<Live>();
   #ages = 0;
   #rounds: Promise<void> | undefined;
   #asked = false;
-  #timer: { readonly due: Temporal.Instant; readonly stop: AbortController } | undefined;
+  /** The runs of which there is no room to put anything on record; aborted when nobody waits for room any more. */
+  readonly #stuck = new Set<Live>();
+  readonly #hurry = new AbortController();
+  #waits = false;
   /** Whether nothing begins any more. */
   #draining = false;
   #closed = false;
@@ -74,6 +74,7 @@ export class Loop {
   constructor(options: LoopOptions) {
     this.#options = options;
     this.#callbacks = new Callbacks(options);
+    this.#alarm = new Alarm(options, () => this.#ring());
   }
 
   /** Takes a run on; `done` resolves when it is over. */
@@ -125,18 +126,7 @@ export class Loop {
   /** What stands on the meters of the tasks of a run that is not over. */
   readings(run: string): Readonly<Record<string, readonly Reading[]>> {
     const live = this.#live.get(run);
-    if (!live) return {};
-    const { tasks, mapped } = live.run;
-    const all = Object.entries(tasks).flatMap(([id, task]) => {
-      const instances = mapped[id];
-      if (!instances) return [[id, task] as const];
-      return instances.map((instance, i) => [nameOf(id, i), instance] as const);
-    });
-    return Object.fromEntries(
-      all.map((
-        [name, { readings }],
-      ) => [name, live.attempts.get(name)?.readings() ?? readings ?? []]),
-    );
+    return live ? readingsOf(live) : {};
   }
 
   /** Looks again what there is to do, since something changed that is no run. */
@@ -146,29 +136,48 @@ export class Loop {
     this.#go();
   }
 
-  /** Begins nothing any more; resolves when all attempts have ended, which those that do not by `signal` are made to. */
+  /**
+   * Begins nothing any more; resolves when all attempts have ended. When the signal is aborted they are stopped, and a
+   * little later given up if they do not heed that.
+   */
   async drain(signal: AbortSignal): Promise<void> {
     this.#draining = true;
-    const attempts = [...this.#live.values()].flatMap((live) => [...live.attempts.values()]);
+    const late = Promise.withResolvers<void>();
+    const over = new AbortController();
     const stop = (): void => {
-      for (const { stop } of attempts) stop.abort(new Restart("The engine is closed"));
+      this.#hurry.abort();
+      for (const { stop } of this.#attempts) stop.abort(new Restart("The engine is closed"));
+      this.#options.sleep(STOP_DELAY, over.signal).then(late.resolve, () => {});
     };
     signal.addEventListener("abort", stop);
+    // The round that is under way may still begin some.
+    await this.#rounds;
     if (signal.aborted) stop();
-    await Promise.all(attempts.map(({ ended }) => ended));
+    await Promise.race([Promise.all(this.#attempts.map(({ ended }) => ended)), late.promise]);
     signal.removeEventListener("abort", stop);
+    over.abort();
     await this.#rounds;
   }
 
-  /** Ends all that is under way; the runs stay as they are on record. */
-  async close(): Promise<void> {
+  /** Ends all that is under way; the runs stay as they are on record. Tells which executors have not ended all. */
+  async close(): Promise<ReadonlySet<string>> {
     await this.drain(AbortSignal.abort());
     this.#closed = true;
-    this.#timer?.stop.abort();
-    for (const { run, done } of this.#live.values()) {
+    this.#alarm.set(undefined);
+    const left = new Set(this.#attempts.map(({ executor }) => executor));
+    for (const { run, done, attempts } of this.#live.values()) {
+      for (const name of attempts.keys()) {
+        const error = `Cannot stop task "${name}" of run "${run.id}": it does not heed its signal`;
+        this.#options.onError(new Error(error));
+      }
       done.reject(new Error(`Cannot tell how run "${run.id}" ends: the engine was closed before`));
     }
     this.#live.clear();
+    return left;
+  }
+
+  get #attempts(): Attempting[] {
+    return [...this.#live.values()].flatMap((live) => [...live.attempts.values()]);
   }
 
   #touch(live: Live): void {
@@ -198,7 +207,7 @@ export class Loop {
     this.#touched.clear();
     const pasts = new Map<Live, Run | undefined>();
     for (const live of touched) {
-      if (dependsOnPast(live.dag)) pasts.set(live, await this.pastOf(live.run));
+      if (dependsOnPast(live.dag)) pasts.set(live, await pastOf(store, live.run));
     }
     const now = clock();
     const steps = new Round({ ...this.#options, lives: [...this.#live.values()], pasts, now })
@@ -213,9 +222,11 @@ export class Loop {
           this.#touched.add(live);
           steps.delete(live);
         }
+        this.#stuck.delete(live);
       } catch (cause) {
         steps.delete(live);
-        this.#giveUp(step, cause);
+        if (cause instanceof StoreFull && !this.#hurry.signal.aborted) this.#wait(step, cause);
+        else this.#giveUp(step, cause);
       }
     }));
     for (const step of steps.values()) this.#follow(step, now);
@@ -340,21 +351,28 @@ export class Loop {
     }
   }
 
+  /** Keeps what was to change, and what runs, until there may be room for it on record. */
+  #wait({ live, changes }: Step, cause: StoreFull): void {
+    live.inbox.unshift(...changes);
+    if (this.#stuck.size === 0) this.#options.onError(cause);
+    this.#stuck.add(live);
+    if (this.#waits) return;
+    this.#waits = true;
+    this.#options.sleep(FULL_DELAY, this.#hurry.signal).catch(() => {}).then(() => {
+      this.#waits = false;
+      for (const live of this.#stuck) this.#touch(live);
+    });
+  }
+
   /** Gives a run up, which only a store that fails makes it. */
   #giveUp({ live, changes }: Step, cause: unknown): void {
     const error = new Error(`Cannot go on with run "${live.run.id}"`, { cause });
     for (const { made } of changes) made.reject(error);
     for (const { made } of live.inbox) made.reject(error);
     for (const { stop } of live.attempts.values()) stop.abort(error);
+    this.#stuck.delete(live);
     this.#live.delete(live.run.id);
     live.done.reject(error);
-  }
-
-  /** The run before one of the same DAG. */
-  async pastOf({ dag, logicalDate }: Run): Promise<Run | undefined> {
-    const to = Temporal.Instant.from(logicalDate).subtract({ nanoseconds: 1 }).toString();
-    const [past] = await this.#options.store.list({ dag, to, order: "logical_date", limit: 1 });
-    return past;
   }
 
   #isChoreDue(): boolean {
@@ -364,22 +382,16 @@ export class Loop {
 
   /** Sets the one timer for what is next due. */
   #arm(): void {
-    const { now, sleep, chores } = this.#options;
     const dues = [...this.#live.values()].map((live) => live.due);
-    const [due] = (this.#draining ? [] : [chores.due(), ...dues]).filter((due) => due !== undefined)
+    const [due] = (this.#draining ? [] : [this.#options.chores.due(), ...dues])
+      .filter((due) => due !== undefined)
       .sort(Temporal.Instant.compare);
-    if (due && this.#timer?.due.equals(due)) return;
-    this.#timer?.stop.abort();
-    this.#timer = undefined;
-    if (!due || this.#closed) return;
-    const timer = this.#timer = { due, stop: new AbortController() };
-    const ms = Math.max(0, Math.ceil(now().until(due).total("milliseconds")));
-    sleep(Math.min(ms, MAX_SLEEP), timer.stop.signal).then(() => {
-      if (this.#timer !== timer) return;
-      this.#timer = undefined;
-      for (const live of this.#live.values()) if (live.due) this.#touched.add(live);
-      this.#asked = true;
-      this.#go();
-    }, () => {});
+    this.#alarm.set(due);
+  }
+
+  #ring(): void {
+    for (const live of this.#live.values()) if (live.due) this.#touched.add(live);
+    this.#asked = true;
+    this.#go();
   }
 }

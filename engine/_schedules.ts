@@ -1,6 +1,7 @@
 import type { AnyDag } from "./dag.ts";
 import { createRun, type Definition } from "./_create.ts";
-import type { Chores, Loop } from "./_loop.ts";
+import type { Chores } from "./_chores.ts";
+import type { Loop } from "./_loop.ts";
 import { resolveParams } from "./params.ts";
 import { activate, owed } from "./owed.ts";
 import { next, parseSchedule, type Timetable } from "./schedule.ts";

@@ -290,9 +290,10 @@ export async function engine(options: EngineOptions): Promise<Engine> {
       const ends = [...loop.runs].map((live) => hands.end(live, "the engine was closed"));
       await Promise.allSettled(ends);
     }
-    await loop.close();
-    if (!options.executors) {
-      for (const executor of Object.values(executors)) await executor[Symbol.asyncDispose]();
+    const left = await loop.close();
+    for (const [name, executor] of options.executors ? [] : Object.entries(executors)) {
+      const closed = executor[Symbol.asyncDispose]();
+      if (!left.has(name)) await closed;
     }
     await spool[Symbol.asyncDispose]();
     if (temporary) await Deno.remove(folder, { recursive: true });

@@ -107,7 +107,7 @@ export type {
   TaskRun,
   TaskState,
 } from "./state.ts";
-export { memory } from "./store.ts";
+export { memory, StoreFull } from "./store.ts";
 export type { DagRecord, Place, Recorded, RunQuery, Store } from "./store.ts";
 export { file } from "./file_store.ts";
 export type { FileStoreOptions } from "./file_store.ts";

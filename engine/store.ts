@@ -49,6 +49,11 @@ export interface DagRecord {
   readonly hash?: string;
 }
 
+/** There is no room to keep anything more: nothing was changed, and it goes on once there is. */
+export class StoreFull extends Error {
+  override name = "StoreFull";
+}
+
 /** Keeps what happened: for each run its events, in order. Disposing of it ends those who watch. */
 export interface Store extends AsyncDisposable {
   /**
@@ -56,6 +61,7 @@ export interface Store extends AsyncDisposable {
    * at `version` any more; a new one is at 0.
    *
    * @throws {TypeError} when an event does not fit the run
+   * @throws {StoreFull} when there is no room
    */
   append(run: string, version: number, events: readonly Event[]): Promise<boolean>;
   /** A run as its events made it. */
