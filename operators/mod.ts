@@ -38,3 +38,4 @@ export type {
   SqlReadyOptions,
   TimeReachedOptions,
 } from "./sensors.ts";
+export type { Column } from "./_copy_options.ts";

@@ -15,7 +15,11 @@ export async function load(
 ): Promise<Copied> {
   const ctx = testContext({ connection: () => Promise.resolve({ url: database.url }) });
   const batches = await perform(csv(types ? { types } : {}), ctx, chunked(text));
-  return await perform(copy({ table: "t", key: crypto.randomUUID(), ...options } as CopyOptions), ctx, batches);
+  return await perform(
+    copy({ table: "t", key: crypto.randomUUID(), ...options } as CopyOptions),
+    ctx,
+    batches,
+  );
 }
 
 /** The rows of a table, each as Postgres writes it. */
