@@ -51,6 +51,7 @@ export interface DagRecord {
 
 /** There is no room to keep anything more: nothing was changed, and it goes on once there is. */
 export class StoreFull extends Error {
+  /** As `error.name` has it. */
   override name = "StoreFull";
 }
 
