@@ -2,6 +2,7 @@ import { buildCommand } from "@stricli/core";
 import type { Copied } from "../operators/mod.ts";
 import { type Meters, pipe } from "../engine/mod.ts";
 import { type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
+import { type TargetFlags, targetFlags, targetOptions } from "./_target_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes, count, duration, table } from "./format.ts";
@@ -9,10 +10,8 @@ import { LiveView } from "./live_view.ts";
 import { bottleneck, remaining, stageRow } from "./stages.ts";
 import { print, tell, UsageError, verb, type World } from "./world.ts";
 
-interface LoadFlags extends PlaceFlags, ReadingFlags {
+interface LoadFlags extends PlaceFlags, ReadingFlags, TargetFlags {
   readonly into: string;
-  readonly mode: "replace" | "append";
-  readonly allowEmpty: boolean;
   readonly json: boolean;
 }
 
@@ -35,21 +34,10 @@ export const load = buildCommand<LoadFlags, [string], World>({
         placeholder: "TABLE",
         brief: "The table; SCHEMA.TABLE names a schema, and quotes keep a dot: '\"a.b\"'",
       },
-      mode: {
-        kind: "enum",
-        values: ["replace", "append"],
-        default: "replace",
-        brief: "Put the rows in place of the table's, or add them",
-      },
+      ...targetFlags,
       database: flags.database,
       home: flags.home,
       ...readingFlags,
-      allowEmpty: {
-        kind: "boolean",
-        default: false,
-        withNegated: false,
-        brief: "Let a file with only a header replace a table that has rows",
-      },
       json: flags.json,
     },
   },
@@ -66,6 +54,8 @@ export const load = buildCommand<LoadFlags, [string], World>({
       "  sluice load data.tsv --into data --delimiter tab --null NA --type zip=text",
       "  sluice load umsatz.csv --into sales --encoding latin1 --decimal , --date-order dmy",
       "  zcat old.csv.gz | sluice load - --into old --mode append --json",
+      "  sluice load people.csv --into people --mode merge --on id --evolution evolve",
+      "  sluice load jan.csv --into trips --mode partition --slice day=2021-01-01..2021-02-01",
     ].join("\n"),
   },
 });
@@ -73,6 +63,7 @@ export const load = buildCommand<LoadFlags, [string], World>({
 async function runLoad(world: World, options: LoadFlags, source: string): Promise<number> {
   const target = tableName(options.into);
   if (options.into === "") throw new UsageError("--into needs the name of a table");
+  const placing = targetOptions(options, source);
   const reading = await readingOptions(options);
   await using database = await Database.from(world, options);
   const { copy, decompress, http, PLAIN_CSV, records } = await import("../operators/mod.ts");
@@ -81,7 +72,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     http({ url: source }),
     decompress(),
     records(reading),
-    copy({ ...target, mode: options.mode, allowEmpty: options.allowEmpty }),
+    copy({ ...target, ...placing }),
   );
   const began = performance.now();
   let meters: Meters | undefined;
@@ -118,6 +109,8 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         table: options.into,
         rows: loaded.rows,
         rejected: loaded.rejected,
+        ...loaded.merged && { merged: loaded.merged },
+        ...loaded.unchanged && { unchanged: true },
         bytes_read: moved("http"),
         bytes_decompressed: moved("decompress"),
         seconds: Number(seconds.toFixed(3)),
@@ -127,11 +120,23 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     );
     return 0;
   }
+  if (loaded.unchanged) {
+    print(world, `${options.into}: unchanged, ${count(loaded.rows)} rows`);
+    return 0;
+  }
   print(
     world,
     `${options.into}: ${count(loaded.rows)} rows in ${duration(seconds * 1000)} ` +
       `(${count(loaded.rows / seconds)} rows/s, ${bytes(moved("decompress") / seconds)}/s)`,
   );
+  if (loaded.merged) {
+    const { inserted, updated, deleted, duplicates } = loaded.merged;
+    print(
+      world,
+      `  ${count(inserted)} inserted, ${count(updated)} updated, ${count(deleted)} deleted, ` +
+        `${count(duplicates)} duplicates`,
+    );
+  }
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
   // What is over at once was waiting for nobody in particular.
   if (seconds >= 1) tell(world, `The pace was set by ${bottleneck(readings)}.`);

@@ -16,7 +16,7 @@ export interface Entry {
 }
 
 /** What is to be written of a load. */
-export interface Record extends Pick<Entry, "rows" | "digest"> {
+export interface Loaded extends Pick<Entry, "rows" | "digest"> {
   readonly fence: string;
   readonly bytes: number;
   readonly columns: readonly Column[];
@@ -131,10 +131,19 @@ export class Ledger {
   get begin(): string {
     const { mode = "replace", ifUnchanged } = this.#options;
     const mine = `target = ${literal(this.target)}`;
-    // What a table holds that is replaced as a whole, the last load of all has put there.
-    const prior = mode === "replace"
-      ? ifUnchanged === "skip" ? `WHERE ${mine} ORDER BY loads.fence DESC LIMIT 1` : "WHERE false"
-      : `WHERE ${mine} AND load_key = ${literal(this.key)}`;
+    const last = (what: string) =>
+      `${what} = (SELECT max(${what}) FROM sluice.loads WHERE ${mine})`;
+    const named = `WHERE ${mine} AND load_key = ${literal(this.key)}`;
+    // Another load may have changed what this one made of the table: then it is not there already.
+    const prior = mode === "append"
+      ? named
+      : ifUnchanged !== "skip"
+      ? "WHERE false"
+      : mode === "replace"
+      ? `WHERE ${mine} AND mode = 'replace' AND ${last("fence")} AND ${last("committed")}`
+      : `${named} AND mode = ${literal(mode)}
+         AND NOT EXISTS (SELECT FROM sluice.loads AS o WHERE o.${mine} AND o.mode = 'replace'
+           AND (o.committed > loads.committed OR o.fence > loads.fence))`;
     return `SELECT pg_catalog.nextval('sluice.fence')::pg_catalog.text AS fence,
       (SELECT ${ENTRY} FROM sluice.loads ${prior}) AS prior,
       EXISTS (SELECT FROM sluice.staging) AS leftovers, pg_catalog.clock_timestamp()::pg_catalog.text AS began`;
@@ -146,7 +155,7 @@ export class Ledger {
   }
 
   /** Writes the load down, unless a younger attempt has done so, or it is appended and somebody has. */
-  record({ fence, rows, bytes, digest, columns }: Record, began: string): string {
+  record({ fence, rows, bytes, digest, columns }: Loaded, began: string): string {
     const { mode = "replace", source = {} } = this.#options;
     const { dag, run, task, attempt } = this.#ctx;
     const values = [

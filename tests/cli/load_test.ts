@@ -225,6 +225,91 @@ Deno.test("load --mode append adds rows to a table, and replace replaces them", 
   assert.match(refusal(other, 1), /no column "b".*"a"/);
 });
 
+Deno.test("load merges, replaces slices, evolves tables, and knows a load again", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const load = async (text: string, ...flags: string[]) =>
+    document(
+      await sluice.run(["load", "-", "--into", "t", "--database", db.url, "--json", ...flags], {
+        stdin: text,
+      }),
+    );
+  const merge = ["--mode", "merge", "--on", "id"];
+  await load("id,v\n1,a\n2,b\n3,c\n", ...merge);
+  const merged = await load(
+    "id,v,w\n2,B,1\n4,d,\n4,D,2\n",
+    ...merge,
+    "--delete-missing",
+    "--evolution",
+    "evolve",
+  );
+  assert.deepEqual(merged.merged, { inserted: 1, updated: 1, deleted: 2, duplicates: 1 });
+  assert.deepEqual(await db.query("SELECT * FROM t"), [{ id: 2, v: "B", w: 1 }, {
+    id: 4,
+    v: "D",
+    w: 2,
+  }]);
+  await load("v,id\nx,3\ny,4\n", "--mode", "partition", "--slice", "id=3..5");
+  assert.deepEqual(await db.query("SELECT id, v FROM t ORDER BY id"), [
+    { id: 2, v: "B" },
+    { id: 3, v: "x" },
+    { id: 4, v: "y" },
+  ]);
+  for (const unchanged of [undefined, true]) {
+    const loaded = await load("id\n9\n", "--mode", "append", "--key", "nine");
+    assert.equal(loaded.unchanged, unchanged);
+  }
+  for (const unchanged of [undefined, true]) {
+    const loaded = await load(
+      "id\n9\n",
+      "--parallel",
+      "2",
+      "--if-unchanged",
+      "skip",
+      "--isolation",
+      "mvcc",
+    );
+    assert.equal(loaded.unchanged, unchanged);
+  }
+  assert.deepEqual(await db.query("SELECT id FROM t"), [{ id: 9 }]);
+  const file = sluice.file("a.csv", "id\n7\n");
+  const said = await sluice.run(["load", file, "--into", "t", "--database", db.url, ...merge]);
+  assert.match(
+    said.stdout,
+    /^t: 1 rows in .*\n {2}1 inserted, 0 updated, 0 deleted, 0 duplicates\n/,
+  );
+  const again = ["load", file, "--into", "u", "--database", db.url, "--if-unchanged", "skip"];
+  await sluice.run(again);
+  const { stdout } = await sluice.run(again);
+  assert.equal(stdout, "u: unchanged, 1 rows\n");
+  const [entry] = await db.query<{ source_url: string; bytes: string }>(
+    `SELECT source_url, bytes FROM sluice.loads WHERE target LIKE '%"u"'`,
+  ) as [{ source_url: string; bytes: string }];
+  assert.deepEqual({ ...entry }, { source_url: file, bytes: "5" });
+});
+
+Deno.test("load refuses what does not go together", async () => {
+  await using sluice = new Sluice();
+  const cases: [flags: string[], why: RegExp][] = [
+    [["--mode", "merge"], /--mode merge needs --on COLUMN/],
+    [["--mode", "partition"], /--mode partition needs --slice/],
+    [["--on", "id"], /belong to --mode merge/],
+    [["--slice", "a=1..2"], /--slice belongs to --mode partition/],
+    [["--mode", "partition", "--slice", "a"], /write it as COLUMN=FROM\.\.TO/],
+    [["--parallel", "0"], /a whole number from 1 to 64/],
+    [["--mode", "append", "--isolation", "mvcc"], /belongs to --mode replace/],
+    [["--mode", "merge", "--on", "a", "--parallel", "2"], /add --duplicates fail/],
+  ];
+  for (const [flags, why] of cases) {
+    const outcome = await sluice.run(
+      ["load", "-", "--into", "t", "--database", "postgres://nobody@127.0.0.1:1/x", ...flags],
+      { stdin: "a\n1\n" },
+    );
+    assert.equal(outcome.code, 2, outcome.stderr);
+    assert.match(outcome.stderr, why);
+  }
+});
+
 Deno.test("tables may have any name, in any schema", async (t) => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();

@@ -190,6 +190,21 @@ Deno.test("a source that has not changed is left out when that is asked for", as
   await nothingLeft(database);
 });
 
+Deno.test("what another load has changed since, is not there already", async () => {
+  await using database = await freshDatabase();
+  const skip = { ifUnchanged: "skip" } as const;
+  const merge = { ...skip, mode: "merge", on: ["a"], key: "merge" } as const;
+  await load(database, "a\n1\n", { ...skip });
+  await load(database, "a\n1\n", { ...skip, mode: "append" });
+  assert.equal((await load(database, "a\n1\n", skip)).unchanged, undefined, "it was added to");
+  assert.deepEqual(await rows(database), ["(1)"]);
+  assert.equal((await load(database, "a\n2\n", merge)).unchanged, undefined);
+  assert.equal((await load(database, "a\n2\n", merge)).unchanged, true);
+  await load(database, "a\n3\n");
+  assert.equal((await load(database, "a\n2\n", merge)).unchanged, undefined, "it was replaced");
+  assert.deepEqual(await rows(database), ["(3)", "(2)"]);
+});
+
 Deno.test("without rights, replace and append go without a ledger, and all else is refused", async () => {
   await using database = await freshDatabase();
   const role = `poor_${crypto.randomUUID().slice(0, 8)}`;
