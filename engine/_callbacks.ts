@@ -30,8 +30,12 @@ export class Callbacks {
       }
       if (event.type !== "task_changed") continue;
       const { task, index, to } = event;
+      // Of a mapped task its instances are told of.
+      if (index === undefined && run.mapped[task]) continue;
       const old = index === undefined ? before.tasks[task] : before.mapped[task]?.[index];
-      if (old?.state !== "running") continue;
+      // A list that is none fails a task before it runs; who marks one as failed knows.
+      const ended = old?.state === "running" || to.state === "failed" && to.error;
+      if (!ended) continue;
       const { onSuccess, onFailure, onRetry } = dag.tasks.get(task)?.options ?? {};
       const callback = to.state === "success"
         ? onSuccess

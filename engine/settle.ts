@@ -72,10 +72,19 @@ export function settle(
       return become({ ...rest, state: "up_for_reschedule", due: due.toString() });
     }
     case "failed": {
-      const { error, final, reason, retryAfter = 0 } = outcome;
-      const { retries: allowed = 0, retryOn } = task.options;
-      if (final || retries >= allowed || retryOn?.(error) === "fail") return fail(error, reason);
-      const delay = Math.max(retryAfter, delayOf(task, run, before));
+      const { error, final, retryAfter = 0 } = outcome;
+      const { ending } = run;
+      const reason = ending && outcome.reason === "cancelled" ? ending.reason : outcome.reason;
+      const { retries: allowed = 0 } = task.options;
+      if (final || retries >= allowed) return fail(error, reason);
+      try {
+        if (task.options.retryOn?.(error) === "fail") return fail(error, reason);
+      } catch (thrown) {
+        const message =
+          `Cannot tell whether to try task "${id}" again: \`retryOn\` failed: ${thrown}`;
+        return fail({ name: "GiveUp", message, cause: error });
+      }
+      const delay = Math.max(retryAfter, delayOf(task, index, run, before));
       const due = now.add({ milliseconds: delay }).toString();
       // The stream stays: the next attempt may go on with it, and its readers wait.
       const kept = { ...stream ? { stream } : {}, ...output === undefined ? {} : { output } };
@@ -199,7 +208,12 @@ function strangersOf(dag: AnyDag, id: string, output: Json): string | undefined 
  * How many milliseconds a task rests that failed. Exponential: after the nth failure a wait in [m, 2m) with
  * m = base · factor^(n-1), by chance, but the same chance for the same attempt.
  */
-function delayOf(task: Task<unknown>, run: Run, { attempt, retries }: TaskRun): number {
+function delayOf(
+  task: Task<unknown>,
+  index: number | undefined,
+  run: Run,
+  { attempt, retries }: TaskRun,
+): number {
   const { retryDelay = RETRY_DELAY, backoff = "fixed", backoffFactor = 2, maxRetryDelay } =
     task.options;
   const relativeTo = Temporal.ZonedDateTime.from(run.interval.start);
@@ -208,7 +222,7 @@ function delayOf(task: Task<unknown>, run: Run, { attempt, retries }: TaskRun): 
   const cap = maxRetryDelay === undefined ? Infinity : ms(maxRetryDelay);
   if (backoff === "fixed") return Math.min(cap, ms(retryDelay));
   const least = ms(retryDelay) * backoffFactor ** retries;
-  const wait = least * (1 + chance(`${run.id}/${task.id}/${attempt}`));
+  const wait = least * (1 + chance(`${run.id}/${nameOf(task.id, index)}/${attempt}`));
   return Math.min(cap, Number.MAX_SAFE_INTEGER, Math.floor(wait));
 }
 
