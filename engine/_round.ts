@@ -129,7 +129,8 @@ export class Round {
   #admitTasks(): void {
     const { lives, isPaused, now } = this.#state;
     const candidates = lives.flatMap((live) => {
-      const paused = isPaused(live.dag.id);
+      // Of a run that is to end only teardowns are left: that is what runs, finishing.
+      const paused = isPaused(live.dag.id) && !this.#run(live).ending;
       return live.demand.candidates
         .filter(({ task, index, holds }) =>
           (holds || !paused) && !live.attempts.has(nameOf(task, index))
