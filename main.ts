@@ -20,6 +20,16 @@ function write(to: { writeSync(bytes: Uint8Array): number }): (text: string) => 
   };
 }
 
+/** Takes a line that begins with y for yes; whatever else is typed, and the end of input, is no. */
+async function ask(question: string): Promise<boolean> {
+  write(Deno.stderr)(`${question} [y/N] `);
+  const interrupted = Promise.withResolvers<never>();
+  stop.signal.addEventListener("abort", () => interrupted.reject(stop.signal.reason));
+  const line = new Uint8Array(1024);
+  const length = await Promise.race([Deno.stdin.read(line), interrupted.promise]);
+  return /^y/i.test(new TextDecoder().decode(line.subarray(0, length ?? 0)));
+}
+
 Deno.exit(
   await sluice({
     process: {
@@ -30,6 +40,7 @@ Deno.exit(
     command: Deno.build.standalone ? "sluice" : "deno task",
     cwd: Deno.cwd(),
     screen: () => Deno.stderr.isTerminal() ? Deno.consoleSize() : undefined,
+    ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? ask : undefined,
     signal: stop.signal,
   }, Deno.args),
 );

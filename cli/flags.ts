@@ -33,6 +33,32 @@ export const dags = {
   brief: "The folder with the DAGs [dags, else those that come with Sluice]",
 } as const;
 
+/** `--param`, several of them. */
+export const param = {
+  kind: "parsed",
+  parse: pair,
+  variadic: true,
+  optional: true,
+  placeholder: "NAME=VALUE",
+  brief: "Set one of the DAG's params; may be given again",
+} as const;
+
+/** `--dry-run`. */
+export const dryRun = {
+  kind: "boolean",
+  default: false,
+  withNegated: false,
+  brief: "Only tell what would be done",
+} as const;
+
+/** `--yes`. */
+export const yes = {
+  kind: "boolean",
+  default: false,
+  withNegated: false,
+  brief: "Do it without asking",
+} as const;
+
 /** Reads `name=value`. @throws {SyntaxError} when there is no `=` */
 export function pair(text: string): readonly [string, string] {
   const at = text.indexOf("=");

@@ -11,6 +11,10 @@ export interface HostOptions extends PlaceFlags {
   readonly dags?: string;
   /** Whether DAGs that are new start out paused. */
   readonly startPaused?: boolean;
+  /** Whether a paused DAG's runs wait. @default {true} */
+  readonly obeyPauses?: boolean;
+  /** Whether it goes on with what is not over. @default {true} */
+  readonly resume?: boolean;
   /** Takes the lines that attempts have to say. */
   readonly log?: (line: LogLine) => void;
 }
@@ -53,6 +57,8 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
       executors,
       connections: { database: database.connect },
       ...options.startPaused === undefined ? {} : { startPaused: options.startPaused },
+      ...options.obeyPauses === undefined ? {} : { obeyPauses: options.obeyPauses },
+      ...options.resume === undefined ? {} : { resume: options.resume },
       ...options.log ? { log: options.log } : {},
       onError: (error) => tell(world, messageOf(error)),
     }),

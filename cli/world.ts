@@ -13,6 +13,8 @@ export interface World {
   readonly cwd: string;
   /** The size of the terminal that stderr is, or undefined when it is none. */
   readonly screen: () => { readonly columns: number; readonly rows: number } | undefined;
+  /** Asks who sits at the terminal, yes or no; undefined when nobody does. */
+  readonly ask: ((question: string) => Promise<boolean>) | undefined;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
 }
