@@ -20,10 +20,10 @@ import { show } from "./show.ts";
 import { simulate } from "./simulate.ts";
 import { spool } from "./spool.ts";
 import { state } from "./state.ts";
+import { VERSION } from "./version.ts";
 import { messageOf, print, type World } from "./world.ts";
 
-/** Sluice's version. */
-export const VERSION = "0.1.0";
+export { VERSION } from "./version.ts";
 
 const verbs = buildRouteMap({
   routes: {

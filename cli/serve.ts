@@ -2,6 +2,8 @@ import { buildCommand } from "@stricli/core";
 import type { PlaceFlags } from "./database.ts";
 import * as flags from "./flags.ts";
 import { openHost } from "./host.ts";
+import type { Listener, Tokens } from "../server/mod.ts";
+import { VERSION } from "./version.ts";
 import { messageOf, print, tell, UsageError, verb, type World } from "./world.ts";
 
 interface ServeFlags extends PlaceFlags {
@@ -15,22 +17,44 @@ interface ServeFlags extends PlaceFlags {
 /** `sluice serve`: the scheduler and the HTTP API. */
 export const serve = buildCommand<ServeFlags, [], World>({
   func: verb(async (world, options: ServeFlags & { json?: boolean }) => {
-    const guard = guardOf(world, options.host);
     await using host = await openHost(world, {
       ...options,
       startPaused: !options.unpaused,
       log: ({ at, level, run, task, message }) =>
         tell(world, `${at} ${level} ${run} ${task}: ${message}`),
     });
-    const { server } = await import("../server/mod.ts");
+    const { announce, makeToken, openReceipts, openTokens, server } = await import(
+      "../server/mod.ts"
+    );
+    const own = makeToken();
+    const given = world.process.env["SLUICE_TOKEN"] || undefined;
+    const tokens = await openTokens(host.home, {
+      also: [own, ...given === undefined ? [] : [given]].map((token) => ({ token, role: "admin" })),
+    });
+    const isOpen = isLoopback(options.host) && given === undefined;
+    if (!isLoopback(options.host) && given === undefined) await makeFirst(world, tokens);
+    using receipts = openReceipts(host.home);
+    const onError = (error: unknown): void => tell(world, messageOf(error));
     const app = server(host.engine, {
-      ...guard,
-      onError: (error) => tell(world, messageOf(error)),
+      store: host.store,
+      logs: host.logs,
+      home: host.home,
+      auth: (token) => token === undefined ? isOpen ? "admin" : undefined : tokens.role(token),
+      ...hostsOf(world, options.host),
+      secrets: () => secretsOf(world, options, own),
+      version: VERSION,
+      tokens,
+      receipts,
+      onError,
     });
     const following = host.follow(world.signal);
     await host.engine.start();
-    const http = listen(world, options, app.fetch);
-    await http.finished;
+    {
+      await using http = await listen(options, app.fetch, onError);
+      await announce(host.home, { address: http.url, token: own });
+      print(world, `Sluice listens on ${http.url}`);
+      await aborted(world.signal);
+    }
     await following;
     tell(world, `Waiting up to ${options.grace} s for tasks to finish; ask again to end at once`);
     await host.engine.drain(AbortSignal.timeout(options.grace * 1000));
@@ -44,7 +68,7 @@ export const serve = buildCommand<ServeFlags, [], World>({
         parse: String,
         default: "127.0.0.1",
         placeholder: "H",
-        brief: "The address to listen on; any but this machine's own asks for a SLUICE_TOKEN",
+        brief: "The address to listen on; any but this machine's own wants a token of each request",
       },
       port: {
         kind: "parsed",
@@ -88,8 +112,9 @@ export const serve = buildCommand<ServeFlags, [], World>({
       "what does not is made again at the next start.",
       "",
       "Listens on 127.0.0.1, where programs of this machine can trigger DAGs and see how they fare.",
-      "With --host it listens elsewhere, but only with a token in SLUICE_TOKEN, which each request",
-      "must bring as `authorization: Bearer …`.",
+      "With --host it listens elsewhere, and each request must bring a token, as `authorization: Bearer …`:",
+      "that in SLUICE_TOKEN, or one that is made and shown at the first start. SLUICE_HOSTS has the names",
+      "it may be asked for by, when not all.",
       "",
       "Examples:",
       "  sluice serve --port 8080",
@@ -103,41 +128,62 @@ export const serve = buildCommand<ServeFlags, [], World>({
 /** The names of this machine itself, as a request has them. */
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
-/** Who may ask: on this machine whoever asks for this machine, elsewhere who has the token. */
-function guardOf(world: World, host: string): { token?: string; hosts?: readonly string[] } {
-  const token = world.process.env["SLUICE_TOKEN"] || undefined;
-  if (host === "::1" || LOOPBACK.includes(host)) {
-    return { hosts: LOOPBACK, ...token ? { token } : {} };
-  }
-  if (token) return { token };
-  throw new UsageError(
-    `Cannot listen on ${host} for everybody: put a token into SLUICE_TOKEN, which requests then must bring`,
-  );
+/** Whether only this machine gets to an address. */
+function isLoopback(host: string): boolean {
+  return host === "::1" || LOOPBACK.includes(host);
 }
 
-function listen(
-  world: World,
+/** The names a server may be asked for by: on this machine its own, elsewhere those it was told, if any. */
+function hostsOf(world: World, host: string): { readonly hosts?: readonly string[] } {
+  const told = (world.process.env["SLUICE_HOSTS"] ?? "").split(",")
+    .map((name) => name.trim().toLowerCase()).filter((name) => name !== "");
+  if (isLoopback(host)) return { hosts: [...LOOPBACK, ...told] };
+  return told.length > 0 ? { hosts: [...LOOPBACK, ...told] } : {};
+}
+
+/** Makes a token when nobody has one, and shows it: only its hash is kept. */
+async function makeFirst(world: World, tokens: Tokens): Promise<void> {
+  if (tokens.list().some(({ role }) => role === "admin")) return;
+  const { token } = await tokens.create("admin", "made when serve first listened for others");
+  tell(world, `The token of an admin, shown this once: ${token}`);
+}
+
+/** What must not be told by any answer. */
+function* secretsOf(world: World, { database }: ServeFlags, own: string): Generator<string> {
+  const { env } = world.process;
+  yield own;
+  for (const name of ["SLUICE_TOKEN", "PGPASSWORD"]) if (env[name]) yield env[name];
+  const url = database ?? env["DATABASE_URL"] ?? "";
+  if (!URL.canParse(url)) return;
+  const { password } = new URL(url);
+  yield password;
+  yield decodeURIComponent(password);
+}
+
+async function listen(
   { host, port }: ServeFlags,
   fetch: (request: Request) => Response | Promise<Response>,
-): Deno.HttpServer<Deno.NetAddr> {
+  onError: (error: unknown) => void,
+): Promise<Listener> {
+  const { listen } = await import("../server/mod.ts");
   try {
-    return Deno.serve({
-      hostname: host,
-      port,
-      signal: world.signal,
-      onListen: (address) => {
-        const name = host.includes(":") ? `[${host}]` : host;
-        print(world, `Sluice listens on http://${name}:${address.port}`);
-      },
-    }, fetch);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) {
-      throw new UsageError(`Cannot listen on ${host}, port ${port}: ${messageOf(error)}`, {
-        cause: error,
+    return await listen(fetch, { host, port, onError });
+  } catch (cause) {
+    if ((cause as { code?: string }).code !== "EADDRINUSE") {
+      throw new UsageError(`Cannot listen on ${host}, port ${port}: ${messageOf(cause)}`, {
+        cause,
       });
     }
     throw new UsageError(
       `Cannot listen on port ${port}: somebody else does; choose another with --port`,
+      { cause },
     );
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

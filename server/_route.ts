@@ -24,14 +24,18 @@ export interface Asked<P, Q, B> {
   readonly c: Context<Env>;
 }
 
-/** What a route answers. */
+/** What a route answers; nothing but the description when there is no body. */
 export interface Answer {
   /** In a few words. */
   readonly description: string;
-  /** Of its JSON, or of each line or event where it is a stream; nothing when there is no body. */
+  /** Of its JSON. */
   readonly schema?: z.ZodType;
-  /** The media types it comes as. @default {["application/json"]} */
-  readonly types?: readonly string[];
+  /** Of each line, where it is a stream of them: application/x-ndjson. */
+  readonly lines?: z.ZodType;
+  /** Of the data of each event, where it is a stream of them: text/event-stream. */
+  readonly events?: z.ZodType;
+  /** The media type of its text. */
+  readonly text?: string;
 }
 
 /** What is there for whoever asks, or asks for a signature of its own, or for a role. */

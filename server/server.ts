@@ -1,148 +1,138 @@
 import { Hono } from "hono";
-import { type Engine, type Interval, span, type TriggerOptions } from "../engine/mod.ts";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { Engine, LogFiles, Store } from "../engine/mod.ts";
+import { backfillRoutes } from "./_backfills.ts";
+import { dagRoutes } from "./_dags.ts";
+import { eventRoutes } from "./_events.ts";
+import { hookRoutes, secretsOf } from "./_hooks.ts";
+import { admit, type Env, type Route, route, serveRoutes } from "./_route.ts";
+import { runRoutes } from "./_runs.ts";
+import type { DagSource, Site } from "./_site.ts";
+import { systemRoutes } from "./_system.ts";
+import { taskRoutes } from "./_tasks.ts";
+import { Desk } from "./_trigger.ts";
+import { z } from "zod";
 import { guard, type GuardOptions } from "./guard.ts";
-import { runDocument } from "./run_document.ts";
-
-/** The most bytes a request may bring. */
-const MAX_BODY = 1 << 20;
+import { mask } from "./mask.ts";
+import { openApi } from "./openapi.ts";
+import { openReceipts, type Receipts } from "./receipts.ts";
+import { Refusal } from "./refusal.ts";
+import type { Tokens } from "./tokens.ts";
 
 /** Options for {@linkcode server}. */
 export interface ServerOptions extends GuardOptions {
+  /** That of the engine: with it, events can be resumed, and tasks tell their history. @default {none} */
+  readonly store?: Store;
+  /** Those of the engine. @default {no log is told} */
+  readonly logs?: LogFiles;
+  /** That of the engine, whose spool is told of. @default {none} */
+  readonly home?: string;
+  /** Those of the engine. @default {{ default: 32 }} */
+  readonly pools?: Readonly<Record<string, number>>;
+  /** Remembers which request made which run. @default {for as long as the process lives} */
+  readonly receipts?: Receipts;
+  /** Lets admins make and remove tokens. @default {nobody does} */
+  readonly tokens?: Tokens;
+  /** Where a DAG comes from. @default {nobody knows} */
+  readonly source?: (dag: string) => DagSource | undefined;
+  /** What could not be loaded, in sentences. @default {nothing} */
+  readonly faults?: () => readonly string[];
+  /** What must not be told, in whatever answer, beside the secrets of webhooks. @default {nothing} */
+  readonly secrets?: () => Iterable<string>;
+  /** How many runs may wait until triggers are refused. @default {1000} */
+  readonly maxQueuedRuns?: number;
+  /** After how long without an event those who follow are told that the connection lives, in milliseconds. @default {15_000} */
+  readonly heartbeat?: number;
+  /** That of Sluice. @default {"0.0.0"} */
+  readonly version?: string;
   /** The time. @default {the system's} */
-  now?: () => Temporal.Instant;
+  readonly now?: () => Temporal.Instant;
   /** Takes what went wrong in here; who asked is not told. @default {it is written to the console} */
-  onError?: (error: unknown) => void;
+  readonly onError?: (error: unknown) => void;
 }
 
 /**
- * The HTTP API of an engine, to be served alone or mounted in a host's app: `POST /api/dags/{id}/runs` triggers a
- * run, `GET /api/runs/{id}` tells of one, `GET /healthz` that the process lives. Errors are `{ error: { message } }`.
+ * The HTTP API of an engine, to be served alone or mounted in a host's app, as `GET /api/openapi.json` describes it. Errors
+ * are `{ error: { message } }`.
+ *
+ * Unless `auth` says otherwise, whoever gets here may do all: that is for the host's own app to decide.
  */
-export function server(engine: Engine, options: ServerOptions = {}): Hono {
-  const { now = Temporal.Now.instant, onError = (error) => console.error(error) } = options;
-  const app = new Hono();
-  app.get("/healthz", (c) => c.json({ status: "ok" }));
-  app.use(guard(options));
-  app.get("/api/dags", (c) => {
-    return c.json({
-      dags: [...engine.dags.values()].map(({ id, tasks, options }) => ({
-        id,
-        schedule: typeof options.schedule === "string" ? options.schedule : null,
-        params: options.params ?? {},
-        tasks: [...tasks.values()].map((task) => ({ id: task.id, upstream: task.upstream })),
-      })),
-    });
-  });
-  app.post("/api/dags/:id/runs", async (c) => {
-    const dag = engine.dags.get(c.req.param("id"));
-    if (!dag) return c.json(failure(`there is no DAG ${JSON.stringify(c.req.param("id"))}`), 404);
-    const text = await readText(c.req.raw.body);
-    if (text === undefined) return c.json(failure(`the body is over ${MAX_BODY} bytes`), 413);
-    const type = c.req.header("content-type")?.split(";")[0]?.trim();
-    // A page of another site can send a form, or nothing, but not JSON without asking first.
-    const foreign = c.req.header("origin") ?? c.req.header("sec-fetch-site");
-    if (
-      type !== "application/json" && (text !== "" || type !== undefined || foreign !== undefined)
-    ) {
-      return c.json(failure("the body must be JSON, with content-type: application/json"), 415);
+export function server(engine: Engine, options: ServerOptions = {}): Hono<Env> {
+  const { onError = (error) => console.error(error), secrets = () => [] } = options;
+  function* allSecrets(): Generator<string> {
+    yield* secrets();
+    for (const { options } of engine.dags.values()) {
+      if (options.webhook) yield* secretsOf(options.webhook);
     }
-    try {
-      const zone = dag.options.timezone ?? "UTC";
-      const handle = await engine.trigger(dag, toTrigger(parseBody(text), zone));
-      const run = await engine.get(handle.id);
-      return c.json({ run_id: handle.id, state: run?.state ?? "queued" }, 201, {
-        location: `/api/runs/${handle.id}`,
-      });
-    } catch (error) {
-      if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
-      return c.json(failure(error.message), 400);
-    }
+  }
+  const site: Site = {
+    engine,
+    store: options.store,
+    logs: options.logs,
+    home: options.home,
+    pools: { default: 32, ...options.pools },
+    receipts: options.receipts ?? openReceipts(),
+    tokens: options.tokens,
+    mask: mask(allSecrets),
+    source: options.source ?? (() => undefined),
+    faults: options.faults ?? (() => []),
+    maxQueuedRuns: options.maxQueuedRuns ?? 1000,
+    heartbeat: options.heartbeat ?? 15_000,
+    version: options.version ?? "0.0.0",
+    now: options.now ?? Temporal.Now.instant,
+    onError,
+  };
+  const desk = new Desk(site);
+  const routes: Route[] = [
+    ...systemRoutes(site),
+    ...dagRoutes(site),
+    ...runRoutes(site, desk),
+    ...taskRoutes(site),
+    ...backfillRoutes(site),
+    ...eventRoutes(site),
+    ...hookRoutes(site, desk),
+  ];
+  let described: Record<string, unknown> | undefined;
+  routes.push(route({
+    method: "get",
+    path: "/api/openapi.json",
+    access: "viewer",
+    summary: "This description",
+    answers: { 200: { description: "OpenAPI 3.1", schema: z.record(z.string(), z.unknown()) } },
+    handle: ({ c }) => c.json(described ??= openApi(routes, site.version)),
+  }));
+
+  const app = new Hono<Env>();
+  const check = guard(options);
+  // Whatever is not matched by a route, is looked for by nobody whose role is not known.
+  app.use(check);
+  serveRoutes(app, routes);
+  app.all("*", (c) => {
+    admit("viewer", c.get("role"));
+    throw new Refusal(404, `there is nothing at ${c.req.path}`);
   });
-  app.get("/api/runs", async (c) => {
-    const runs = await engine.runs({ limit: 100 });
-    return c.json({ runs: runs.map((run) => runDocument(run, now())) });
-  });
-  app.get("/api/runs/:id", async (c) => {
-    const run = await engine.get(c.req.param("id"));
-    if (!run) return c.json(failure(`there is no run ${JSON.stringify(c.req.param("id"))}`), 404);
-    return c.json(runDocument(run, now()));
-  });
-  app.notFound((c) => c.json(failure(`there is nothing at ${c.req.path}`), 404));
   app.onError((error, c) => {
-    onError(error);
-    return c.json(failure("something went wrong here; the log of the server says what"), 500);
+    const { status, message, headers } = explain(error);
+    if (status === 500 || status === 507) onError(error);
+    const text = site.mask.text(message);
+    return c.json({ error: { message: text } }, status as ContentfulStatusCode, headers);
   });
   return app;
 }
 
-function failure(message: string): { error: { message: string } } {
-  return { error: { message } };
+/** What is told of an error to who asked. */
+function explain(error: Error): Refusal {
+  if (error instanceof Refusal) return error;
+  if (isFull(error)) {
+    const headers = { "retry-after": "30" };
+    return new Refusal(507, "there is no room on the disk to keep that", { headers });
+  }
+  return new Refusal(500, "something went wrong here; the log of the server says what");
 }
 
-/** The body as text; undefined when it is too long, of which no more is read than that. */
-async function readText(body: ReadableStream<Uint8Array> | null): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body ?? []) {
-    length += chunk.length;
-    if (length > MAX_BODY) return undefined;
-    chunks.push(chunk);
-  }
-  return await new Blob(chunks as Uint8Array<ArrayBuffer>[]).text();
-}
-
-const FIELDS = ["params", "logical_date", "interval"];
-
-function parseBody(text: string): Record<string, unknown> {
-  let body: unknown;
-  try {
-    body = text.trim() === "" ? {} : JSON.parse(text);
-  } catch (error) {
-    throw new TypeError(`Cannot read the body as JSON: ${(error as Error).message}`);
-  }
-  if (!isRecord(body)) throw new TypeError("Cannot use the body: it must be a JSON object");
-  const unknown = Object.keys(body).find((key) => !FIELDS.includes(key));
-  if (unknown !== undefined) {
-    throw new TypeError(
-      `Cannot use ${JSON.stringify(unknown)}: the body may have ${FIELDS.join(", ")}`,
-    );
-  }
-  return body;
-}
-
-function toTrigger(
-  body: Record<string, unknown>,
-  zone: string,
-): TriggerOptions<Record<string, unknown>> {
-  const { params = {}, logical_date: date, interval } = body;
-  if (!isRecord(params)) throw new TypeError("Cannot use params: they must be a JSON object");
-  if (date !== undefined && typeof date !== "string") {
-    throw new TypeError(
-      "Cannot use logical_date: it must be a text like 2021-01-02 or 2021-01-02T06:00:00Z",
-    );
-  }
-  return {
-    params,
-    ...date === undefined ? {} : { date },
-    ...interval === undefined ? {} : { interval: toInterval(interval, zone) },
-  };
-}
-
-function toInterval(interval: unknown, timezone: string): Interval {
-  if (
-    !isRecord(interval) || typeof interval["start"] !== "string" ||
-    typeof interval["end"] !== "string"
-  ) {
-    throw new TypeError("Cannot use interval: it must be { start, end }, dates or instants");
-  }
-  const { start } = span("start of the interval", interval["start"], timezone);
-  const { start: end } = span("end of the interval", interval["end"], timezone);
-  if (Temporal.ZonedDateTime.compare(start, end) > 0) {
-    throw new TypeError("Cannot use interval: it ends before it starts");
-  }
-  return { start, end };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** Whether something went wrong since the disk is full. */
+function isFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "StoreFull" || /database or disk is full|ENOSPC/.test(error.message) ||
+    isFull(error.cause);
 }

@@ -196,9 +196,39 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-Deno.test("serve listens for others only with a token, and asks for it", async () => {
+Deno.test("serve listens for others only with a token, which it makes and shows once", async () => {
   await using sluice = new Sluice();
-  const refused = await sluice.run(["serve", "--host", "0.0.0.0", "--port", "0"]);
-  assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /SLUICE_TOKEN/);
+  await using db = await freshDatabase();
+  const args = ["serve", "--host", "0.0.0.0", "--port", "0", "--database", db.url];
+  const ask = async (url: string, token?: string): Promise<number> => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const answer = await fetch(`${url}/api/dags`, { headers });
+    await answer.body?.cancel();
+    return answer.status;
+  };
+  const first = sluice.start(args);
+  const [, port] = await first.says(/listens on http:\/\/0\.0\.0\.0:(\d+)/);
+  const [, token] = await first.says(/shown this once: (sluice_\S+)/);
+  const url = `http://127.0.0.1:${port}`;
+  assert.equal(await ask(url), 401);
+  assert.equal(await ask(url, token), 200);
+  // What stands in the home folder is no key to it, but for its owner's commands.
+  const kept = await Deno.readTextFile(`${sluice.home}/tokens.json`);
+  assert.ok(!kept.includes(token!));
+  for (const name of ["tokens.json", "engine.json", "server.db"]) {
+    assert.equal((await Deno.stat(`${sluice.home}/${name}`)).mode! & 0o777, 0o600, name);
+  }
+  const said = JSON.parse(await Deno.readTextFile(`${sluice.home}/engine.json`));
+  assert.equal(said.address, url);
+  assert.equal(await ask(url, said.token), 200);
+  first.kill("SIGTERM");
+  const { code, stderr } = await first.ended;
+  assert.equal(code, 0, stderr);
+
+  const second = sluice.start(args);
+  const [, again] = await second.says(/listens on http:\/\/0\.0\.0\.0:(\d+)/);
+  assert.equal(await ask(`http://127.0.0.1:${again}`), 401);
+  assert.equal(await ask(`http://127.0.0.1:${again}`, token), 200);
+  assert.equal(await ask(`http://127.0.0.1:${again}`, said.token), 401);
+  assert.doesNotMatch(second.stderr, /shown this once/);
 });

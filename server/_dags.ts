@@ -1,0 +1,237 @@
+import { z } from "zod";
+import {
+  type AnyDag,
+  datasetsOf,
+  lint,
+  paramsSchema,
+  parseSchedule,
+  Ref,
+  scheduleInWords,
+  type Task,
+  upcoming,
+} from "../engine/mod.ts";
+import { Id, Moment, named, RunState, Span, spanDocument } from "./_documents.ts";
+import { type Route, route } from "./_route.ts";
+import { findDag, type Site, tell } from "./_site.ts";
+
+const NextRun = z.strictObject({ logical_date: Moment, interval: Span, run_after: Moment })
+  .register(named, { id: "NextRun" });
+
+const Edge = z.enum(["stream", "output", "order"]);
+
+const DagTask = z.strictObject({
+  id: z.string(),
+  upstream: z.array(z.string()),
+  edges: z.array(z.strictObject({ from: z.string(), kind: Edge })),
+  operators: z.array(z.string()),
+  group: z.string().nullable(),
+  mapped: z.boolean(),
+  when: z.string(),
+  retries: z.int(),
+  pool: z.string(),
+  slots: z.int(),
+  priority: z.number(),
+  executor: z.string(),
+  setup: z.boolean(),
+  teardown_of: z.array(z.string()),
+  writes: z.array(z.string()),
+}).register(named, { id: "DagTask" });
+
+const DagRow = z.strictObject({
+  id: z.string(),
+  description: z.string().nullable(),
+  tags: z.array(z.string()),
+  schedule: z.string().nullable(),
+  schedule_in_words: z.string(),
+  timezone: z.string(),
+  datasets: z.array(z.string()).meta({ description: "those it is scheduled on" }),
+  paused: z.boolean(),
+  held: z.string().nullable().meta({ description: "why it waits to be confirmed" }),
+  next_run: NextRun.nullable(),
+  params: z.record(z.string(), z.unknown()).meta({ description: "the defaults" }),
+  tasks: z.array(z.strictObject({ id: z.string(), upstream: z.array(z.string()) })),
+}).register(named, { id: "Dag" });
+
+const FullDag = DagRow.extend({
+  start: z.string().nullable(),
+  end: z.string().nullable(),
+  max_active_runs: z.int(),
+  tasks: z.array(DagTask),
+  params_schema: z.record(z.string(), z.unknown()).meta({ description: "JSON Schema 2020-12" }),
+  next_runs: z.array(NextRun),
+  last_run: z.strictObject({ run_id: z.string(), state: RunState }).nullable(),
+  warnings: z.array(
+    z.strictObject({ task: z.string().optional(), rule: z.string(), message: z.string() }),
+  ),
+  file: z.string().nullable(),
+  hash: z.string().nullable(),
+}).register(named, { id: "FullDag" });
+
+const Paused = z.strictObject({ id: z.string(), paused: z.boolean() })
+  .register(named, { id: "Paused" });
+
+const Unpaused = z.strictObject({
+  id: z.string(),
+  paused: z.boolean(),
+  due: z.int().meta({ description: "how many runs start at once" }),
+  held: z.string().nullable().meta({ description: "why none of them does until it is confirmed" }),
+}).register(named, { id: "Unpaused" });
+
+/** How many runs to come are told of. */
+const RUNS = 5;
+
+/** What can be asked of DAGs. */
+export function dagRoutes(site: Site): Route[] {
+  const { engine, source, faults, now } = site;
+  const one = { parameters: z.object({ id: Id }) };
+  return [
+    route({
+      method: "get",
+      path: "/api/dags",
+      access: "viewer",
+      summary: "List the DAGs, and what could not be loaded",
+      answers: {
+        200: {
+          description: "All of them, by id",
+          schema: z.strictObject({ dags: z.array(DagRow), faults: z.array(z.string()) }),
+        },
+      },
+      handle: ({ c }) => {
+        return tell(site, c, { dags: [...engine.dags.values()].map(row), faults: faults() });
+      },
+    }),
+    route({
+      method: "get",
+      path: "/api/dags/{id}",
+      access: "viewer",
+      summary: "Show a DAG: its graph, its params, its next runs",
+      ...one,
+      answers: { 200: { description: "The DAG", schema: FullDag } },
+      handle: async ({ c, path }) => tell(site, c, await full(findDag(site, path.id))),
+    }),
+    route({
+      method: "post",
+      path: "/api/dags/{id}/pause",
+      access: "runner",
+      summary: "Have a DAG start nothing by itself; what runs finishes",
+      ...one,
+      body: z.strictObject({}),
+      answers: { 200: { description: "It is paused", schema: Paused } },
+      handle: async ({ c, path }) => {
+        const { id } = findDag(site, path.id);
+        await engine.pause(id);
+        return tell(site, c, { id, paused: true });
+      },
+    }),
+    route({
+      method: "post",
+      path: "/api/dags/{id}/unpause",
+      access: "runner",
+      summary: "Have a DAG start by itself again",
+      ...one,
+      body: z.strictObject({
+        all: z.boolean().default(false)
+          .meta({ description: "confirm that all runs that are due start, however many" }),
+      }),
+      answers: { 200: { description: "What starts", schema: Unpaused } },
+      handle: async ({ c, path, body }) => {
+        const { id } = findDag(site, path.id);
+        const { due, held = null } = await engine.unpause(id, body);
+        return tell(site, c, { id, paused: false, due, held });
+      },
+    }),
+  ];
+
+  function row(dag: AnyDag): z.input<typeof DagRow> {
+    const { id, options } = dag;
+    const { schedule, description = null, tags = [], timezone = "UTC" } = options;
+    const { paused, held = null, next } = engine.status(id);
+    const { properties } = paramsSchema(dag);
+    const defaults = Object.entries(properties).flatMap(([name, schema]) =>
+      "default" in schema ? [[name, schema["default"]]] : []
+    );
+    return {
+      id,
+      description,
+      tags: [...tags],
+      schedule: typeof schedule === "string" ? schedule : null,
+      schedule_in_words: scheduleInWords(schedule, options),
+      timezone,
+      datasets: (datasetsOf(schedule) ?? []).map(({ name }) => name),
+      paused,
+      held,
+      next_run: next ? nextRun(next) : null,
+      params: Object.fromEntries(defaults),
+      tasks: [...dag.tasks.values()].map(({ id, upstream }) => ({ id, upstream: [...upstream] })),
+    };
+  }
+
+  async function full(dag: AnyDag): Promise<z.input<typeof FullDag>> {
+    const { start = null, end = null, maxActiveRuns = 16 } = dag.options;
+    const { file = null, hash = null } = source(dag.id) ?? {};
+    const [last] = await engine.runs({ dag: dag.id, limit: 1, order: "logical_date" });
+    return {
+      ...row(dag),
+      start,
+      end,
+      max_active_runs: maxActiveRuns,
+      tasks: [...dag.tasks.values()].map((task) => node(dag, task)),
+      params_schema: { ...paramsSchema(dag) },
+      next_runs: next(dag),
+      last_run: last ? { run_id: last.id, state: last.state } : null,
+      warnings: lint(dag, now()).map(({ task, rule, message }) => ({
+        ...task === undefined ? {} : { task },
+        rule,
+        message,
+      })),
+      file,
+      hash,
+    };
+  }
+
+  /** The runs to come by themselves. */
+  function next(dag: AnyDag): z.input<typeof NextRun>[] {
+    const { options } = dag;
+    const first = engine.status(dag.id).next;
+    if (!first || datasetsOf(options.schedule)) return first ? [nextRun(first)] : [];
+    const timetable = parseSchedule(options.schedule, options);
+    const at = now().toZonedDateTimeISO(timetable.timezone);
+    const rest = upcoming(timetable, { now: at, lastEnd: first.end, catchup: options.catchup });
+    return [first, ...rest.take(RUNS - 1)].map(nextRun);
+  }
+}
+
+function nextRun(interval: Parameters<typeof spanDocument>[0]): z.input<typeof NextRun> {
+  const span = spanDocument(interval);
+  return { logical_date: span.start, interval: span, run_after: span.end };
+}
+
+function node(dag: AnyDag, task: Task<unknown>): z.input<typeof DagTask> {
+  const { when = "all_success", retries = 0, pool = "default", slots = 1, priority = 0 } =
+    task.options;
+  return {
+    id: task.id,
+    upstream: [...task.upstream],
+    edges: task.upstream.map((from) => ({ from, kind: edge(dag, task, from) })),
+    operators: task.work.steps.map(({ name }) => name),
+    group: task.group ?? null,
+    mapped: task.each !== undefined,
+    when,
+    retries,
+    pool,
+    slots,
+    priority,
+    executor: task.options.executor ?? "inProcess",
+    setup: task.options.setup ?? false,
+    teardown_of: [...task.setups],
+    writes: (task.options.writes ?? []).map(({ name }) => name),
+  };
+}
+
+/** What lies between a task and one that it comes after. */
+function edge(dag: AnyDag, task: Task<unknown>, upstream: string): z.input<typeof Edge> {
+  if (!task.reads.includes(upstream)) return "order";
+  const from = task.work.steps[0]?.inputs["from"];
+  const flows = from instanceof Ref && from.ids.includes(upstream);
+  return flows || dag.tasks.get(upstream)?.work.steps.at(-1)?.stream ? "stream" : "output";
+}
