@@ -110,7 +110,7 @@ export class Load {
     if (mode !== "replace" && !this.#target.existing) await this.#make();
     let plan = await this.#plan();
     if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
-    else this.#staging = await this.#stage(plan);
+    if (plan.placement.staging !== "none") this.#staging = await this.#stage(plan);
     const rows = await this.#copy(batches, plan);
     const duplicates = mode === "merge" && rows > 0
       ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
@@ -219,8 +219,9 @@ export class Load {
     await this.#session.turn([`LOCK TABLE ${quoted(this.#target)} IN ROW EXCLUSIVE MODE`]);
     await this.#find();
     const plan = await this.#plan();
-    if (plan.placement.staging !== "none") throw new Again();
-    await this.#session.all(PATIENT);
+    // Where it turns out that rows have to be cast, nothing is held while they come.
+    const stays = plan.placement.staging === "none";
+    await this.#session.all(stays ? PATIENT : "ROLLBACK TO SAVEPOINT turn");
     return plan;
   }
 
@@ -306,8 +307,9 @@ export class Load {
     const bytes = this.#ctx.meters.read()[0]?.bytes ?? 0;
     const columns = this.#columns;
     const entered = await this.#session.turn([
-      ...ledger ? [ledger.turn, ledger.record({ fence, rows, bytes, digest, columns }, began)] : [],
+      // The table comes first, as it does for those who copy right into it: so nobody waits for each other.
       ...staging && lock ? [`LOCK TABLE ${quoted(this.#target)} IN ${lock} MODE`] : [],
+      ...ledger ? [ledger.turn, ledger.record({ fence, rows, bytes, digest, columns }, began)] : [],
     ]);
     const written = entered.find(({ command }) => command === "INSERT");
     if (written?.rowCount === 0) await this.#fenced();
