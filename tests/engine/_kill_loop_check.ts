@@ -172,8 +172,8 @@ export class Witness {
       seen.add(key);
       this.effects.push(effect);
       const run = this.runs.get(id)!;
-      const [, task] = placesOf(run).find(([other]) => other === place)!;
-      assert.ok(attempt <= task.attempt, `${key} was made before that was on record`);
+      const [, task] = placesOf(run).find(([other]) => other === place) ?? [];
+      assert.ok(task && attempt <= task.attempt, `${key} was made before that was on record`);
       if (sha256 === undefined) continue;
       const expected = createHash("sha256").update(contentOf(fileOf(run.logicalDate)));
       assert.equal(sha256, expected.digest("hex"), `${key} has committed what is not whole`);

@@ -66,6 +66,9 @@ interface Blow {
   readonly n: number;
 }
 
+/** How many milliseconds a child may take. */
+const PATIENCE = 30_000;
+
 /** Lets a child go until it dies. */
 async function live(orders: Orders, blow?: Blow, inject: readonly string[] = []): Promise<Said> {
   const deno = [Deno.execPath(), "run", "-A", "--no-check", "--config", CONFIG, CHILD];
@@ -76,9 +79,14 @@ async function live(orders: Orders, blow?: Blow, inject: readonly string[] = [])
   ];
   const child = new Deno.Command(program!, { args, stdout: "piped", stderr: "piped" }).spawn();
   const timers: ReturnType<typeof setTimeout>[] = [];
-  const kill = (ms: number): void => {
-    timers.push(setTimeout(() => child.kill("SIGKILL"), ms));
+  let late = false;
+  const kill = (ms: number, isLate = false): void => {
+    timers.push(setTimeout(() => {
+      late = isLate;
+      child.kill("SIGKILL");
+    }, ms));
   };
+  kill(PATIENCE, true);
   if (blow?.after === "start") kill(blow.n);
   const errors = new Response(child.stderr).text();
   const lines: string[] = [];
@@ -97,8 +105,8 @@ async function live(orders: Orders, blow?: Blow, inject: readonly string[] = [])
   }
   const { signal, code } = await child.status;
   timers.forEach(clearTimeout);
-  const stderr = await errors;
-  assert.equal(stderr, "");
+  assert.equal(await errors, "");
+  assert.ok(!late, `in ${PATIENCE} ms it was not done`);
   assert.ok(signal !== null || code === 0, `it ended with ${code}`);
   return { lines, signal };
 }
