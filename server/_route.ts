@@ -6,6 +6,7 @@ import type { Role } from "./tokens.ts";
 
 /** The variables of a request, set by the guard. */
 export interface Env {
+  /** Hono's name for what is kept beside a request. */
   Variables: {
     /** What who asks may do; undefined: nothing. */
     role: Role | undefined;

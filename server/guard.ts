@@ -13,13 +13,13 @@ export interface GuardOptions {
    */
   readonly auth?:
     | "host"
-    | ((token: string | undefined, request: Request) => Access | Promise<Access>);
+    | ((
+      token: string | undefined,
+      request: Request,
+    ) => Role | undefined | Promise<Role | undefined>);
   /** The names by which the server may be asked for, without their port. @default {any} */
   readonly hosts?: readonly string[];
 }
-
-/** What who asks may do. */
-type Access = Role | undefined;
 
 /** What every answer says to browsers: it is nobody's frame, loads nothing from elsewhere, and is what it says it is. */
 const HEADERS: Readonly<Record<string, string>> = {

@@ -1,5 +1,7 @@
 export { guard } from "./guard.ts";
 export type { GuardOptions } from "./guard.ts";
+export type { Env } from "./_route.ts";
+export type { DagSource } from "./_site.ts";
 export { runDocument } from "./run_document.ts";
 export type { RunDocument } from "./run_document.ts";
 export { server } from "./server.ts";

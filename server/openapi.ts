@@ -41,7 +41,8 @@ export function openApi(routes: readonly Route[], version: string): Json {
     }
     const name = named.get(schema)?.id;
     if (name === undefined) return rest;
-    schemas[name] = rest;
+    // One that has a name may be told by it even here.
+    if (!("$ref" in rest)) schemas[name] = rest;
     return { $ref: `#/components/schemas/${name}` };
   }
 

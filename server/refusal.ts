@@ -1,6 +1,7 @@
 /** Why a request is not done: its status, and a sentence for who asked. */
 export class Refusal extends Error {
-  override name = "Refusal";
+  /** Of the class. */
+  override readonly name = "Refusal";
   /** Of HTTP, 400 or more. */
   readonly status: number;
   /** Sent along. */

@@ -1,0 +1,385 @@
+import assert from "node:assert/strict";
+import { z } from "zod";
+import {
+  chain,
+  dag,
+  dataset,
+  type Engine,
+  engine,
+  file,
+  fn,
+  logFiles,
+  param,
+} from "../../engine/mod.ts";
+import { openReceipts, openTokens, server } from "../../server/mod.ts";
+import { Api } from "./_api.ts";
+
+const trips = dataset("postgres://warehouse/trips");
+
+const taxi = dag("taxi", {
+  schedule: "@daily",
+  start: "2021-01-01",
+  end: "2021-01-05",
+  catchup: false,
+  description: "Yellow cabs",
+  tags: ["cabs"],
+  paused: true,
+  params: {
+    base: "https://example.com",
+    color: param({ enum: ["yellow", "green"], default: "yellow" }),
+    limit: z.number().int().optional(),
+    db_password: "hunter22",
+  },
+});
+const months = taxi.task("months", ({ log, params }) => {
+  log.info("listing", { base: params.base });
+  log.warn("few");
+  return [1, 2, 3];
+});
+const sums = taxi.each("sum", months, (item) => fn({ item }, ({ item }) => Number(item) * 2));
+const fragile = taxi.task(
+  "fragile",
+  ({ params, attempt }) => {
+    if (params.base === "fail") throw new Error(`it broke in attempt ${attempt}`);
+    return "fine";
+  },
+  { after: sums, retries: 1, retryDelay: { seconds: 0 } },
+);
+const last = taxi.task("last", () => null, { writes: [trips] });
+chain(fragile, last);
+
+const report = dag("report", { schedule: trips });
+report.task("draw", () => "drawn");
+
+let open = Promise.withResolvers<void>();
+const slow = dag("slow", { maxActiveRuns: 1 });
+slow.task("hold", ({ signal }) =>
+  Promise.race([
+    open.promise,
+    new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  ]));
+
+/** An engine on a home folder, as `serve` has it, and its API. */
+class World implements AsyncDisposable {
+  readonly #resources: AsyncDisposableStack;
+  readonly api: Api;
+  readonly engine: Engine;
+
+  private constructor(resources: AsyncDisposableStack, engine: Engine, api: Api) {
+    this.#resources = resources;
+    this.engine = engine;
+    this.api = api;
+  }
+
+  static async open(): Promise<World> {
+    open = Promise.withResolvers();
+    await using opening = new AsyncDisposableStack();
+    const home = await Deno.makeTempDir({ prefix: "sluice-api-" });
+    opening.defer(() => Deno.remove(home, { recursive: true }));
+    const store = opening.use(await file(home));
+    const logs = logFiles(home);
+    const etl = opening.use(await engine({ dags: [taxi, report, slow], home, store, logs }));
+    const app = server(etl, {
+      store,
+      logs,
+      home,
+      receipts: opening.use(openReceipts(home)),
+      tokens: await openTokens(home),
+      version: "1.2.3",
+      source: (dag) => ({ file: `/dags/${dag}.ts`, hash: "abc" }),
+      faults: () => ["Cannot load broken.ts"],
+    });
+    const api = await Api.of(app);
+    return new World(opening.move(), etl, api);
+  }
+
+  /** Triggers a run and waits for its end. */
+  async run(dag: string, body: unknown = {}): Promise<string> {
+    const { json, status, text } = await this.api.post(`/api/dags/${dag}/runs`, body);
+    assert.equal(status, 201, text);
+    await this.engine.done(json.run_id);
+    return json.run_id;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    open.resolve();
+    await this.#resources.disposeAsync();
+  }
+}
+
+Deno.test("all that the API is asked, it answers as it says", async (t) => {
+  await using world = await World.open();
+  const { api, engine } = world;
+  await t.step("DAGs are listed, with what could not be loaded", async () => {
+    const { json } = await api.get("/api/dags");
+    assert.deepEqual(json.dags.map(({ id }: { id: string }) => id).sort(), [
+      ...["report", "slow", "taxi"],
+    ]);
+    assert.deepEqual(json.faults, ["Cannot load broken.ts"]);
+  });
+  await t.step("a DAG is shown: graph, params, next runs, warnings, file", async () => {
+    const { json } = await api.get("/api/dags/taxi");
+    assert.equal(json.paused, true);
+    assert.equal(json.file, "/dags/taxi.ts");
+    assert.equal(json.schedule_in_words, "at 00:00 each day, UTC");
+    assert.deepEqual(json.params_schema.properties.color, {
+      type: "string",
+      enum: ["yellow", "green"],
+      default: "yellow",
+    });
+    assert.deepEqual(json.params.db_password, "***");
+    const sum = json.tasks.find(({ id }: { id: string }) => id === "sum");
+    assert.equal(sum.mapped, true);
+    assert.deepEqual(sum.edges, [{ from: "months", kind: "output" }]);
+    assert.deepEqual((await api.get("/api/dags/report")).json.datasets, [trips.name]);
+  });
+  await t.step("a manual trigger of a paused DAG waits, and says so", async () => {
+    const { json, status } = await api.post("/api/dags/taxi/runs", { logical_date: "2021-01-02" });
+    assert.equal(status, 201);
+    assert.match(json.note, /paused/);
+    assert.equal(json.state, "queued");
+    const why = await api.get(`/api/runs/${json.run_id}/why?task=months`);
+    assert.match(why.json.tasks[0].reasons.join(" "), /paused/);
+  });
+  await t.step("unpausing says how many runs start; pausing that it is done", async () => {
+    const { json } = await api.post("/api/dags/taxi/unpause", {});
+    assert.equal(json.paused, false);
+    assert.equal(json.held, null);
+    assert.equal(typeof json.due, "number");
+    assert.equal(engine.status("taxi").paused, false);
+    assert.deepEqual((await api.post("/api/dags/taxi/pause")).json, { id: "taxi", paused: true });
+    assert.equal(engine.status("taxi").paused, true);
+    await api.post("/api/dags/taxi/unpause", { all: true });
+    await engine.done("manual__20210102T000000Z");
+  });
+  const failed = await world.run("taxi", { logical_date: "2021-01-03", params: { base: "fail" } });
+  await t.step("a run is shown as it always was; in full it says more", async () => {
+    const { json } = await api.get(`/api/runs/${failed}`);
+    assert.deepEqual(Object.keys(json), [
+      ...["run_id", "dag", "logical_date", "interval", "params", "state", "tasks"],
+    ]);
+    assert.equal(json.params.db_password, "***");
+    const { json: full } = await api.get(`/api/runs/${failed}?full=1`);
+    assert.equal(full.kind, "manual");
+    assert.equal(full.state, "failed");
+  });
+  await t.step("tasks are listed with their instances, whose index is a field", async () => {
+    const { json } = await api.get(`/api/runs/${failed}/tasks`);
+    const sums = json.tasks.filter(({ id }: { id: string }) => id === "sum");
+    assert.deepEqual(
+      sums.map(({ index, instances, state, output }: Record<string, unknown>) => ({
+        index,
+        instances,
+        state,
+        output,
+      })),
+      [
+        { index: undefined, instances: 3, state: "success", output: null },
+        { index: 0, instances: undefined, state: "success", output: 2 },
+        { index: 1, instances: undefined, state: "success", output: 4 },
+        { index: 2, instances: undefined, state: "success", output: 6 },
+      ],
+    );
+  });
+  await t.step("a task tells the states it was in, and each of its attempts", async () => {
+    const { json } = await api.get(`/api/runs/${failed}/tasks/fragile`);
+    assert.equal(json.state, "failed");
+    assert.deepEqual(
+      json.attempt_list.map(({ attempt, error }: Record<string, unknown>) => [attempt, error]),
+      [[1, "it broke in attempt 1"], [2, "it broke in attempt 2"]],
+    );
+    const states = json.history.map(({ state }: { state: string }) => state);
+    assert.deepEqual(states.filter((state: string) => /running|retry|failed/.test(state)), [
+      ...["running", "up_for_retry", "running", "failed"],
+    ]);
+    const { json: instance } = await api.get(`/api/runs/${failed}/tasks/sum?index=1`);
+    assert.equal(instance.index, 1);
+    assert.equal(instance.attempt_list.length, 1);
+  });
+  await t.step("a log is read by offsets, and followed to its end", async () => {
+    const path = `/api/runs/${failed}/tasks/months/attempts/1/log`;
+    const { json: first } = await api.get(`${path}?limit=1`);
+    assert.deepEqual(first.lines.map(({ message }: { message: string }) => message), ["listing"]);
+    const { json: rest } = await api.get(`${path}?offset=${first.next}`);
+    assert.deepEqual(rest.lines.map(({ message }: { message: string }) => message), ["few"]);
+    const { json: lines } = await api.get(`${path}?follow=1`);
+    assert.deepEqual(lines.map(({ level }: { level: string }) => level), ["info", "warn"]);
+    const headers = { accept: "text/event-stream", "last-event-id": String(first.next) };
+    const { text } = await api.get(`${path}?follow=1`, headers);
+    assert.deepEqual(text.match(/^(id|event): .*$/gm), [
+      ...[`id: ${rest.next}`, "event: line", "event: end"],
+    ]);
+  });
+  await t.step("a dry run of a clear lists what a clear then clears", async () => {
+    const body = { tasks: ["fragile"], downstream: true };
+    const { json: dry } = await api.post(`/api/runs/${failed}/clear`, { ...body, dry_run: true });
+    assert.equal((await engine.get(failed))!.cleared, 0);
+    const { json: done } = await api.post(`/api/runs/${failed}/clear`, body);
+    assert.deepEqual(done, { ...dry, dry_run: false });
+    assert.deepEqual(done.instances.map(({ task }: { task: string }) => task), ["fragile", "last"]);
+    await engine.done(failed);
+    const { json } = await api.get(`/api/runs/${failed}/tasks/fragile`);
+    assert.deepEqual(json.attempt_list.map(({ attempt }: { attempt: number }) => attempt), [
+      ...[1, 2, 3, 4],
+    ]);
+  });
+  await t.step("a task is marked, and the run goes on behind it", async () => {
+    const { json } = await api.post(`/api/runs/${failed}/mark`, {
+      state: "success",
+      tasks: ["fragile"],
+    });
+    assert.deepEqual(json.instances, [{ run_id: failed, task: "fragile" }]);
+    assert.equal((await engine.done(failed)).state, "success");
+  });
+  await t.step("a run is cancelled", async () => {
+    const { json: { run_id } } = await api.post("/api/dags/slow/runs");
+    const { json } = await api.post(`/api/runs/${run_id}/cancel`);
+    assert.deepEqual(json, { run_id, state: "failed" });
+    const { json: full } = await api.get(`/api/runs/${run_id}?full=true`);
+    assert.equal(full.reason, "cancelled");
+  });
+  await t.step("runs are listed in pages, each once, and by what is asked for", async () => {
+    for (let i = 0; i < 5; i++) await world.run("report");
+    const all: string[] = [];
+    let before = "";
+    for (;;) {
+      const { json } = await api.get(`/api/runs?limit=2${before}`);
+      assert.ok(json.runs.length <= 2);
+      all.push(...json.runs.map(({ run_id }: { run_id: string }) => run_id));
+      if (json.next === null) break;
+      before = `&before=${encodeURIComponent(json.next)}`;
+    }
+    const known = (await engine.runs()).map(({ id }) => id);
+    assert.deepEqual(all, known);
+    const { json } = await api.get(
+      "/api/runs?dag=taxi&from=2021-01-03&to=2021-01-03&state=success",
+    );
+    assert.deepEqual(json.runs.map(({ run_id }: { run_id: string }) => run_id), [failed]);
+    assert.deepEqual((await api.get("/api/runs?kind=backfill")).json.runs, []);
+  });
+  await t.step("a backfill is rehearsed, made, shown, listed and cancelled", async () => {
+    const range = { from: "2021-01-01", to: "2021-01-05" };
+    const dry = await api.post("/api/dags/taxi/backfills", { ...range, dry_run: true });
+    assert.equal(dry.status, 200);
+    assert.equal(dry.json.create.length + dry.json.skip.length, 5);
+    assert.deepEqual(await engine.runs({ kind: "backfill" }), []);
+    const made = await api.post("/api/dags/taxi/backfills", { ...range, max_active_runs: 1 });
+    assert.equal(made.status, 201);
+    assert.deepEqual(made.json.create, dry.json.create);
+    const path = made.headers.get("location")!;
+    assert.equal(path, `/api/backfills/${made.json.id}`);
+    await api.post(`${path}/cancel`);
+    for (const id of made.json.runs) await engine.done(id);
+    const { json } = await api.get(path);
+    assert.notEqual(json.state, "running");
+    assert.equal(json.max_active_runs, 1);
+    assert.deepEqual(json.runs.map(({ run_id }: { run_id: string }) => run_id), made.json.runs);
+    assert.deepEqual((await api.get("/api/backfills?dag=taxi")).json.backfills, [json]);
+    const nothing = await api.post("/api/dags/taxi/backfills", range);
+    assert.deepEqual([nothing.status, nothing.json.id], [200, null]);
+  });
+  await t.step("pools tell what is taken of them", async () => {
+    const { json: { run_id } } = await api.post("/api/dags/slow/runs");
+    while ((await engine.get(run_id))!.tasks["hold"]!.state !== "running") {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const { json } = await api.get("/api/pools");
+    assert.deepEqual(json.pools, [{ name: "default", slots: 32, used: 1, waiting: 0 }]);
+    const { text } = await api.get("/metrics");
+    assert.match(text, /^sluice_runs\{dag="slow",state="running"\} 1$/m);
+    assert.match(text, /^sluice_pool_slots_used\{pool="default"\} 1$/m);
+    open.resolve();
+    await engine.done(run_id);
+    await world.run("report");
+    const after = await api.get("/metrics");
+    assert.match(after.text, /^sluice_runs_ended_total\{dag="report",state="success"\} 1$/m);
+    for (const line of after.text.trimEnd().split("\n")) {
+      assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [\d.]+)$/);
+    }
+  });
+  await t.step("datasets tell who writes them and who waits", async () => {
+    const { json } = await api.get("/api/datasets");
+    assert.deepEqual(json.datasets, [{
+      name: trips.name,
+      written_by: [{ dag: "taxi", task: "last" }],
+      schedules: ["report"],
+    }]);
+  });
+  await t.step("the spool is listed and cleared", async () => {
+    assert.deepEqual((await api.get("/api/spool")).json, { bytes: 0, files: [] });
+    assert.deepEqual((await api.post("/api/spool/clear", { key: "https://x" })).json, {
+      ...{ freed: 0, removed: [], kept: [] },
+    });
+  });
+  await t.step("tokens are made, listed without being told, and removed", async () => {
+    const { json: made } = await api.post("/api/tokens", { role: "viewer", name: "the wall" });
+    assert.match(made.token, /^sluice_[\w-]{43}$/);
+    const { json, text } = await api.get("/api/tokens");
+    const { token: _, ...entry } = made;
+    assert.deepEqual(json.tokens, [entry]);
+    assert.ok(!text.includes(made.token));
+    assert.equal((await api.delete(`/api/tokens/${made.id}`)).status, 204);
+    assert.equal((await api.delete(`/api/tokens/${made.id}`)).status, 404);
+  });
+  await t.step("it lives, is ready, and tells its version", async () => {
+    assert.deepEqual((await api.get("/healthz")).json, { status: "ok" });
+    assert.deepEqual((await api.get("/readyz")).json, { status: "ready" });
+    assert.equal((await api.get("/api/version")).json.version, "1.2.3");
+    assert.equal((await api.get("/api/openapi.json")).json.openapi, "3.1.0");
+  });
+  await t.step("waiting for a run tells its states as lines", async () => {
+    const { json, headers } = await api.post("/api/dags/report/runs?wait=1");
+    const { run_id } = json[0];
+    assert.equal(headers.get("location"), `/api/runs/${run_id}`);
+    const end = json.at(-1);
+    assert.deepEqual(end, (await api.get(`/api/runs/${run_id}`)).json);
+    assert.equal(json.at(-2).state, "success");
+    const draws = json.filter(({ task }: { task?: string }) => task === "draw");
+    assert.equal(draws.at(-1).task_state, "success");
+  });
+  await t.step("nothing was left out", () => {
+    const left = api.routes.filter((route) =>
+      ![...api.seen].some((seen) => seen.startsWith(`${route} 2`))
+    );
+    assert.deepEqual(left, ["GET /api/events", "POST /hooks/{name}"]);
+  });
+});
+
+const hostile = [
+  ...["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "%00", "a%00b", "~", "*", "%", "a".repeat(201)],
+  ...["__proto__", "constructor", "-1", "1e9", "' OR 1=1 --", "%F0%9F%92%A9", "{id}", "<script>"],
+];
+
+Deno.test("hostile names lead nowhere", async (t) => {
+  await using world = await World.open();
+  const { api } = world;
+  const run = await world.run("report");
+  for (const name of hostile) {
+    await t.step(name.slice(0, 30), async () => {
+      const at = encodeURIComponent(name);
+      for (const part of [name, at]) {
+        const paths = [
+          `/api/runs/${part}`,
+          `/api/dags/${part}`,
+          `/api/runs/${run}/tasks/${part}`,
+          `/api/runs/${run}/tasks/draw/attempts/${part}/log`,
+          `/api/runs/${part}/tasks/draw/attempts/1/log`,
+          `/api/backfills/${part}`,
+        ];
+        for (const path of paths) {
+          // Some of them are other paths by the time they are read.
+          const own =
+            new URL(path, "http://x").pathname.split("/").length === path.split("/").length;
+          const { status } = await api.get(path);
+          assert.ok(status === 404 || status === 400 || !own, `${path} ${status}`);
+        }
+        for (const query of ["before", "dag", "state", "limit", "from", "order", "cursor"]) {
+          const { status, text } = await api.get(`/api/runs?${query}=${at}`);
+          assert.ok(status === 400 || /"runs":\[\]/.test(text), `${query}=${name} ${status}`);
+        }
+      }
+      const { status } = await api.get(`/api/runs/${run}/tasks/draw?index=${at}`);
+      assert.ok([400, 404].includes(status));
+    });
+  }
+});
