@@ -7,6 +7,9 @@ import {
   text_en,
 } from "@stricli/core";
 import { ATTEMPT, serveAttempt } from "./attempt.ts";
+import { backfill } from "./backfill.ts";
+import { cancel } from "./cancel.ts";
+import { clear } from "./clear.ts";
 import { db } from "./db.ts";
 import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
@@ -14,12 +17,17 @@ import { init } from "./init.ts";
 import { list } from "./list.ts";
 import { load } from "./load.ts";
 import { logs } from "./logs.ts";
+import { mark } from "./mark.ts";
+import { pause } from "./pause.ts";
 import { run as runVerb } from "./run.ts";
 import { serve } from "./serve.ts";
 import { show } from "./show.ts";
 import { simulate } from "./simulate.ts";
 import { spool } from "./spool.ts";
 import { state } from "./state.ts";
+import { trigger } from "./trigger.ts";
+import { unpause } from "./unpause.ts";
+import { why } from "./why.ts";
 import { VERSION } from "./version.ts";
 import { messageOf, print, type World } from "./world.ts";
 
@@ -34,6 +42,14 @@ const verbs = buildRouteMap({
     run: runVerb,
     demo,
     serve,
+    trigger,
+    cancel,
+    clear,
+    mark,
+    pause,
+    unpause,
+    backfill,
+    why,
     simulate,
     state,
     spool,

@@ -186,6 +186,7 @@ async function holder(world: World, options: ControlOptions): Promise<Control> {
       startPaused: does === "note",
       obeyPauses: does === "note",
       resume: false,
+      warns: false,
       log: ({ level, run, task, message }) =>
         tell(world, `${level === "info" ? "" : `${level}: `}${run} ${task}: ${message}`),
     }),

@@ -4,13 +4,6 @@ import type { AnyDag } from "../engine/mod.ts";
 import { type DagFiles, type LoadedDag, readDags } from "./dag_files.ts";
 import { UsageError, type World } from "./world.ts";
 
-/** The DAGs that were found, and what could not be loaded. */
-export interface Found {
-  readonly dags: ReadonlyMap<string, AnyDag>;
-  /** A sentence for each file that is broken, or takes an id that is taken. */
-  readonly faults: readonly string[];
-}
-
 /** The folder that DAGs are in: that of the flag, else `dags` where we stand. */
 export function dagsFolder(world: World, folder: string | undefined): string {
   return folder !== undefined && isAbsolute(folder) ? folder : join(world.cwd, folder ?? "dags");
@@ -32,12 +25,6 @@ export async function loadDags(world: World, folder: string | undefined): Promis
       cause: error,
     });
   }
-}
-
-/** The DAGs of {@linkcode loadDags} alone. */
-export async function findDags(world: World, folder: string | undefined): Promise<Found> {
-  const { dags, faults } = await loadDags(world, folder);
-  return { dags: new Map([...dags].map(([id, { dag }]) => [id, dag])), faults };
 }
 
 /** Looks a DAG up. @throws {UsageError} naming those there are */

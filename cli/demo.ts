@@ -34,7 +34,7 @@ export const demo = buildCommand<DemoFlags, [], World>({
       json: options.json,
     };
     // Each time at another port: what is downloaded is worth nothing to the next demonstration.
-    const outcome = await runDag(here, taxi, range, database, undefined);
+    const outcome = await runDag(here, { dag: taxi }, range, database, undefined);
     if (outcome.state !== "success") return 1;
     if (options.json) return 0;
     const loads = outcome.runs.flatMap(({ tasks }) =>

@@ -43,6 +43,14 @@ export const param = {
   brief: "Set one of the DAG's params; may be given again",
 } as const;
 
+/** `--wait`. */
+export const wait = {
+  kind: "boolean",
+  default: false,
+  withNegated: false,
+  brief: "Wait for the end; when no `serve` holds the home folder, run it here",
+} as const;
+
 /** `--dry-run`. */
 export const dryRun = {
   kind: "boolean",

@@ -15,6 +15,8 @@ export interface HostOptions extends PlaceFlags {
   readonly obeyPauses?: boolean;
   /** Whether it goes on with what is not over. @default {true} */
   readonly resume?: boolean;
+  /** Whether it tells what may not be meant so in a DAG. @default {true} */
+  readonly warns?: boolean;
   /** Takes the lines that attempts have to say. */
   readonly log?: (line: LogLine) => void;
 }
@@ -40,7 +42,8 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
   const home = homeFolder(world, options);
   await using opening = new AsyncDisposableStack();
   const found = await loadDags(world, options.dags);
-  for (const line of [...found.faults, ...found.warnings]) tell(world, line);
+  for (const fault of found.faults) tell(world, fault);
+  if (options.warns ?? true) { for (const warning of found.warnings) tell(world, warning); }
   const database = opening.use(await Database.from(world, options));
   const store = opening.use(await file(home));
   const logs = logFiles(home);

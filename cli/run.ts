@@ -1,15 +1,18 @@
 import { buildCommand } from "@stricli/core";
-import type { AnyDag, Engine, Interval, Run, RunHandle } from "../engine/mod.ts";
+import type { AnyDag, Definition, Engine, Interval, Run, RunHandle, Store } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
 import { ownProcess } from "./attempt.ts";
-import { findDags, pickDag } from "./dags.ts";
+import { warningsOf } from "./dag_files.ts";
+import { loadDags, pickDag } from "./dags.ts";
 import { Database, homeFolder, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
-import { bytes, count, duration, table } from "./format.ts";
+import { count, duration } from "./format.ts";
 import { LiveView } from "./live_view.ts";
 import { asLoaded } from "./loaded.ts";
-import { runLine, runLines } from "./run_view.ts";
-import { fromUser, messageOf, print, tell, UsageError, verb, type World } from "./world.ts";
+import { readParams } from "./params.ts";
+import { several } from "./places.ts";
+import { endedRun, runLine, runLines } from "./run_view.ts";
+import { fromUser, print, tell, UsageError, verb, type World } from "./world.ts";
 
 interface RunFlags extends PlaceFlags {
   readonly date?: string;
@@ -23,11 +26,12 @@ interface RunFlags extends PlaceFlags {
 /** `sluice run DAG`: a DAG's intervals, here and now. */
 export const run = buildCommand<RunFlags, [string], World>({
   func: verb(async (world, options, id) => {
-    const found = await findDags(world, options.dags);
-    const dag = pickDag(found, id);
+    const found = await loadDags(world, options.dags);
+    const loaded = pickDag(found, id);
     for (const fault of found.faults) tell(world, fault);
+    for (const warning of warningsOf(loaded)) tell(world, `warning: ${warning}`);
     await using database = await Database.from(world, options);
-    const outcome = await runDag(world, dag, options, database, homeFolder(world, options));
+    const outcome = await runDag(world, loaded, options, database, homeFolder(world, options));
     if (database.started && !options.json && outcome.state === "success") {
       await tellHow(world, database);
     }
@@ -60,14 +64,7 @@ export const run = buildCommand<RunFlags, [string], World>({
         placeholder: "B",
         brief: "… and B, both inclusive",
       },
-      param: {
-        kind: "parsed",
-        parse: flags.pair,
-        variadic: true,
-        optional: true,
-        placeholder: "NAME=VALUE",
-        brief: "Set one of the DAG's params; may be given again",
-      },
+      param: flags.param,
       dags: flags.dags,
       database: flags.database,
       home: flags.home,
@@ -111,7 +108,7 @@ export interface RunRange {
 /** Runs a DAG over a range with a live view; prints what came of it. */
 export async function runDag(
   world: World,
-  dag: AnyDag,
+  { dag, hash }: Definition,
   options: RunRange,
   database: Database,
   home: string | undefined,
@@ -119,18 +116,17 @@ export async function runDag(
   const { engine, file, inProcess, logFiles } = await import("../engine/mod.ts");
   const { runDocument } = await import("../server/mod.ts");
   const intervals = await chooseIntervals(dag, options);
-  const params = chooseParams(dag, options.param ?? []);
+  const params = await chooseParams(dag, options.param ?? []);
   let say = (text: string) => tell(world, text);
   await using kept = new AsyncDisposableStack();
-  const place = home === undefined
-    ? {}
-    : { home, store: kept.use(await file(home)), logs: logFiles(home) };
+  const store = home === undefined ? undefined : kept.use(await file(home));
+  const place = home !== undefined && store ? { home, store, logs: logFiles(home) } : {};
   const executors = {
     inProcess: kept.use(inProcess()),
     subprocess: kept.use(await ownProcess(options.dags)),
   };
   await using etl = await engine({
-    dags: [dag],
+    dags: [{ dag, hash }],
     ...place,
     executors,
     connections: { database: database.connect },
@@ -140,6 +136,7 @@ export async function runDag(
     log: ({ level, task, message }) =>
       say(`${level === "info" ? "" : `${level}: `}${task}: ${message}`),
   });
+  if (store) await tellOpen(world, dag, store);
   const began = performance.now();
   const handles = await triggerAll(etl, dag, intervals, params);
   const runs = new Map<string, Run>();
@@ -148,7 +145,7 @@ export async function runDag(
   if (world.signal.aborted) stop();
   {
     using view = new LiveView(world, {
-      lines: () => [...runs.values()].flatMap((run) => runLines(run, etl.readings(run.id))),
+      lines: () => [...runs.values()].flatMap((run) => runLines(dag, run, etl.readings(run.id))),
       line: () => {
         const running = [...runs.values()].find((run) => run.state === "running");
         return running && runLine(running, etl.readings(running.id));
@@ -160,7 +157,7 @@ export async function runDag(
     await Promise.all(handles.map(async (handle) => {
       const run = await handle.done;
       runs.delete(run.id); // from here on it is a line that stays
-      if (!options.json) view.say(summary(runDocument(run, Temporal.Now.instant())));
+      if (!options.json) view.say(endedRun(runDocument(run, Temporal.Now.instant())));
     }));
     watching.abort();
     await watched;
@@ -219,7 +216,7 @@ async function chooseIntervals(
   dag: AnyDag,
   { date, from, to }: RunRange,
 ): Promise<readonly Interval[] | undefined> {
-  const { between, due, on, parseSchedule } = await import("../engine/mod.ts");
+  const { between, datasetsOf, due, on, parseSchedule } = await import("../engine/mod.ts");
   if (date !== undefined && (from !== undefined || to !== undefined)) {
     throw new UsageError("Give either --date or --from and --to");
   }
@@ -228,13 +225,14 @@ async function chooseIntervals(
       `--${from === undefined ? "from" : "to"} is missing: a range has both ends`,
     );
   }
-  if (dag.options.schedule === undefined) {
+  const { schedule } = dag.options;
+  if (schedule === undefined || datasetsOf(schedule)) {
     if (date === undefined && from === undefined) return undefined;
     throw new UsageError(
-      `DAG "${dag.id}" has no schedule, so it has no logical dates to choose from`,
+      `DAG "${dag.id}" has no schedule by the clock, so it has no logical dates to choose from`,
     );
   }
-  const timetable = fromUser(() => parseSchedule(dag.options.schedule, dag.options));
+  const timetable = fromUser(() => parseSchedule(schedule, dag.options));
   if (date !== undefined) return [fromUser(() => on(timetable, date))];
   const now = Temporal.Now.zonedDateTimeISO(timetable.timezone);
   const intervals = fromUser(() =>
@@ -250,50 +248,40 @@ async function chooseIntervals(
   );
 }
 
-/** Params as the DAG has them: of the type of their defaults. */
-function chooseParams(
+/** Params as the DAG has them. @throws {UsageError} when one is not as declared, or a required one is missing */
+async function chooseParams(
   dag: AnyDag,
   given: readonly (readonly [string, string])[],
-): Record<string, unknown> {
-  const defaults: Record<string, unknown> = dag.options.params ?? {};
-  return Object.fromEntries(given.map(([name, text]) => {
-    const like = defaults[name];
-    if (typeof like === "string" || !Object.hasOwn(defaults, name)) return [name, text];
-    try {
-      return [name, JSON.parse(text)];
-    } catch (error) {
-      if (like === null) return [name, text];
-      throw new UsageError(
-        `Cannot read param ${name}=${text}: it must be like ${JSON.stringify(like)} (${
-          messageOf(error)
-        })`,
-      );
-    }
-  }));
-}
-
-/** A run that is over, in lines: its state, its tasks, what they put out or failed of. */
-function summary(run: RunDocument): string {
-  const head = `${run.run_id}  ${run.state}`;
-  const rows = run.tasks.map((task) => [
-    task.id,
-    task.state,
-    task.seconds === null ? "" : duration(task.seconds * 1000),
-    task.attempts > 1 ? `${task.attempts} attempts` : "",
-    task.error ?? describeOutput(task.output),
-  ]);
-  return `${head}\n${table(rows, "  ")}`;
-}
-
-/** What a task put out, where it is a load or a download. */
-function describeOutput(output: unknown): string {
-  const loaded = asLoaded(output);
-  if (loaded) return `${loaded.table}: ${count(loaded.rows)} rows`;
-  if (typeof output === "object" && output && "downloaded" in output && "bytes" in output) {
-    const kept = output.downloaded === 0 ? ", kept from before" : "";
-    return `${bytes(Number(output.bytes))}${kept}`;
+): Promise<Record<string, unknown>> {
+  const { paramsSchema, resolveParams } = await import("../engine/mod.ts");
+  const params = readParams(dag.id, paramsSchema(dag), given);
+  try {
+    // What does not fit is to be known before anything is opened.
+    await resolveParams(dag, params);
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+    throw error;
   }
-  return "";
+  return params;
+}
+
+/** Tells of runs that others left: they are not ours to go on with. */
+async function tellOpen(world: World, { id }: AnyDag, store: Store): Promise<void> {
+  const open = [
+    ...await store.list({ dag: id, state: "running" }),
+    ...await store.list({ dag: id, state: "queued" }),
+  ];
+  if (open.length === 0) return;
+  const some = open.slice(0, 3).map((run) => run.id);
+  const names = [...some, ...open.length > 3 ? ["…"] : []].join(", ");
+  const { command } = world;
+  tell(
+    world,
+    `${several(open.length, "run")} of "${id}" ${
+      open.length === 1 ? "is" : "are"
+    } not over, from ` +
+      `before: ${names}. \`${command} serve\` goes on with them, \`${command} cancel RUN\` ends one`,
+  );
 }
 
 function total({ dag, state, runs }: RunOutcome, ms: number): string {

@@ -1,6 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import type { AnyDag, SimulateOptions, Simulation } from "../engine/mod.ts";
-import { findDags, pickDag } from "./dags.ts";
+import { loadDags, pickDag } from "./dags.ts";
 import * as flags from "./flags.ts";
 import { count, table } from "./format.ts";
 import { momentInWords } from "./outlook.ts";
@@ -22,8 +22,8 @@ type Catchup = NonNullable<SimulateOptions["catchup"]>;
 export const simulate = buildCommand<SimulateFlags, [string], World>({
   func: verb(async (world, { dags, json, ...options }, id) => {
     const { simulate } = await import("../engine/mod.ts");
-    const found = await findDags(world, dags);
-    const dag = pickDag(found, id);
+    const found = await loadDags(world, dags);
+    const { dag } = pickDag(found, id);
     for (const fault of found.faults) tell(world, fault);
     const simulation = fromUser(() => simulate(dag, options));
     if (json) print(world, JSON.stringify({ dag: dag.id, ...simulation }));
