@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Instance, ParamsSchema } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
-import type { BackfillDocument, Control, RunFacts } from "./control.ts";
+import type { BackfillDocument, Control, RunFacts } from "./_control.ts";
 import { homeFolder, type PlaceFlags } from "./database.ts";
 import { UsageError, type World } from "./world.ts";
 
