@@ -73,7 +73,7 @@ async function* pieces(
       if (wanted.run !== undefined && event.run !== wanted.run) continue;
       const dag = event.type === "run_created" ? event.dag : await dagOf(event.run);
       if (wanted.dag !== undefined && dag !== wanted.dag) continue;
-      const data = JSON.stringify(site.mask.json(document(event, dag, site.now())));
+      const data = JSON.stringify(site.mask.json(document(event, dag)));
       const id = event.seq === undefined ? "" : `id: ${event.seq}\n`;
       yield `${id}event: ${event.type}\ndata: ${data}\n\n`;
     }
@@ -100,11 +100,7 @@ async function orNothing<T>(what: Promise<T>, ms: number): Promise<T | undefined
   }
 }
 
-function document(
-  event: Event,
-  dag: string | null,
-  now: Temporal.Instant,
-): z.input<typeof EventSchema> {
+function document(event: Event, dag: string | null): z.input<typeof EventSchema> {
   const base = { type: event.type, run_id: event.run, dag, at: event.at };
   switch (event.type) {
     case "run_created":
@@ -119,7 +115,8 @@ function document(
     case "task_changed": {
       const { task, index, to } = event;
       const which = index === undefined ? {} : { index };
-      return { ...base, task: taskDocument(task, to, now, which) };
+      // Told later, it is told as it was.
+      return { ...base, task: taskDocument(task, to, Temporal.Instant.from(event.at), which) };
     }
     case "task_mapped":
       return { ...base, mapped: { id: event.task, instances: event.count ?? 0 } };

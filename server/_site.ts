@@ -52,18 +52,22 @@ export function stream(
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   const iterator = pieces[Symbol.asyncIterator]();
+  let left = false;
   return new ReadableStream({
     async pull(controller) {
       try {
         const { done, value } = await iterator.next();
+        if (left) return;
         if (done) controller.close();
         else controller.enqueue(encoder.encode(mask.text(value)));
       } catch (error) {
+        if (left) return;
         onError(error);
         controller.error(error);
       }
     },
     async cancel() {
+      left = true;
       end.abort();
       await iterator.return?.();
     },

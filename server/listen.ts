@@ -57,7 +57,7 @@ export async function listen(
 
   const server = createServer({
     headersTimeout: headTimeout,
-    requestTimeout: bodyTimeout + 1000,
+    requestTimeout: Math.max(headTimeout, bodyTimeout) + 1000,
     keepAliveTimeout: 5000,
     connectionsCheckingInterval: Math.min(1000, headTimeout / 4),
     maxHeaderSize: 16_384,

@@ -12,11 +12,11 @@ const SHORTEST = 4;
 /** Names of what is likely to be a secret, as a whole word of theirs: `db_password`, `apiKey`, but not `tokens`. */
 const NAME =
   /(^|[_\-.\s]|[a-z](?=[A-Z]))(password|passwd|pwd|passphrase|secret|token|credentials?|authorization|api[_-]?key|private[_-]?key|access[_-]?key)$/i;
-/** A URL's user and password, the password to be hidden. */
-const LOGIN = /\b([a-z][a-z0-9+.-]*:\/\/[^\s:@/?#"']*):[^\s"']*@(?=[^\s@"']*)/gi;
+/** A URL's user and password, the password to be hidden. All is bounded: else looking for it could take for ever. */
+const LOGIN = /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s:@/?#"']{0,256}):[^\s/?#"']{1,512}@/gi;
 /** A parameter in a URL that is likely to be a secret. */
 const PARAMETER =
-  /([?&](?:[\w.-]*(?:token|secret|password|signature|credential)|sig|pwd|api[_-]?key)=)[^&\s"'#]+/gi;
+  /([?&](?:[\w.-]{0,64}(?:token|secret|password|signature|credential)|sig|pwd|api[_-]?key)=)[^&\s"'#]+/gi;
 
 /** Hides these secrets, as they are and as they are often written: percent-encoded, in base64, in JSON. */
 export function mask(secrets: () => Iterable<string> = () => []): Mask {

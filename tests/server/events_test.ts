@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { dag, engine, file, type Store } from "../../engine/mod.ts";
+import { server, type ServerOptions } from "../../server/mod.ts";
+import { Api } from "./_api.ts";
+
+const greet = dag("greet");
+greet.task("hello", () => "hello");
+const other = dag("other");
+other.task("hello", () => "hello");
+
+/** An event, or a comment, as it came. */
+interface Sent {
+  readonly id?: string;
+  readonly event?: string;
+  // deno-lint-ignore no-explicit-any -- a test says what it expects in it
+  readonly data?: any;
+  readonly comment?: string;
+}
+
+/** Reads events one by one. */
+class Reader implements AsyncDisposable {
+  readonly #reader: ReadableStreamDefaultReader<string>;
+  #text = "";
+
+  constructor(answer: Response) {
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.get("content-type"), "text/event-stream");
+    this.#reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  async next(): Promise<Sent> {
+    while (!this.#text.includes("\n\n")) {
+      const { done, value } = await this.#reader.read();
+      if (done) return { comment: "end" };
+      this.#text += value;
+    }
+    const end = this.#text.indexOf("\n\n");
+    const block = this.#text.slice(0, end);
+    this.#text = this.#text.slice(end + 2);
+    const fields = Object.fromEntries(
+      block.split("\n").map((line) => {
+        const [, name = "", value] = /^(\w*): ?(.*)$/.exec(line)!;
+        return [name === "" ? "comment" : name, value];
+      }),
+    );
+    return "data" in fields ? { ...fields, data: JSON.parse(fields.data) } : fields;
+  }
+
+  /** The next one that is an event. */
+  async event(): Promise<Sent> {
+    for (;;) {
+      const sent = await this.next();
+      if (sent.event !== undefined) return sent;
+      assert.notEqual(sent.comment, "end");
+    }
+  }
+
+  /** Those up to the end of a run. */
+  async until(run: string): Promise<Sent[]> {
+    for (const all: Sent[] = [];;) {
+      const sent = await this.event();
+      all.push(sent);
+      const { run_id, state } = sent.data;
+      if (sent.event === "run_changed" && run_id === run && state === "success") return all;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reader.cancel();
+  }
+}
+
+async function withStore(
+  what: (
+    store: Store,
+    app: (options?: ServerOptions) => ReturnType<typeof server>,
+    run: (
+      dag?: string,
+    ) => Promise<string>,
+  ) => Promise<void>,
+): Promise<void> {
+  const home = await Deno.makeTempDir({ prefix: "sluice-events-" });
+  try {
+    await using store = await file(home);
+    await using etl = await engine({ dags: [greet, other], store, home });
+    await what(store, (options) => server(etl, { store, ...options }), async (dag = "greet") => {
+      const { id, done } = await etl.trigger(dag);
+      await done;
+      return id;
+    });
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+Deno.test("what happens is told as it happens, as the API says", () =>
+  withStore(async (_, app, run) => {
+    const api = await Api.of(app());
+    await using reader = new Reader(await app().request("/api/events"));
+    const { comment } = await reader.next();
+    assert.match(comment!, /here/);
+    const id = await run();
+    const all = await reader.until(id);
+    assert.equal(all[0]!.event, "run_created");
+    assert.deepEqual([all[0]!.data.run_id, all[0]!.data.dag], [id, "greet"]);
+    const tasks = all.filter(({ event }) => event === "task_changed").map(({ data }) => data.task);
+    assert.equal(tasks.at(-1).state, "success");
+    assert.equal(tasks.at(-1).output, "hello");
+    const ids = all.map(({ id }) => Number(id));
+    assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
+    const text = all.map(({ data }) => `data: ${JSON.stringify(data)}\n\n`).join("");
+    const headers = new Headers({ "content-type": "text/event-stream" });
+    api.check("GET", "/api/events", 200, headers, text);
+  }));
+
+Deno.test("who comes back hears all there was since, each event once, wherever it was cut off", () =>
+  withStore(async (_, app, run) => {
+    const first = await run();
+    const request = (after?: string, query = "") =>
+      app().request(
+        `/api/events${query}`,
+        after === undefined ? {} : {
+          headers: { "last-event-id": after },
+        },
+      );
+    await using whole = new Reader(await request(undefined, "?after=0"));
+    const all = await whole.until(first);
+    for (const [i, { id }] of all.slice(0, -1).entries()) {
+      await using reader = new Reader(await request(id));
+      assert.deepEqual(await reader.until(first), all.slice(i + 1));
+    }
+    // Last-Event-ID is of a later moment than the address.
+    await using reader = new Reader(await request(all.at(-2)!.id, "?after=0"));
+    assert.deepEqual(await reader.event(), all.at(-1));
+  }));
+
+Deno.test("events can be of one DAG, or of one run", () =>
+  withStore(async (_, app, run) => {
+    const [one, two, three] = [await run(), await run("other"), await run()];
+    await using ofDag = new Reader(await app().request("/api/events?after=0&dag=other"));
+    assert.deepEqual([...new Set((await ofDag.until(two)).map(({ data }) => data.run_id))], [two]);
+    await using ofRun = new Reader(await app().request(`/api/events?after=0&run=${three}`));
+    const all = await ofRun.until(three);
+    assert.deepEqual([...new Set(all.map(({ data }) => data.run_id))], [three]);
+    assert.notEqual(one, three);
+  }));
+
+Deno.test("where nothing happens, the connection is told to live", () =>
+  withStore(async (_, app, run) => {
+    await using reader = new Reader(await app({ heartbeat: 20 }).request("/api/events"));
+    await reader.next();
+    for (let i = 0; i < 3; i++) assert.match((await reader.next()).comment!, /still/);
+    const id = await run();
+    assert.ok((await reader.until(id)).length > 0);
+  }));
+
+Deno.test("a client that reads nothing has nothing kept for it, and misses nothing", () =>
+  withStore(async (store, app, run) => {
+    let read = 0;
+    const counting: Store = {
+      ...store,
+      async *watch(signal, after) {
+        for await (const event of store.watch(signal, after)) {
+          read++;
+          yield event;
+        }
+      },
+    };
+    const response = await app({ store: counting }).request("/api/events?after=0");
+    for (let i = 0; i < 30; i++) await run();
+    const last = await run();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.ok(read <= 1, String(read));
+    await using reader = new Reader(response);
+    const all = await reader.until(last);
+    const made = all.filter(({ event }) => event === "run_created");
+    assert.equal(made.length, 31);
+  }));
+
+Deno.test("what is no place among the events is refused or passed over", () =>
+  withStore(async (_, app, run) => {
+    for (const after of ["-1", "x", "1e3", "9".repeat(20)]) {
+      const answer = await app().request(`/api/events?after=${after}`);
+      assert.equal(answer.status, 400, after);
+      await answer.body?.cancel();
+    }
+    for (const after of ["-1", "x", "", "9".repeat(30)]) {
+      const headers = { "last-event-id": after };
+      await using reader = new Reader(await app().request("/api/events", { headers }));
+      const id = await run();
+      assert.ok((await reader.until(id)).length > 0, after);
+    }
+  }));
+
+Deno.test("the end of the store ends those who follow", () =>
+  withStore(async (store, app) => {
+    await using reader = new Reader(await app().request("/api/events"));
+    await reader.next();
+    const end = reader.next();
+    await store[Symbol.asyncDispose]();
+    assert.equal((await end).comment, "end");
+  }));
