@@ -60,11 +60,15 @@ export class Sluice implements AsyncDisposable {
   }
 
   /** Starts a command on a terminal. What it writes is its stdout. */
-  startOnTerminal(args: readonly string[], { columns, rows }: Size): Command {
+  startOnTerminal(
+    args: readonly string[],
+    { columns, rows }: Size,
+    options: RunOptions = {},
+  ): Command {
     const words = [Deno.execPath(), ...main, ...args];
     const line = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
     const sized = `stty cols ${columns} rows ${rows} && ${line}`;
-    return this.#start("script", ["-qec", sized, "/dev/null"], {});
+    return this.#start("script", ["-qec", sized, "/dev/null"], options);
   }
 
   /** Starts a program of the user's own. */
