@@ -70,6 +70,8 @@ export interface Tools {
   readonly isPaused: (dag: string) => boolean;
   readonly slots: Readonly<Record<string, number>>;
   readonly executors: Readonly<Record<string, Executor>>;
+  /** How many runs of all DAGs may be under way at once. */
+  readonly maxActiveRuns: number;
 }
 
 /** What people do by hand. */
@@ -88,7 +90,7 @@ const BATCH = 100;
 
 /** What people do to runs by hand. */
 export function interventions(tools: Tools): Interventions {
-  const { store, loop, schedules, now, take, isPaused, slots, executors } = tools;
+  const { store, loop, schedules, now, take, isPaused, slots, executors, maxActiveRuns } = tools;
 
   async function find(id: string, verb: string): Promise<Run> {
     const run = loop.get(id)?.run ?? await store.get(id);
@@ -200,7 +202,7 @@ export function interventions(tools: Tools): Interventions {
       return chosen;
     },
 
-    async backfill(target, { maxActiveRuns, params, dryRun = false, ...range }) {
+    async backfill(target, { maxActiveRuns: most, params, dryRun = false, ...range }) {
       const { dag, hash, timetable } = findDag(schedules.dags, target, "backfill");
       const at = now();
       const values = await resolveParams(dag, params);
@@ -215,7 +217,7 @@ export function interventions(tools: Tools): Interventions {
       const id = crypto.randomUUID();
       const backfill = {
         id,
-        maxActiveRuns: maxActiveRuns ?? dag.options.maxActiveRuns ?? 16,
+        maxActiveRuns: most ?? dag.options.maxActiveRuns ?? 16,
         ...range.reverse ? { reverse: true } : {},
       };
       const runs: string[] = [];
@@ -251,6 +253,10 @@ export function interventions(tools: Tools): Interventions {
         )
           .map((live) => live.run.id),
         maxActive: maxActiveOf(dag, run),
+        all: {
+          active: lives.filter((live) => live.run.state === "running").length,
+          most: maxActiveRuns,
+        },
         limits: limitsOf({ lives, pools: slots, executors }),
       });
     },

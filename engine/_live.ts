@@ -22,6 +22,8 @@ export interface Live {
   demand: Demand;
   /** When something is next due in it by the clock. */
   due: Temporal.Instant | undefined;
+  /** The run before it, when its tasks depend on that. */
+  past: Run | undefined;
 }
 
 /** An attempt that is under way. */

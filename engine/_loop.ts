@@ -1,12 +1,11 @@
 import type { AnyDag } from "./dag.ts";
 import { Alarm } from "./_alarm.ts";
 import { Callbacks } from "./_callbacks.ts";
-import type { Chores } from "./_chores.ts";
+import { type Chores, soonest } from "./_chores.ts";
 import { nameOf } from "./_job.ts";
 import {
   type Attempting,
   type Change,
-  changed,
   dependsOnPast,
   isBefore,
   type Live,
@@ -14,32 +13,20 @@ import {
   readingsOf,
   type Step,
 } from "./_live.ts";
+import { type AttemptOptions, makeAttempt } from "./_make_attempt.ts";
 import { Round, type RoundState } from "./_round.ts";
 import { demand } from "./admit.ts";
-import { Cancelled, Restart, type Surroundings } from "./attempt.ts";
-import type { Executor } from "./executor.ts";
-import type { LogFiles } from "./log_files.ts";
+import { Cancelled, Restart } from "./attempt.ts";
 import type { Reading } from "./meter.ts";
 import { nextDue, strays, type TaskPlace } from "./plan.ts";
-import { at, settle } from "./settle.ts";
 import { isOver, type Run } from "./state.ts";
-import { type Store, StoreFull } from "./store.ts";
-import type { Interval } from "./work.ts";
+import { StoreFull } from "./store.ts";
 
 /** What a loop is given. */
 export interface LoopOptions
-  extends
-    Pick<Surroundings, "spool" | "connections" | "log" | "now" | "clock" | "sleep">,
-    Pick<RoundState, "pools" | "maxActiveRuns" | "isPaused"> {
-  readonly store: Store;
-  /** Where attempts are made, by name. */
-  readonly executors: Readonly<Record<string, Executor>>;
-  /** The interval after a run's. */
-  readonly nextInterval: (run: Run) => Interval | undefined;
+  extends AttemptOptions, Pick<RoundState, "pools" | "maxActiveRuns" | "isPaused"> {
   /** What else there is to do at times; asked before each round. */
   readonly chores: Chores;
-  /** Keeps what attempts have to say. */
-  readonly logs?: LogFiles;
   /** Told what went wrong that is no task's fault. */
   readonly onError: (error: unknown) => void;
 }
@@ -61,6 +48,7 @@ export class Loop {
   readonly #live = new Map<string, Live>();
   readonly #touched = new Set<Live>();
   #ages = 0;
+  readonly #turns = new Set<string>();
   #rounds: Promise<void> | undefined;
   #asked = false;
   /** The runs of which there is no room to put anything on record; aborted when nobody waits for room any more. */
@@ -89,6 +77,7 @@ export class Loop {
       inbox: [],
       demand: { candidates: [], holders: [] },
       due: undefined,
+      past: undefined,
     };
     live.done.promise.catch(() => {});
     this.#live.set(run.id, live);
@@ -102,7 +91,7 @@ export class Loop {
     return this.#live.get(run);
   }
 
-  /** All runs that are not over. */
+  /** All of them. */
   get runs(): Iterable<Live> {
     return this.#live.values();
   }
@@ -203,14 +192,15 @@ export class Loop {
     const { now: clock, chores, store } = this.#options;
     this.#asked = false;
     if (!this.#draining) await chores.run(clock());
+    // Both now: of what comes meanwhile the past is not known.
     const touched = [...this.#touched];
+    const lives = [...this.#live.values()];
     this.#touched.clear();
-    const pasts = new Map<Live, Run | undefined>();
     for (const live of touched) {
-      if (dependsOnPast(live.dag)) pasts.set(live, await pastOf(store, live.run));
+      if (dependsOnPast(live.dag)) live.past = await pastOf(store, live.run);
     }
     const now = clock();
-    const steps = new Round({ ...this.#options, lives: [...this.#live.values()], pasts, now })
+    const steps = new Round({ ...this.#options, lives, turns: this.#turns, now })
       .make(touched, !this.#draining);
     await Promise.all([...steps.values()].map(async (step) => {
       const { live, events, changes } = step;
@@ -268,68 +258,13 @@ export class Loop {
       ended: Promise.resolve(),
       readings: () => [],
     };
-    live.attempts.set(nameOf(place.task, place.index), attempting);
-    attempting.ended = this.#attempt(live, place, attempting).catch(() => {});
-  }
-
-  async #attempt(live: Live, place: TaskPlace, attempting: Attempting): Promise<void> {
-    const { run, dag } = live;
-    const { spool, now, executors, store, nextInterval, ...rest } = this.#options;
     const name = nameOf(place.task, place.index);
-    const owner = { run: run.id, task: name };
-    const next = nextInterval(run);
-    const { attempt } = at(run, place);
-    const key = { dag: run.dag, run: run.id, task: place.task, index: place.index, attempt };
-    using lines = this.#options.logs?.open(key);
-    const outcome = await executors[attempting.executor]!.execute({
-      dag,
-      run,
-      task: dag.tasks.get(place.task)!,
-      ...place.index === undefined ? {} : { index: place.index },
-      attempt,
-      signal: attempting.stop.signal,
-    }, {
-      ...rest,
-      log: (line) => {
-        lines?.write(line);
-        rest.log(line);
-      },
-      ...next ? { next } : {},
-      runs: (query) => store.list(query),
-      spool,
-      now,
-      opened: async (stream) => {
-        await this.change(live, (run) => {
-          const self = at(run, place);
-          return self.state === "running" ? [changed(run, place, { ...self, stream }, now())] : [];
-        });
-      },
-      replace: async () => {
-        await this.change(live, (run) => {
-          const { stream, ...rest } = at(run, place);
-          return stream ? [changed(run, place, rest, now())] : [];
-        });
-        const readers = [...live.attempts.values()].filter(({ task, index }) => {
-          const { reads, each } = dag.tasks.get(task)!;
-          return reads.includes(place.task) &&
-            (each?.over !== place.task || index === place.index);
-        });
-        await this.stop(live, readers, new Restart("What it reads was replaced"));
-      },
-      metered: (read) => void (attempting.readings = read),
-    });
-    if (outcome.state === "none") {
-      for (const lost of outcome.lost) {
-        live.attempts.get(lost)?.stop.abort(new Restart("What it wrote is gone"));
-        await spool.drop({ run: run.id, task: lost }, true);
-      }
-    }
-    await this.change(live, (run) => {
-      return settle(dag, run, { ...place, outcome, now: now(), readings: attempting.readings() });
-    }, () => {
+    live.attempts.set(name, attempting);
+    attempting.ended = makeAttempt(live, attempting, this, this.#options, () => {
       live.attempts.delete(name);
-      if (outcome.state === "success") spool.commit(owner);
-    });
+      // Others, of other runs maybe, wait for its slots.
+      this.#asked = true;
+    }).catch(() => {});
   }
 
   #finish(live: Live): void {
@@ -354,6 +289,7 @@ export class Loop {
   /** Keeps what was to change, and what runs, until there may be room for it on record. */
   #wait({ live, changes }: Step, cause: StoreFull): void {
     live.inbox.unshift(...changes);
+    live.demand = demand(live.dag, live.run, live.age);
     if (this.#stuck.size === 0) this.#options.onError(cause);
     this.#stuck.add(live);
     if (this.#waits) return;
@@ -383,10 +319,7 @@ export class Loop {
   /** Sets the one timer for what is next due. */
   #arm(): void {
     const dues = [...this.#live.values()].map((live) => live.due);
-    const [due] = (this.#draining ? [] : [this.#options.chores.due(), ...dues])
-      .filter((due) => due !== undefined)
-      .sort(Temporal.Instant.compare);
-    this.#alarm.set(due);
+    this.#alarm.set(this.#draining ? undefined : soonest([this.#options.chores.due(), ...dues]));
   }
 
   #ring(): void {

@@ -11,8 +11,8 @@ import { isOver, type Run } from "./state.ts";
 export interface RoundState {
   /** All runs that are not over. */
   readonly lives: readonly Live[];
-  /** The runs before those that depend on theirs. */
-  readonly pasts: ReadonlyMap<Live, Run | undefined>;
+  /** The groups of runs that had one let in, the last one last: the others are next. */
+  readonly turns: Set<string>;
   readonly now: Temporal.Instant;
   /** Where attempts are made, by name. */
   readonly executors: Readonly<Record<string, Pick<Executor, "slots">>>;
@@ -67,9 +67,9 @@ export class Round {
   }
 
   #plan(step: Step): void {
-    const { pasts, now } = this.#state;
-    const { dag, age } = step.live;
-    add(step, plan(dag, step.run, now, pasts.get(step.live)));
+    const { now } = this.#state;
+    const { dag, age, past } = step.live;
+    add(step, plan(dag, step.run, now, past));
     step.live.demand = isOver(step.run)
       ? { candidates: [], holders: [] }
       : demand(dag, step.run, age);
@@ -82,7 +82,7 @@ export class Round {
 
   /** Lets runs in, as many as may be under way. */
   #admitRuns(): void {
-    const { lives, isPaused, maxActiveRuns, now } = this.#state;
+    const { lives, isPaused, maxActiveRuns, turns, now } = this.#state;
     const waiting = new Map(
       lives.filter((live) => {
         const { state, ending } = this.#run(live);
@@ -104,8 +104,11 @@ export class Round {
     const candidates = [...waiting.values()].map(({ run, date }) => {
       return { id: run.id, order: run.backfill?.reverse ? -date : date, group: groupOf(run) };
     });
-    for (const { id } of admitRuns(candidates, room, maxActiveRuns - active)) {
+    for (const { id } of admitRuns(candidates, room, maxActiveRuns - active, turns)) {
       const step = this.#step(waiting.get(id)!);
+      const group = groupOf(step.run);
+      turns.delete(group);
+      turns.add(group);
       add(step, [{ type: "run_changed", run: id, at: now.toString(), to: "running" }]);
       this.#plan(step);
     }
@@ -114,7 +117,7 @@ export class Round {
   /** Has a run give its place back that only waits for an older one: that one may need it, and both wait for ever. */
   #giveBack(step: Step): void {
     const { live, run } = step;
-    const past = this.#state.pasts.get(live);
+    const { past } = live;
     if (run.state !== "running" || past?.state !== "queued" || !isIdle(live, run)) return;
     const waits = [...live.dag.tasks.values()].some((task) => {
       return run.tasks[task.id]?.state === "none" && !isPastGood(task, past);

@@ -15,18 +15,23 @@ export interface RunCandidate {
 
 /**
  * Which of the waiting runs may start: of each group as many as it has `room` for, in their order; where there is not room
- * for all, groups take turns.
+ * for all, groups take turns; those first whose last one was the longest ago: `turns` has the last one last.
  */
 export function admitRuns<C extends RunCandidate>(
   candidates: readonly C[],
   room: Readonly<Record<string, number>>,
   all = Infinity,
+  turns: Iterable<string> = [],
 ): C[] {
   const groups = Map.groupBy(
     candidates.toSorted((a, b) => a.order - b.order),
     ({ group }) => group,
   );
-  const queues = [...groups].map(([group, queue]) => queue.slice(0, Math.max(0, room[group] ?? 0)));
+  const last = new Map([...turns].map((group, i) => [group, i + 1]));
+  const age = ([group]: [string, unknown]): number => last.get(group) ?? 0;
+  const queues = [...groups].sort((a, b) => age(a) - age(b)).map(([group, queue]) =>
+    queue.slice(0, Math.max(0, room[group] ?? 0))
+  );
   const admitted: C[] = [];
   for (let turn = 0; queues.some((queue) => turn < queue.length); turn++) {
     for (const queue of queues) {
@@ -70,7 +75,7 @@ export interface Limits {
 
 /**
  * Which of the tasks that are ready may start: by priority, then readers of what is being written, then age. One gets all
- * of its slots or none; where there are too few for it, those behind it do not get them either, or it might wait forever.
+ * of its slots or none; where a pool has too few for it, those behind it do not get them either, or it might wait forever.
  */
 export function admit<C extends Candidate>(candidates: readonly C[], limits: Limits): C[] {
   const pools = { ...limits.pools };
@@ -89,7 +94,8 @@ export function admit<C extends Candidate>(candidates: readonly C[], limits: Lim
       if (under >= limit) return false;
       instances.set(key, under + 1);
     }
-    const fits = (pools[pool] ?? 0) >= slots && (executors[executor] ?? 0) >= 1;
+    if ((executors[executor] ?? 0) < 1) return false;
+    const fits = (pools[pool] ?? 0) >= slots;
     pools[pool] = (pools[pool] ?? 0) - slots;
     if (fits) executors[executor]!--;
     return fits;

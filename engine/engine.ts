@@ -12,6 +12,7 @@ import {
   type MarkOptions,
 } from "./_interventions.ts";
 import { findDag, Schedules } from "./_schedules.ts";
+import { together } from "./_chores.ts";
 import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
 import type { Instance } from "./clear.ts";
 import type { AnyDag, Dag } from "./dag.ts";
@@ -20,6 +21,7 @@ import type { LogFiles } from "./log_files.ts";
 import type { Mark } from "./mark.ts";
 import type { Reading } from "./meter.ts";
 import { resolveParams } from "./params.ts";
+import { DailyRetention } from "./retention.ts";
 import { recover } from "./settle.ts";
 import { openSpool, type SpoolOptions, unfinished } from "./spool.ts";
 import { type Event, isOver, type Run } from "./state.ts";
@@ -41,6 +43,12 @@ export interface EngineOptions {
   readonly store?: Store;
   /** Keeps what attempts have to say. @default {nobody does} */
   readonly logs?: LogFiles;
+  /**
+   * How long runs that are over are kept, and their logs. It forgets them once it is started, and then once a day.
+   *
+   * @default {for ever}
+   */
+  readonly retention?: Temporal.DurationLike;
   /** Takes the lines that attempts have to say, as they come. @default {nobody does} */
   readonly log?: (line: LogLine) => void;
   /** Where tasks can connect to, by name. @default {{}} */
@@ -182,6 +190,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     startPaused = false,
     obeyPauses = true,
     resume = true,
+    retention: keep,
     onError = () => {},
     now = Temporal.Now.instant,
     clock = () => performance.now(),
@@ -211,6 +220,9 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     ...options.spool,
     ...options.store ? unfinished(store) : {},
   });
+  const daily = keep === undefined
+    ? undefined
+    : new DailyRetention({ store, keep, ...logs ? { logs } : {}, onError });
   const loop: Loop = new Loop({
     store,
     spool,
@@ -228,7 +240,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
       const end = Temporal.ZonedDateTime.from(run.interval.end);
       return schedules.dags.get(run.dag)?.timetable.next(end);
     },
-    chores: schedules,
+    chores: together(daily ? [schedules, daily] : [schedules]),
     onError,
   });
   let closing: Promise<void> | undefined;
@@ -295,17 +307,32 @@ export async function engine(options: EngineOptions): Promise<Engine> {
       const closed = executor[Symbol.asyncDispose]();
       if (!left.has(name)) await closed;
     }
+    await daily?.[Symbol.asyncDispose]();
     await spool[Symbol.asyncDispose]();
     if (temporary) await Deno.remove(folder, { recursive: true });
   }
 
-  const hands = interventions({ store, loop, schedules, now, take, isPaused, slots, executors });
+  const hands = interventions({
+    store,
+    loop,
+    schedules,
+    now,
+    take,
+    isPaused,
+    slots,
+    executors,
+    maxActiveRuns,
+  });
   if (options.store && resume) await adopt();
   return {
     get dags() {
       return new Map([...schedules.dags].map(([id, { dag }]) => [id, dag]));
     },
-    start: () => schedules.start(),
+    async start() {
+      daily?.start(now());
+      await schedules.start();
+      loop.wake();
+    },
     async replace(dags) {
       await define(dags);
       // Runs may have waited for their DAG to come back.

@@ -109,6 +109,8 @@ export type {
 } from "./state.ts";
 export { memory, StoreFull } from "./store.ts";
 export type { DagRecord, Place, Recorded, RunQuery, Store } from "./store.ts";
+export { retention } from "./retention.ts";
+export type { RetentionOptions } from "./retention.ts";
 export { file } from "./file_store.ts";
 export type { FileStoreOptions } from "./file_store.ts";
 export { logFiles } from "./log_files.ts";

@@ -15,6 +15,8 @@ export interface Around {
   /** The runs that count together with it and are under way, and how many may be. */
   readonly active: readonly string[];
   readonly maxActive: number;
+  /** How many runs of all DAGs are under way, and how many may be. */
+  readonly all: { readonly active: number; readonly most: number };
   /** What is free. */
   readonly limits: Limits;
 }
@@ -46,7 +48,12 @@ export function why(dag: AnyDag, run: Run, place: TaskPlace, around: Around): st
             around.active.length > 3 ? ", …" : ""
           }).`,
       );
-    }
+    } else if (around.all.active >= around.all.most) {
+      reasons.push(
+        `Its run waits for its turn: ${around.all.active} of at most ${around.all.most} runs of all ` +
+          `DAGs are under way.`,
+      );
+    } else if (reasons.length === 0) reasons.push("Its run is about to start.");
     return reasons;
   }
   return [...reasons, ...waits(dag, run, place, around)];

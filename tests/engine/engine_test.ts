@@ -299,14 +299,14 @@ Deno.test("no more runs of a DAG are under way than it allows, and the oldest da
     await new Promise<void>((resolve) => gates.set(day, resolve));
   });
   await using etl = await engine({ dags: [d] });
-  const handles = [];
-  for (const date of ["2021-01-05", "2021-01-04", "2021-01-03", "2021-01-01", "2021-01-02"]) {
-    handles.push(await etl.trigger(d, { date }));
-  }
   const states = async (): Promise<string> =>
     (await etl.runs()).map((run) => run.state).sort().join();
   const settle = virtualTime(START).settle;
-  await settle();
+  const handles = [];
+  for (const date of ["2021-01-05", "2021-01-04", "2021-01-03", "2021-01-01", "2021-01-02"]) {
+    handles.push(await etl.trigger(d, { date }));
+    await settle();
+  }
   assert.deepEqual(begun, ["05", "04"]);
   assert.equal(await states(), "queued,queued,queued,running,running");
   for (const [day, next] of [["04", "01"], ["01", "02"], ["05", "03"]] as const) {

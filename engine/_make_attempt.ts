@@ -1,0 +1,96 @@
+import { nameOf } from "./_job.ts";
+import { type Attempting, type Change, changed, type Live } from "./_live.ts";
+import { Restart, type Surroundings } from "./attempt.ts";
+import type { Executor } from "./executor.ts";
+import type { LogFiles } from "./log_files.ts";
+import type { TaskPlace } from "./plan.ts";
+import { at, settle } from "./settle.ts";
+import type { Run } from "./state.ts";
+import type { Store } from "./store.ts";
+import type { Interval } from "./work.ts";
+
+/** What attempts are made with. */
+export interface AttemptOptions
+  extends Pick<Surroundings, "spool" | "connections" | "log" | "now" | "clock" | "sleep"> {
+  readonly store: Store;
+  /** Where attempts are made, by name. */
+  readonly executors: Readonly<Record<string, Executor>>;
+  /** The interval after a run's. */
+  readonly nextInterval: (run: Run) => Interval | undefined;
+  /** Keeps what attempts have to say. */
+  readonly logs?: LogFiles;
+}
+
+/** What an attempt asks of the loop that began it. */
+export interface Changes {
+  /** Changes a run by what `events` makes of it; resolves when that is on record. */
+  change(live: Live, events: Change["events"], then?: Change["then"]): Promise<Run>;
+  /** Stops attempts at some places; resolves when they have ended. */
+  stop(live: Live, places: readonly TaskPlace[], reason: Error): Promise<unknown>;
+}
+
+/** Makes an attempt that is on record as running; resolves when its end is on record, too, after `then` was called. */
+export async function makeAttempt(
+  live: Live,
+  attempting: Attempting,
+  loop: Changes,
+  options: AttemptOptions,
+  then: () => void,
+): Promise<void> {
+  const { run, dag } = live;
+  const { spool, now, executors, store, nextInterval, logs, ...rest } = options;
+  const { task, index } = attempting;
+  const place: TaskPlace = { task, index };
+  const owner = { run: run.id, task: nameOf(task, index) };
+  const next = nextInterval(run);
+  const { attempt } = at(run, place);
+  using lines = logs?.open({ dag: run.dag, run: run.id, task, index, attempt });
+  const outcome = await executors[attempting.executor]!.execute({
+    dag,
+    run,
+    task: dag.tasks.get(task)!,
+    ...index === undefined ? {} : { index },
+    attempt,
+    signal: attempting.stop.signal,
+  }, {
+    ...rest,
+    log: (line) => {
+      lines?.write(line);
+      rest.log(line);
+    },
+    ...next ? { next } : {},
+    runs: (query) => store.list(query),
+    spool,
+    now,
+    opened: async (stream) => {
+      await loop.change(live, (run) => {
+        const self = at(run, place);
+        return self.state === "running" ? [changed(run, place, { ...self, stream }, now())] : [];
+      });
+    },
+    replace: async () => {
+      await loop.change(live, (run) => {
+        const { stream, ...rest } = at(run, place);
+        return stream ? [changed(run, place, rest, now())] : [];
+      });
+      const readers = [...live.attempts.values()].filter((other) => {
+        const { reads, each } = dag.tasks.get(other.task)!;
+        return reads.includes(task) && (each?.over !== task || other.index === index);
+      });
+      await loop.stop(live, readers, new Restart("What it reads was replaced"));
+    },
+    metered: (read) => void (attempting.readings = read),
+  });
+  if (outcome.state === "none") {
+    for (const lost of outcome.lost) {
+      live.attempts.get(lost)?.stop.abort(new Restart("What it wrote is gone"));
+      await spool.drop({ run: run.id, task: lost }, true);
+    }
+  }
+  await loop.change(live, (run) => {
+    return settle(dag, run, { ...place, outcome, now: now(), readings: attempting.readings() });
+  }, () => {
+    then();
+    if (outcome.state === "success") spool.commit(owner);
+  });
+}
