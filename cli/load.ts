@@ -1,13 +1,13 @@
 import { buildCommand } from "@stricli/core";
 import type { Copied } from "../operators/mod.ts";
-import { type Meters, pipe } from "../engine/mod.ts";
+import { type Meters, pace, pipe } from "../engine/mod.ts";
 import { type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
 import { type TargetFlags, targetFlags, targetOptions } from "./_target_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes, count, duration, table } from "./format.ts";
 import { LiveView } from "./live_view.ts";
-import { bottleneck, remaining, stageRow } from "./stages.ts";
+import { remaining, stageRow } from "./stages.ts";
 import { print, tell, UsageError, verb, type World } from "./world.ts";
 
 interface LoadFlags extends PlaceFlags, ReadingFlags, TargetFlags {
@@ -139,7 +139,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   }
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
   // What is over at once was waiting for nobody in particular.
-  if (seconds >= 1) tell(world, `The pace was set by ${bottleneck(readings)}.`);
+  if (seconds >= 1) tell(world, `The pace was set by ${pace(readings).setBy}.`);
   if (database.started) await tellHow(world, database);
   return 0;
 }
@@ -147,7 +147,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
 /** One line for a log: where a load stands. */
 export function progressLine(
   name: string,
-  readings: Parameters<typeof bottleneck>[0],
+  readings: Parameters<typeof pace>[0],
 ): string | undefined {
   if (readings.length === 0) return undefined;
   const source = readings[0]!;
@@ -155,7 +155,7 @@ export function progressLine(
   const left = remaining(readings);
   return `${name}: ${count(rows)} rows, ${bytes(source.bytes)} read, ` +
     `${bytes(source.bytes / Math.max(source.elapsed, 1) * 1000)}/s` +
-    `${left ? `, ${left}` : ""}; the pace is set by ${bottleneck(readings)}`;
+    `${left ? `, ${left}` : ""}; the pace is set by ${pace(readings).setBy}`;
 }
 
 /** Reads `table`, `schema.table`, or either part in SQL's quotes; anything else is one name as it stands. */

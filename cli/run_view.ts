@@ -1,8 +1,8 @@
-import { type AnyDag, isDone, type Reading, type Run, type TaskRun } from "../engine/mod.ts";
+import { type AnyDag, isDone, pace, type Reading, type Run, type TaskRun } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
 import { bytes, count, duration, table } from "./format.ts";
 import { asLoaded } from "./loaded.ts";
-import { bottleneck, remaining, stageRow } from "./stages.ts";
+import { remaining, stageRow } from "./stages.ts";
 
 const SIGNS: Readonly<Record<string, string>> = {
   success: "✓",
@@ -114,7 +114,7 @@ export function runLine(run: Run, readings: Readings): string {
     const last = stages.at(-1);
     if (task.state !== "running" || !last) return `${id} ${task.state}`;
     const rows = last.rows > 0 ? `${count(last.rows)} rows` : bytes(last.bytes);
-    return `${id} ${rows}, pace set by ${bottleneck(stages)}`;
+    return `${id} ${rows}, pace set by ${pace(stages).setBy}`;
   });
   return `${run.id}: ${tasks.join("; ")}`;
 }

@@ -27,7 +27,7 @@ export interface NewRun extends Definition {
 export async function createRun(store: Store, what: NewRun): Promise<Run> {
   const { dag, hash, kind, interval, params, runAfter, backfill, now } = what;
   const start = interval.start.toInstant();
-  const name = `${kind}__${start.toString({ smallestUnit: "second" }).replaceAll(/[-:]/g, "")}`;
+  const name = runName(kind, start);
   for (let n = 1;; n++) {
     const id = n === 1 ? name : `${name}.${n}`;
     const created: Event = {
@@ -46,4 +46,9 @@ export async function createRun(store: Store, what: NewRun): Promise<Run> {
     };
     if (await store.append(id, 0, [created])) return reduce(undefined, created);
   }
+}
+
+/** What a run is called by its kind and its logical date, when it is the first one of them. */
+export function runName(kind: RunKind, date: Temporal.Instant): string {
+  return `${kind}__${date.toString({ smallestUnit: "second" }).replaceAll(/[-:]/g, "")}`;
 }

@@ -36,6 +36,20 @@ export interface Attempting extends TaskPlace {
   readings: () => Reading[];
 }
 
+/** An attempt that is under way, as it is told of. */
+export interface UnderWay {
+  /** The id of the DAG. */
+  readonly dag: string;
+  /** The id of the run. */
+  readonly run: string;
+  /** The id of the task. */
+  readonly task: string;
+  /** Which instance of a mapped task. */
+  readonly index?: number;
+  /** What stands on its meters. */
+  readonly readings: readonly Reading[];
+}
+
 /** A change of a run that waits for its turn. */
 export interface Change {
   readonly events: (run: Run) => readonly Event[];
@@ -102,6 +116,17 @@ export function readingsOf({ run, attempts }: Live): Record<string, readonly Rea
   return Object.fromEntries(
     all.map(([name, { readings = [] }]) => [name, attempts.get(name)?.readings() ?? readings]),
   );
+}
+
+/** The attempts of a run that are under way. */
+export function underWay({ run, attempts }: Live): UnderWay[] {
+  return [...attempts.values()].map(({ task, index, readings }) => ({
+    dag: run.dag,
+    run: run.id,
+    task,
+    ...index === undefined ? {} : { index },
+    readings: readings(),
+  }));
 }
 
 /** The run before one of the same DAG. */

@@ -70,7 +70,14 @@ export class StateTables {
   eventsAfter(seq: number, limit: number): Recorded[] {
     return this.#sql("SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
       .all(seq, limit)
-      .map(({ seq, event }) => ({ ...JSON.parse(String(event)), seq }));
+      .map(toRecorded);
+  }
+
+  /** Those of a run. */
+  eventsOf(run: string): Recorded[] {
+    return this.#sql("SELECT seq, event FROM events WHERE run = ? ORDER BY version")
+      .all(run)
+      .map(toRecorded);
   }
 
   /** The number of the last event. */
@@ -182,6 +189,10 @@ export class StateTables {
     if (!statement) this.#statements.set(text, statement = this.#database.prepare(text));
     return statement;
   }
+}
+
+function toRecorded({ seq, event }: Record<string, unknown>): Recorded {
+  return { ...JSON.parse(String(event)), seq: Number(seq) };
 }
 
 /** A task, and which of its instances; -1 for the task as a whole. */

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { Connections, LogLine } from "./_context.ts";
 import { createRun, type Definition } from "./_create.ts";
 import { type Sleep, sleep as onTimers } from "./_deadline.ts";
-import type { Live } from "./_live.ts";
+import { type Live, type UnderWay, underWay } from "./_live.ts";
 import { Loop } from "./_loop.ts";
 import {
   type Backfill,
@@ -11,6 +11,7 @@ import {
   interventions,
   type MarkOptions,
 } from "./_interventions.ts";
+import { type Preview, previews, type RenderedTask } from "./_previews.ts";
 import { findDag, Schedules } from "./_schedules.ts";
 import { together } from "./_chores.ts";
 import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
@@ -124,6 +125,14 @@ export interface Engine extends AsyncDisposable {
    * @throws {RangeError} when no run is for that date, or several are
    */
   trigger<P>(dag: Dag<P> | string, options?: TriggerOptions<P>): Promise<RunHandle>;
+  /** What {@linkcode Engine.trigger} would make, and what its tasks would be given. @throws as that does */
+  preview<P>(dag: Dag<P> | string, options?: TriggerOptions<P>): Promise<Preview>;
+  /**
+   * What a task of a run, as `load` or `load[3]`, was given in an attempt, the last one by default, or will be.
+   *
+   * @throws {TypeError} when there is no such run or task
+   */
+  rendered(run: string, task: string, attempt?: number): Promise<RenderedTask>;
   /** Has a DAG start nothing by itself; what runs finishes. @throws {TypeError} when there is no such DAG */
   pause(dag: string): Promise<void>;
   /**
@@ -166,6 +175,8 @@ export interface Engine extends AsyncDisposable {
   watch(signal: AbortSignal): AsyncIterable<Event>;
   /** What stands on the meters of a run's tasks; of one that is over, the run itself tells it. */
   readings(run: string): Readonly<Record<string, readonly Reading[]>>;
+  /** The attempts that are under way. */
+  underWay(): readonly UnderWay[];
   /**
    * Begins nothing any more, and resolves when all attempts have ended; those that have not when the signal is aborted
    * are stopped, and made again by the next engine on the same store.
@@ -368,6 +379,8 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     },
     watch: (signal) => store.watch(signal),
     readings: (run) => loop.readings(run),
+    underWay: () => [...loop.runs].flatMap(underWay),
+    ...previews({ store, loop, schedules, now }),
     ...hands,
     drain: (signal) => loop.drain(signal),
     [Symbol.asyncDispose]: () => closing ??= close(),

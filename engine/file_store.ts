@@ -69,6 +69,7 @@ export async function file(folder: string | URL, options: FileStoreOptions = {})
         : () => sleep(POLL, stop).catch(() => {});
       return follow({ read: (after) => tables.eventsAfter(after, PAGE), wait }, after, stop);
     },
+    history: (run) => look(() => tables.eventsOf(run)),
     dag: (id) => look(() => tables.dag(id)),
     dags: () => look(() => tables.dags()),
     setDag: (record) => transact(() => tables.setDag(record)),

@@ -41,6 +41,8 @@ export { template } from "./template.ts";
 export type { Template } from "./template.ts";
 export { Meter, Meters } from "./meter.ts";
 export type { Reading } from "./meter.ts";
+export { pace } from "./pace.ts";
+export type { Headway, Pace, Wait } from "./pace.ts";
 export { pipe, tee } from "./pipe.ts";
 export { all, Ref } from "./ref.ts";
 export type { Scope } from "./ref.ts";
@@ -68,6 +70,9 @@ export type { DagStatus, Engine, EngineOptions, RunHandle, Unpaused } from "./en
 export type { Definition } from "./_create.ts";
 export type { Backfill, BackfillOptions, ClearOptions, MarkOptions } from "./_interventions.ts";
 export type { Connections, LogLine } from "./_context.ts";
+export type { UnderWay } from "./_live.ts";
+export type { Preview, RenderedTask } from "./_previews.ts";
+export type { Rendered, RenderedStep } from "./_render.ts";
 export type { Sleep } from "./_deadline.ts";
 export type { TriggerOptions } from "./_trigger.ts";
 export { between, due, on, parseSchedule } from "./schedule.ts";

@@ -75,6 +75,8 @@ export interface Store extends AsyncDisposable {
    * @param after 0 for all there are; by default, those from now on
    */
   watch(signal: AbortSignal, after?: number): AsyncIterable<Recorded>;
+  /** All that happened to a run, in order. */
+  history(run: string): Promise<readonly Recorded[]>;
   /** What is known of a DAG. */
   dag(id: string): Promise<DagRecord | undefined>;
   /** What is known of all DAGs, by id. */
@@ -124,6 +126,7 @@ export function memory(): Store {
       const stop = AbortSignal.any([signal, closed.signal]);
       return follow({ read, wait: () => bell.wait(stop) }, after, stop);
     },
+    history: async (run) => recorded.filter((event) => event.run === run),
     dag: async (id) => dags.get(id),
     dags: async () => [...dags.values()].sort((a, b) => a.id < b.id ? -1 : 1),
     async setDag(record) {

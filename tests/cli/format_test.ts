@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { bytes, count, duration, table } from "../../cli/format.ts";
 import { tableName } from "../../cli/load.ts";
-import { bottleneck, remaining, stageRow } from "../../cli/stages.ts";
+import { remaining, stageRow } from "../../cli/stages.ts";
 import type { Reading } from "../../engine/mod.ts";
 
 Deno.test("bytes have three digits and a unit", () => {
@@ -86,16 +86,6 @@ Deno.test("a stage tells rows, bytes, rate, and for whom it waited", () => {
     ["csv", "1,000 rows", "", "1,000 rows/s", "waited 70 % for copy, 10 % for http"],
     ["copy", "900 rows", "5.0 MB", "5.0 MB/s", "waited 90 % for the database, 5 % for csv"],
   ]);
-});
-
-Deno.test("the pace is set by whom the others wait for", () => {
-  assert.equal(bottleneck(readings), "the database");
-  assert.equal(bottleneck([{ ...still, stage: "http" }, { ...still, starved: 900 }]), "the source");
-  assert.equal(
-    bottleneck([{ ...still, blocked: 900 }, { ...still, stage: "csv", starved: 100 }]),
-    "csv",
-  );
-  assert.equal(bottleneck([]), undefined);
 });
 
 Deno.test("what is left is told where the length is known", () => {

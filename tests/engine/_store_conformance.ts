@@ -82,6 +82,21 @@ export function storeConformance(name: string, make: () => Promise<Store>): void
     assert.equal((await take(store, 2, 0)).length, 2);
   });
 
+  test("a run's history is all its events in order, and nobody else's", async (store) => {
+    await store.append("a", 0, [created("a")]);
+    await store.append("b", 0, [created("b"), moved("b", "running")]);
+    await store.append("a", 1, [moved("a", "running"), attempted("a", "load", 1)]);
+    const all = await take(store, 5, 0);
+    const history = await store.history("a");
+    assert.deepEqual(history, all.filter(({ run }) => run === "a"));
+    assert.deepEqual(history.map(({ type }) => type), [
+      "run_created",
+      "run_changed",
+      "task_changed",
+    ]);
+    assert.deepEqual(await store.history("other"), []);
+  });
+
   test("all events of an append are added, or none", async (store) => {
     await store.append("a", 0, [created("a"), moved("a", "running")]);
     const before = await store.get("a");
