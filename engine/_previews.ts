@@ -25,6 +25,7 @@ export interface Preview {
 
 /** What the operators of a task of a run were given, or will be. */
 export interface RenderedTask {
+  /** Its operators in their order. */
   readonly steps: readonly RenderedStep[];
   /** Whether the DAG is as it was when the run began; else this may not be what they were given. */
   readonly current: boolean;

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Connections, LogLine } from "./_context.ts";
+import { checkLimits } from "./_check_limits.ts";
 import { createRun, type Definition } from "./_create.ts";
 import { type Sleep, sleep as onTimers } from "./_deadline.ts";
 import { type Live, type UnderWay, underWay } from "./_live.ts";
@@ -385,26 +386,4 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     drain: (signal) => loop.drain(signal),
     [Symbol.asyncDispose]: () => closing ??= close(),
   };
-}
-
-/** Refuses what could never start. */
-function checkLimits(
-  dag: AnyDag,
-  pools: Readonly<Record<string, number>>,
-  executors: Readonly<Record<string, Executor>>,
-): void {
-  for (const { id, options } of dag.tasks.values()) {
-    const { pool = "default", slots = 1, executor = "inProcess" } = options;
-    const fail = (why: string): TypeError =>
-      new TypeError(`Cannot run task "${id}" of "${dag.id}": ${why}`);
-    const size = Object.hasOwn(pools, pool) ? pools[pool]! : undefined;
-    if (size === undefined) {
-      throw fail(`there is no pool "${pool}"; there are ${Object.keys(pools).join(", ")}`);
-    }
-    if (slots > size) throw fail(`it takes ${slots} slots of pool "${pool}", which has ${size}`);
-    if (!Object.hasOwn(executors, executor)) {
-      const known = Object.keys(executors).join(", ");
-      throw fail(`there is no executor "${executor}"; there are ${known}`);
-    }
-  }
 }
