@@ -73,3 +73,20 @@ export function pair(text: string): readonly [string, string] {
   if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
   throw new SyntaxError("write it as name=value");
 }
+
+const UNITS = { w: "weeks", d: "days", h: "hours", m: "minutes", s: "seconds" } as const;
+
+/** Reads `90d`, `36h`, `1d12h` or, as ISO 8601 has it, `P3M`. @throws {SyntaxError} when it is none of that, or nothing */
+export function duration(text: string): Temporal.Duration {
+  const fields = Array.from(text.matchAll(/(\d+)([wdhms])/g), ([, count, unit]) => {
+    return [UNITS[unit as keyof typeof UNITS], Number(count)] as const;
+  });
+  const isShort = /^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$/.test(text) && fields.length > 0;
+  try {
+    const read = Temporal.Duration.from(isShort ? Object.fromEntries(fields) : text);
+    if (read.sign > 0) return read;
+  } catch {
+    // Told below.
+  }
+  throw new SyntaxError("write a duration as 90d, 36h or 1d12h");
+}

@@ -17,6 +17,8 @@ export interface HostOptions extends PlaceFlags {
   readonly resume?: boolean;
   /** Whether it tells what may not be meant so in a DAG. @default {true} */
   readonly warns?: boolean;
+  /** How long runs that are over are kept, and their logs. @default {for ever} */
+  readonly keep?: Temporal.Duration;
   /** Takes the lines that attempts have to say. */
   readonly log?: (line: LogLine) => void;
 }
@@ -62,6 +64,7 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
       ...options.startPaused === undefined ? {} : { startPaused: options.startPaused },
       ...options.obeyPauses === undefined ? {} : { obeyPauses: options.obeyPauses },
       ...options.resume === undefined ? {} : { resume: options.resume },
+      ...options.keep === undefined ? {} : { retention: options.keep },
       ...options.log ? { log: options.log } : {},
       onError: (error) => tell(world, messageOf(error)),
     }),

@@ -12,6 +12,7 @@ interface ServeFlags extends PlaceFlags {
   readonly dags?: string;
   readonly unpaused: boolean;
   readonly grace: number;
+  readonly keep?: Temporal.Duration;
 }
 
 /** `sluice serve`: the scheduler and the HTTP API. */
@@ -97,6 +98,13 @@ export const serve = buildCommand<ServeFlags, [], World>({
         default: "30",
         placeholder: "SECONDS",
         brief: "How long tasks may take to finish when it is asked to stop",
+      },
+      keep: {
+        kind: "parsed",
+        parse: flags.duration,
+        optional: true,
+        placeholder: "DURATION",
+        brief: "Forget runs that were over longer ago, and their logs, e.g. 90d [they are kept]",
       },
       dags: flags.dags,
       database: flags.database,

@@ -201,6 +201,7 @@ const misuses: [what: string, args: string[], says: RegExp][] = [
   ["a date that is none", ["run", "yellow_taxi", "--date", "2021-02-30"], /2021-02-30/],
   ["a folder that is not there", ["run", "x", "--dags", "nowhere"], /"nowhere"/],
   ["a port that is none", ["serve", "--port", "99999"], /"99999" for --port/],
+  ["a duration that is none", ["serve", "--keep", "long"], /"long" for --keep.*90d/],
   ["a number of rows that is none", ["demo", "--rows", "some"], /"some" for --rows/],
 ];
 

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { networkInterfaces } from "node:os";
 import { demoMonth } from "../../cli/_demo_data.ts";
 import { gzip } from "../../cli/_gzip.ts";
+import { file, logFiles } from "../../engine/mod.ts";
+import { created, moved } from "../engine/_store_conformance.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 import { document, refusal, serve, Sluice, until } from "./_sluice.ts";
 
@@ -137,6 +139,36 @@ Deno.test("what serve knows is there after a kill, and it goes on", async () => 
   await until(async () => await look(next!) === "success, success 1, success 2");
   again.kill("SIGTERM");
   assert.equal((await again.ended).code, 0);
+});
+
+Deno.test("serve forgets runs that were over longer ago than it is to keep them, and their logs", async () => {
+  await using sluice = new Sluice();
+  sluice.file("dags/none.ts", `export {};`);
+  {
+    await using store = await file(sluice.home);
+    const logs = logFiles(sluice.home);
+    for (const [id, days] of [["old", 91], ["new", 89]] as const) {
+      const at = Temporal.Now.instant().subtract({ hours: 24 * days }).toString();
+      await store.append(id, 0, [created(id, { at }), moved(id, "success", at)]);
+      const key = { dag: "taxi", run: id, task: "load", attempt: 1 };
+      using log = logs.open(key);
+      log.write({ ...key, at, level: "info", message: "hello" });
+    }
+  }
+  const dags = `${sluice.folder}/dags`;
+  const command = sluice.start(["serve", "--port", "0", "--dags", dags, "--keep", "90d"]);
+  const [, url] = await command.says(/listens on (\S+)\n/);
+  await until(async () => {
+    const answer = await fetch(`${url}/api/runs/old`);
+    await answer.body?.cancel();
+    return answer.status === 404;
+  });
+  assert.equal((await (await fetch(`${url}/api/runs/new`)).json()).run_id, "new");
+  assert.deepEqual([...Deno.readDirSync(`${sluice.home}/logs/taxi`)].map(({ name }) => name), [
+    "new",
+  ]);
+  command.kill("SIGTERM");
+  assert.equal((await command.ended).code, 0);
 });
 
 /** A run's document without what no two runs share. */
