@@ -74,12 +74,12 @@ export function putInt64(words: Int32Array, index: number, value: number): void 
   words[index * 2 + 1] = high;
 }
 
-const POWERS = Array.from({ length: 23 }, (_, n) => 10 ** n);
+const POWERS = Float64Array.from({ length: 23 }, (_, n) => 10 ** n);
 
 // Most decimals of a table are short and come again and again: what up to four bytes stand for is remembered.
 const keys = new Int32Array(4096), lengths = new Uint8Array(4096), values = new Float64Array(4096);
 
-/** {@linkcode plainDouble} for one to four bytes. */
+/** Where in `values` {@linkcode plainDouble} of one to four bytes stands. */
 function shortDouble(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   let key = bytes[start]!;
@@ -87,14 +87,25 @@ function shortDouble(bytes: Uint8Array, start: number, end: number): number {
   if (length > 2) key |= bytes[start + 2]! << 16;
   if (length > 3) key |= bytes[start + 3]! << 24;
   const slot = Math.imul(key, 0x9e3779b1) >>> 20; // multiplicative hashing (Knuth)
-  if (keys[slot] === key && lengths[slot] === length) return values[slot]!;
+  if (keys[slot] === key && lengths[slot] === length) return slot;
   keys[slot] = key;
   lengths[slot] = length;
-  return values[slot] = plainDouble(bytes, start, end);
+  plainDouble(bytes, start, end, values, slot);
+  return slot;
 }
 
-/** A decimal of at most 15 digits without a leading zero or an exponent; NaN for anything else. */
-function plainDouble(bytes: Uint8Array, start: number, end: number): number {
+/**
+ * Stores a decimal of at most 15 digits without a leading zero or an exponent; NaN for anything else.
+ *
+ * Stored, not returned: a double that a function returns is an object for the collector, one per value.
+ */
+function plainDouble(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  to: Float64Array,
+  at: number,
+): void {
   let i = start;
   const negative = bytes[i] === MINUS;
   if (negative) i++;
@@ -104,14 +115,16 @@ function plainDouble(bytes: Uint8Array, start: number, end: number): number {
     const digit = bytes[i]! - ZERO;
     if (digit >= 0 && digit <= 9) mantissa = mantissa * 10 + digit;
     else if (bytes[i] === DOT && point < 0) point = i;
-    else return NaN;
+    else {
+      to[at] = NaN;
+      return;
+    }
   }
   const fraction = point < 0 ? 0 : i - point - 1;
   const digits = i - from - (point < 0 ? 0 : 1);
   // Up to 15 digits the mantissa and the power are exact, so their quotient is rounded once (Clinger, 1990).
-  if (digits < 1 || digits > 15 || (bytes[from] === ZERO && digits - fraction > 1)) return NaN;
-  const value = mantissa / POWERS[fraction]!;
-  return negative ? -value : value;
+  if (digits < 1 || digits > 15 || (bytes[from] === ZERO && digits - fraction > 1)) to[at] = NaN;
+  else to[at] = (negative ? -mantissa : mantissa) / POWERS[fraction]!;
 }
 
 /**
@@ -129,10 +142,10 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
       valid.clear(r);
       continue;
     }
-    let value: number | undefined = end - start <= 4
-      ? shortDouble(bytes, start, end)
-      : plainDouble(bytes, start, end);
-    if (value !== value) value = slowDouble(fieldText(block, k), exact);
+    if (end - start <= 4) data[r] = values[shortDouble(bytes, start, end)]!;
+    else plainDouble(bytes, start, end, data, r);
+    if (data[r] === data[r]) continue;
+    const value = slowDouble(fieldText(block, k), exact);
     if (value === undefined) return r;
     data[r] = value;
   }
