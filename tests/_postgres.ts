@@ -1,5 +1,6 @@
 // Real Postgres servers for tests: throw-away, on a free port of 127.0.0.1, stopped at the latest when the process ends.
 
+import { setTimeout as pause } from "node:timers/promises";
 // @ts-types="@types/pg"
 import pg from "pg";
 import { installPrograms } from "../adapters/_postgres_programs.ts";
@@ -52,10 +53,46 @@ if (!hasOpenssl) console.log("no openssl here: tests with TLS are left out");
 
 /** Starts a server of its own for one test. */
 export async function testPostgres(options: TestPostgresOptions = {}): Promise<TestPostgres> {
+  const folder = await Deno.makeTempDir({ prefix: "sluice-pg-", dir: "/tmp" });
+  // However we end, our end of its stdin is closed then.
+  const server = await start(folder, options, "cat >/dev/null");
+  return reach(folder, server.port, options, server.stop);
+}
+
+let shared: Promise<TestPostgres> | undefined;
+
+/**
+ * The server that all tests share, of all files: to start one takes longer than most tests. Call it outside of tests,
+ * where nobody counts what is left open.
+ */
+export function sharedPostgres(): Promise<TestPostgres> {
+  return shared ??= share();
+}
+
+async function share(): Promise<TestPostgres> {
+  const folder = `/tmp/sluice-pg-of-${Deno.pid}`, port = `${folder}/port`;
+  try {
+    await Deno.mkdir(folder, { mode: 0o700 });
+  } catch {
+    for (let tries = 0; tries < 500 && !await exists(port); tries++) await pause(20);
+    return reach(folder, Number(await Deno.readTextFile(port)), {}, () => Promise.resolve());
+  }
+  const life = `while [ -d /proc/${Deno.pid} ] && kill -0 $pid 2>/dev/null; do sleep 0.5; done`;
+  const server = await start(folder, {}, life);
+  await Deno.writeTextFile(`${port}.new`, String(server.port));
+  await Deno.rename(`${port}.new`, port);
+  return reach(folder, server.port, {}, server.stop);
+}
+
+/** Makes a server in a folder, and starts it; it goes, with the folder, when the shell command `life` has ended. */
+async function start(
+  folder: string,
+  options: TestPostgresOptions,
+  life: string,
+): Promise<{ port: number; stop(): Promise<void> }> {
   const { settings = {}, auth = "trust", password = "secret", tls = false } = options;
   const bin = await programs();
   const owner = serverUser();
-  const folder = await Deno.makeTempDir({ prefix: "sluice-pg-", dir: "/tmp" });
   const data = `${folder}/data`;
   await Deno.writeTextFile(`${folder}/password`, password);
   if (tls) await certify(folder);
@@ -102,14 +139,13 @@ export async function testPostgres(options: TestPostgresOptions = {}): Promise<T
     Object.entries(lines).map(([name, value]) => `${name} = '${value}'\n`).join(""),
     { append: true },
   );
-  // The shell stops the server and clears up once our end of its stdin is closed, however we end.
   const shell = new Deno.Command("sh", {
     args: [
       "-c",
       `trap '' INT TERM
       "$0/postgres" -D "$1/data" >>"$1/log" 2>&1 &
       pid=$!
-      cat >/dev/null
+      ${life}
       kill -QUIT $pid 2>/dev/null
       wait $pid
       rm -rf "$1"`,
@@ -123,6 +159,31 @@ export async function testPostgres(options: TestPostgresOptions = {}): Promise<T
     ...owner,
   }).spawn();
   shell.unref();
+  const behind = { host: data, port, user: "tester", database: "postgres" };
+  async function stop(): Promise<void> {
+    shell.ref();
+    await shell.stdin.close();
+    await shell.status;
+  }
+  const log = () => Deno.readTextFileSync(`${folder}/log`);
+  try {
+    await ready(behind, log);
+    await ask(behind, "CREATE DATABASE tester");
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
+  return { port, stop };
+}
+
+/** A server that runs, as tests see it. */
+function reach(
+  folder: string,
+  port: number,
+  { auth = "trust", password = "secret" }: TestPostgresOptions,
+  stop: () => Promise<void>,
+): TestPostgres {
+  const data = `${folder}/data`;
   const secret = auth === "trust" ? "" : `:${encodeURIComponent(password)}`;
   const query = auth === "cert"
     ? `?sslmode=require&sslcert=${folder}/tester.crt&sslkey=${folder}/tester.key`
@@ -131,20 +192,9 @@ export async function testPostgres(options: TestPostgresOptions = {}): Promise<T
     `postgres://tester${secret}@127.0.0.1:${port}/${database}${query}`;
   // Behind the scenes the socket is used, whatever the test does to TCP.
   const behind = (database: string) => ({ host: data, port, user: "tester", database });
-  async function stop(): Promise<void> {
-    shell.ref();
-    await shell.stdin.close();
-    await shell.status;
-  }
-  const log = () => Deno.readTextFileSync(`${folder}/log`);
-  try {
-    await ready(behind("postgres"), log);
-    await ask(behind("postgres"), "CREATE DATABASE tester");
-  } catch (cause) {
-    await stop();
-    throw cause;
-  }
   let count = 0;
+  // Several files may share the server.
+  const prefix = `t${crypto.randomUUID().slice(0, 8)}`;
   return {
     url: url("tester"),
     port,
@@ -158,10 +208,10 @@ export async function testPostgres(options: TestPostgresOptions = {}): Promise<T
       key: `${folder}/tester.key`,
     },
     pid: () => Number(Deno.readTextFileSync(`${data}/postmaster.pid`).split("\n")[0]),
-    log,
+    log: () => Deno.readTextFileSync(`${folder}/log`),
     query: (sql, params) => ask(behind("tester"), sql, params),
     async fresh() {
-      const name = `t${++count}`;
+      const name = `${prefix}_${++count}`;
       await ask(behind("tester"), `CREATE DATABASE ${name}`);
       return {
         url: url(name),
@@ -173,13 +223,6 @@ export async function testPostgres(options: TestPostgresOptions = {}): Promise<T
     },
     [Symbol.asyncDispose]: stop,
   };
-}
-
-let shared: Promise<TestPostgres> | undefined;
-
-/** The server all tests of a file share. Call it outside of tests, where nobody counts what is left open. */
-export function sharedPostgres(): Promise<TestPostgres> {
-  return shared ??= testPostgres();
 }
 
 /** A new, empty database on the {@linkcode sharedPostgres}. */
@@ -255,7 +298,7 @@ async function ready(where: pg.ClientConfig, log: () => string): Promise<void> {
     try {
       return void await ask(where, "SELECT 1");
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
   }
   throw new Error(`Cannot test: Postgres does not start: ${log().slice(-1000)}`);
@@ -285,6 +328,10 @@ async function run(
   if (success) return;
   const decoder = new TextDecoder();
   throw new Error(`${program} failed: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
 }
 
 async function succeeds(program: string, argument: string): Promise<boolean> {
