@@ -1,6 +1,6 @@
 import type { AnyDag } from "./dag.ts";
 import type { Json } from "./json.ts";
-import { type Event, reduce, type Run, type RunKind } from "./state.ts";
+import { type Cause, type Event, reduce, type Run, type RunKind } from "./state.ts";
 import type { Store } from "./store.ts";
 import type { Interval } from "./work.ts";
 
@@ -20,12 +20,13 @@ export interface NewRun extends Definition {
   /** When it was due. */
   readonly runAfter: Temporal.Instant;
   readonly backfill?: Run["backfill"];
+  readonly causes?: readonly Cause[];
   readonly now: Temporal.Instant;
 }
 
 /** Puts a run on record; its id says its kind and its logical date. */
 export async function createRun(store: Store, what: NewRun): Promise<Run> {
-  const { dag, hash, kind, interval, params, runAfter, backfill, now } = what;
+  const { dag, hash, kind, interval, params, runAfter, backfill, causes, now } = what;
   const start = interval.start.toInstant();
   const name = runName(kind, start);
   for (let n = 1;; n++) {
@@ -42,6 +43,7 @@ export async function createRun(store: Store, what: NewRun): Promise<Run> {
       params,
       ...hash === undefined ? {} : { hash },
       ...backfill === undefined ? {} : { backfill },
+      ...causes === undefined ? {} : { causes },
       tasks: [...dag.tasks.keys()],
     };
     if (await store.append(id, 0, [created])) return reduce(undefined, created);

@@ -1,9 +1,13 @@
 import type { AnyDag } from "./dag.ts";
+import { areSame, caused, settleWrites, spanOf } from "./_causes.ts";
 import { createRun, type Definition } from "./_create.ts";
 import type { Chores } from "./_chores.ts";
+import { DatasetWatch } from "./_dataset_watch.ts";
+import type { Sleep } from "./_deadline.ts";
 import type { Loop } from "./_loop.ts";
+import { datasetsOf } from "./dataset.ts";
 import { resolveParams } from "./params.ts";
-import { activate, owed } from "./owed.ts";
+import { activate, type Activation, owed } from "./owed.ts";
 import { next, parseSchedule, type Timetable } from "./schedule.ts";
 import type { Run } from "./state.ts";
 import type { DagRecord, Store } from "./store.ts";
@@ -16,6 +20,7 @@ const AGAIN = { seconds: 10 };
 export interface SchedulesOptions {
   readonly store: Store;
   readonly now: () => Temporal.Instant;
+  readonly sleep: Sleep;
   /** Whether a DAG that is new starts out paused, unless it says so itself. */
   readonly startPaused: boolean;
   /** Told what went wrong with a DAG's schedule. */
@@ -31,15 +36,25 @@ export interface Scheduled extends Definition {
 }
 
 /** Makes the runs that DAGs owe. */
-export class Schedules implements Chores {
+export class Schedules implements Chores, AsyncDisposable {
   readonly #options: SchedulesOptions;
   readonly #loop: () => Loop;
+  readonly #watch: DatasetWatch;
   #dags: ReadonlyMap<string, Scheduled> = new Map();
   #started = false;
 
   constructor(options: SchedulesOptions, loop: () => Loop) {
     this.#options = options;
     this.#loop = loop;
+    this.#watch = new DatasetWatch({
+      ...options,
+      dags: () => this.#dags,
+      update: (scheduled, change) => this.#update(scheduled, change),
+      onWrite: (scheduled) => {
+        scheduled.look = true;
+        loop().wake();
+      },
+    });
   }
 
   /** The DAGs by id. */
@@ -67,7 +82,9 @@ export class Schedules implements Chores {
       return !known || record.held !== undefined || !sameCatchup(known.dag, dag);
     });
     this.#dags = dags;
-    if (this.#started) { for (const scheduled of fresh) await this.#activate(scheduled); }
+    if (!this.#started) return;
+    for (const scheduled of fresh) await this.#activate(scheduled);
+    await this.#watch.begin();
   }
 
   /** Begins to make runs. */
@@ -75,6 +92,12 @@ export class Schedules implements Chores {
     if (this.#started) return;
     this.#started = true;
     for (const scheduled of this.#dags.values()) await this.#activate(scheduled);
+    await this.#watch.begin();
+  }
+
+  /** Ends what goes on by itself. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watch[Symbol.asyncDispose]();
   }
 
   /** Whether a DAG starts nothing by itself. */
@@ -89,9 +112,11 @@ export class Schedules implements Chores {
     confirm = false,
   ): Promise<{ due: number; held?: string }> {
     const scheduled = this.#dags.get(id)!;
-    const { held: _, ...rest } = scheduled.record;
     const confirmed = confirm ? { confirmed: this.#options.now().toString() } : {};
-    await this.#set(scheduled, { ...rest, ...confirmed, paused });
+    await this.#update(
+      scheduled,
+      ({ held: _, ...record }) => ({ ...record, ...confirmed, paused }),
+    );
     if (paused) return { due: 0 };
     return await this.#activate(scheduled);
   }
@@ -129,6 +154,7 @@ export class Schedules implements Chores {
       scheduled.look = undefined;
       try {
         await this.#create(scheduled, now);
+        await this.#createCaused(scheduled, now);
       } catch (error) {
         scheduled.look = now.add(AGAIN);
         this.#options.onError(error);
@@ -155,35 +181,63 @@ export class Schedules implements Chores {
       const what = { dag, hash, kind, interval, params, runAfter, now } as const;
       loop.add(dag, await createRun(this.#options.store, what));
     }
-    await this.#set(scheduled, {
-      ...scheduled.record,
-      cursor: create.at(-1)!.end.toInstant().toString(),
-    });
+    const cursor = create.at(-1)!.end.toInstant().toString();
+    await this.#update(scheduled, (record) => ({ ...record, cursor }));
+  }
+
+  /** Makes the runs that are due to datasets. */
+  async #createCaused(scheduled: Scheduled, now: Temporal.Instant): Promise<void> {
+    const { dag, hash, timetable, record: { paused, writes } } = scheduled;
+    if (paused || !writes) return;
+    const { store } = this.#options;
+    for (const causes of writes.due) {
+      const interval = spanOf(causes, timetable.timezone);
+      const date = interval.start.toInstant().toString();
+      const kind = "dataset";
+      const there = await store.list({ dag: dag.id, kind, from: date, to: date });
+      // We made it, and died before we could write that down.
+      if (!there.some((run) => run.causes && areSame(run.causes, causes))) {
+        const params = await resolveParams(dag, {});
+        const what = { dag, hash, kind, interval, params, runAfter: now, causes, now } as const;
+        this.#loop().add(dag, await createRun(store, what));
+      }
+      await this.#update(scheduled, (record) => {
+        return { ...record, writes: caused(record.writes!, causes) };
+      });
+    }
   }
 
   async #activate(scheduled: Scheduled): Promise<{ due: number; held?: string }> {
-    const { dag, timetable, record } = scheduled;
-    if (record.paused) return { due: 0 };
-    const { held: _, ...rest } = record;
-    const activation = activate(dag.options, timetable, { ...rest, now: this.#options.now() });
-    const { due, cursor, held } = activation;
-    await this.#set(scheduled, {
-      ...rest,
-      ...cursor === undefined ? {} : { cursor },
-      ...held === undefined ? {} : { held },
-      ...scheduled.hash === undefined ? {} : { hash: scheduled.hash },
+    if (scheduled.record.paused) return { due: 0 };
+    const { dag, hash, timetable } = scheduled;
+    const names = new Set(datasetsOf(dag.options.schedule)?.map(({ name }) => name));
+    let activation: Activation = { due: 0 };
+    await this.#update(scheduled, ({ held: _, ...record }) => {
+      activation = activate(dag.options, timetable, { ...record, now: this.#options.now() });
+      const { due: __, ...known } = activation;
+      const writes = record.writes && settleWrites(record.writes, names);
+      const version = hash === undefined ? {} : { hash };
+      return { ...record, ...known, ...version, ...writes ? { writes } : {} };
     });
     scheduled.look = true;
     this.#loop().wake();
-    return { due, ...held === undefined ? {} : { held } };
+    const { due, held } = activation;
+    const caused = scheduled.record.writes?.due.length ?? 0;
+    return { due: due + caused, ...held === undefined ? {} : { held } };
   }
 
-  async #set(scheduled: Scheduled, record: DagRecord): Promise<void> {
+  /** Changes what is known of a DAG, however often somebody else changes it meanwhile. */
+  async #update(scheduled: Scheduled, change: (record: DagRecord) => DagRecord): Promise<void> {
     const { store } = this.#options;
-    while (!await store.setDag(record)) {
-      record = { ...record, version: (await store.dag(record.id))?.version ?? 0 };
+    for (;;) {
+      const record = change(scheduled.record);
+      if (record === scheduled.record) return;
+      if (await store.setDag(record)) {
+        scheduled.record = { ...record, version: record.version + 1 };
+        return;
+      }
+      scheduled.record = await store.dag(record.id) ?? { ...scheduled.record, version: 0 };
     }
-    scheduled.record = { ...record, version: record.version + 1 };
   }
 }
 

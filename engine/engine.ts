@@ -210,7 +210,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
   } = options;
   const slots = { default: DEFAULT_POOL, ...pools };
   const schedules: Schedules = new Schedules(
-    { store, now, startPaused, onError },
+    { store, now, sleep, startPaused, onError },
     () => loop,
   );
 
@@ -319,6 +319,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
       const closed = executor[Symbol.asyncDispose]();
       if (!left.has(name)) await closed;
     }
+    await schedules[Symbol.asyncDispose]();
     await daily?.[Symbol.asyncDispose]();
     await spool[Symbol.asyncDispose]();
     if (temporary) await Deno.remove(folder, { recursive: true });

@@ -70,6 +70,7 @@ export async function file(folder: string | URL, options: FileStoreOptions = {})
       return follow({ read: (after) => tables.eventsAfter(after, PAGE), wait }, after, stop);
     },
     history: (run) => look(() => tables.eventsOf(run)),
+    last: () => look(() => tables.last()),
     dag: (id) => look(() => tables.dag(id)),
     dags: () => look(() => tables.dags()),
     setDag: (record) => transact(() => tables.setDag(record)),

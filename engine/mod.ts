@@ -67,6 +67,7 @@ export type {
 } from "./work.ts";
 export { engine } from "./engine.ts";
 export type { DagStatus, Engine, EngineOptions, RunHandle, Unpaused } from "./engine.ts";
+export type { Writes } from "./_causes.ts";
 export type { Definition } from "./_create.ts";
 export type { Backfill, BackfillOptions, ClearOptions, MarkOptions } from "./_interventions.ts";
 export type { Connections, LogLine } from "./_context.ts";
@@ -100,6 +101,7 @@ export { decide } from "./trigger_rule.ts";
 export type { Decision } from "./trigger_rule.ts";
 export { isDone, isOver, reduce, reduceAll } from "./state.ts";
 export type {
+  Cause,
   Ending,
   Event,
   Failure,

@@ -3,6 +3,7 @@ import { datasetsOf } from "./dataset.ts";
 import { activate, owed, type Policy } from "./owed.ts";
 import { parseSchedule, type Timetable } from "./schedule.ts";
 import { span } from "./span.ts";
+import { scheduleInWords } from "./words.ts";
 import type { Interval } from "./work.ts";
 
 type Moment = Temporal.ZonedDateTime;
@@ -76,7 +77,11 @@ export function simulate(dag: AnyDag, options: SimulateOptions): Simulation {
     return { runs: [], notes: [`${CONTINUOUS}; give the time it is now to see the first`] };
   }
   if (datasetsOf(schedule)) {
-    return { runs: [], notes: [`DAG "${dag.id}" runs when its datasets are written`] };
+    const when = scheduleInWords(schedule);
+    return {
+      runs: [],
+      notes: [`DAG "${dag.id}" runs ${when}: when that will be cannot be told beforehand`],
+    };
   }
   const timetable = narrow(whole, first, last);
   const policy: Policy = {

@@ -79,6 +79,22 @@ export interface TaskRun {
   readonly readings?: readonly Reading[];
 }
 
+/** A dataset that was written, which is why a run was made. */
+export interface Cause {
+  /** The name of the dataset. */
+  readonly dataset: string;
+  /** The run that wrote it; of several, the last one. */
+  readonly run: string;
+  /** The task of that. */
+  readonly task: string;
+  /** When: an ISO string in UTC. */
+  readonly at: string;
+  /** The number of the event by which that is known. */
+  readonly seq: number;
+  /** The slice of time that what was written is for; of several runs, from the first of theirs to the last. */
+  readonly interval: { readonly start: string; readonly end: string };
+}
+
 /** One run of a DAG. Moments are ISO strings in UTC; those of the interval carry the DAG's zone. */
 export interface Run {
   /** Unique among all runs, e.g. `manual__20210102T060000Z`. */
@@ -109,6 +125,8 @@ export interface Run {
     readonly maxActiveRuns: number;
     readonly reverse?: boolean;
   };
+  /** What was written before it was made, when its DAG is scheduled on datasets. */
+  readonly causes?: readonly Cause[];
   /** How often it was cleared. */
   readonly cleared: number;
   /** When its deadline was missed. */
@@ -146,7 +164,15 @@ export interface Happening {
 /** What a run is when it is made. */
 export type Founding = Pick<
   Run,
-  "dag" | "kind" | "interval" | "logicalDate" | "params" | "runAfter" | "hash" | "backfill"
+  | "dag"
+  | "kind"
+  | "interval"
+  | "logicalDate"
+  | "params"
+  | "runAfter"
+  | "hash"
+  | "backfill"
+  | "causes"
 >;
 
 /** Something that happened to a run, as JSON. */

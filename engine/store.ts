@@ -1,6 +1,7 @@
 // What `memory` does is asynchronous though it waits for nothing: so it rejects instead of throwing.
 // deno-lint-ignore-file require-await
 import { Bell } from "./_bell.ts";
+import type { Writes } from "./_causes.ts";
 import { type Event, reduceAll, type Run, type RunKind, type RunState } from "./state.ts";
 
 /** Where a run stands in a list, be it still there or not: any run tells its own. */
@@ -47,6 +48,8 @@ export interface DagRecord {
   readonly confirmed?: string;
   /** Tells the versions of its definition apart. */
   readonly hash?: string;
+  /** What came of the datasets it is scheduled on. */
+  readonly writes?: Writes;
 }
 
 /** There is no room to keep anything more: nothing was changed, and it goes on once there is. */
@@ -77,6 +80,8 @@ export interface Store extends AsyncDisposable {
   watch(signal: AbortSignal, after?: number): AsyncIterable<Recorded>;
   /** All that happened to a run, in order. */
   history(run: string): Promise<readonly Recorded[]>;
+  /** The number of the last event; 0 when there is none. */
+  last(): Promise<number>;
   /** What is known of a DAG. */
   dag(id: string): Promise<DagRecord | undefined>;
   /** What is known of all DAGs, by id. */
@@ -127,6 +132,7 @@ export function memory(): Store {
       return follow({ read, wait: () => bell.wait(stop) }, after, stop);
     },
     history: async (run) => recorded.filter((event) => event.run === run),
+    last: async () => seq,
     dag: async (id) => dags.get(id),
     dags: async () => [...dags.values()].sort((a, b) => a.id < b.id ? -1 : 1),
     async setDag(record) {

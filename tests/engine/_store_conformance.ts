@@ -310,6 +310,14 @@ export function storeConformance(name: string, make: () => Promise<Store>): void
     assert.equal((await later.next()).done, true);
   });
 
+  test("the number of the last event is told", async (store) => {
+    assert.equal(await store.last(), 0);
+    await store.append("a", 0, [created("a"), moved("a", "running")]);
+    await store.append("b", 0, [created("b")]);
+    const all = await take(store, 3, 0);
+    assert.equal(await store.last(), all.at(-1)!.seq);
+  });
+
   test("a watcher ends when its signal is aborted, or the store is disposed of", async (store) => {
     const stop = new AbortController();
     const ends = [stop.signal, new AbortController().signal].map(async (signal) => {
