@@ -1,6 +1,6 @@
 import { note, settleWrites } from "./_causes.ts";
 import type { Sleep } from "./_deadline.ts";
-import type { Scheduled } from "./_schedules.ts";
+import type { Scheduled } from "./_scheduled.ts";
 import { datasetsOf } from "./dataset.ts";
 import type { Cause } from "./state.ts";
 import type { DagRecord, Recorded, Store } from "./store.ts";

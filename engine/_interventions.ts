@@ -2,7 +2,8 @@ import { createRun } from "./_create.ts";
 import { type Live, pastOf } from "./_live.ts";
 import type { Loop } from "./_loop.ts";
 import { limitsOf, maxActiveOf } from "./_round.ts";
-import { findDag, type Schedules } from "./_schedules.ts";
+import { findDag } from "./_scheduled.ts";
+import type { Schedules } from "./_schedules.ts";
 import { Cancelled, Restart } from "./attempt.ts";
 import { type BackfillPlan, type BackfillRange, planBackfill } from "./backfill.ts";
 import {

@@ -1,6 +1,7 @@
 import { runName } from "./_create.ts";
 import type { Loop } from "./_loop.ts";
-import { findDag, type Schedules } from "./_schedules.ts";
+import { findDag } from "./_scheduled.ts";
+import type { Schedules } from "./_schedules.ts";
 import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
 import type { Dag } from "./dag.ts";
 import type { Json } from "./json.ts";

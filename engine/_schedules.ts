@@ -5,10 +5,11 @@ import type { Chores } from "./_chores.ts";
 import { DatasetWatch } from "./_dataset_watch.ts";
 import type { Sleep } from "./_deadline.ts";
 import type { Loop } from "./_loop.ts";
+import type { Scheduled } from "./_scheduled.ts";
 import { datasetsOf } from "./dataset.ts";
 import { resolveParams } from "./params.ts";
 import { activate, type Activation, owed } from "./owed.ts";
-import { next, parseSchedule, type Timetable } from "./schedule.ts";
+import { next, parseSchedule } from "./schedule.ts";
 import type { Run } from "./state.ts";
 import type { DagRecord, Store } from "./store.ts";
 import type { Interval } from "./work.ts";
@@ -25,14 +26,6 @@ export interface SchedulesOptions {
   readonly startPaused: boolean;
   /** Told what went wrong with a DAG's schedule. */
   readonly onError: (error: unknown) => void;
-}
-
-/** A DAG as it is scheduled. */
-export interface Scheduled extends Definition {
-  readonly timetable: Timetable;
-  record: DagRecord;
-  /** When to look at it again: now if `true`, not by the clock if undefined. */
-  look: Temporal.Instant | true | undefined;
 }
 
 /** Makes the runs that DAGs owe. */
@@ -239,26 +232,6 @@ export class Schedules implements Chores, AsyncDisposable {
       scheduled.record = await store.dag(record.id) ?? { ...scheduled.record, version: 0 };
     }
   }
-}
-
-/** A DAG by its id, or itself. @throws {TypeError} when it is not there, naming those that are */
-export function findDag(
-  dags: ReadonlyMap<string, Scheduled>,
-  target: AnyDag | string,
-  verb: string,
-): Scheduled {
-  const id = typeof target === "string" ? target : target.id;
-  const scheduled = dags.get(id);
-  if (scheduled && (scheduled.dag === target || id === target)) return scheduled;
-  if (scheduled) {
-    throw new TypeError(`Cannot ${verb} "${id}": the engine has another DAG of that id`);
-  }
-  const known = [...dags.keys()].map((id) => `"${id}"`).join(", ");
-  throw new TypeError(
-    `Cannot ${verb} "${id}": there is no such DAG; ${
-      known ? `there are ${known}` : "there are none"
-    }`,
-  );
 }
 
 /** Whether what was missed is made up for as before: else it is settled anew. */

@@ -13,7 +13,8 @@ import {
   type MarkOptions,
 } from "./_interventions.ts";
 import { type Preview, previews, type RenderedTask } from "./_previews.ts";
-import { findDag, Schedules } from "./_schedules.ts";
+import { findDag } from "./_scheduled.ts";
+import { Schedules } from "./_schedules.ts";
 import { together } from "./_chores.ts";
 import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
 import type { Instance } from "./clear.ts";
