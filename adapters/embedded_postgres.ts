@@ -132,6 +132,11 @@ export async function embeddedPostgres(
   };
 }
 
+/** Whether a home folder has a server of its own, be it that it runs or not. */
+export async function hasEmbedded(home: string): Promise<boolean> {
+  return await findSite(home) !== undefined;
+}
+
 /** The server of a home folder, if it runs and answers. */
 export async function findEmbedded(home: string): Promise<RunningPostgres | undefined> {
   const site = await findSite(home);

@@ -1,6 +1,6 @@
 export { connectionUrl, maskUrl, withPassfile } from "./connections.ts";
 export type { Environment, PassfileOptions } from "./connections.ts";
-export { embeddedPostgres, findEmbedded, stopEmbedded } from "./embedded_postgres.ts";
+export { embeddedPostgres, findEmbedded, hasEmbedded, stopEmbedded } from "./embedded_postgres.ts";
 export type {
   EmbeddedPostgres,
   EmbeddedPostgresOptions,

@@ -48,6 +48,13 @@ export class Database implements AsyncDisposable {
     return { url: this.#url ?? (await this.#start()).url };
   };
 
+  /** Where it can be reached; undefined when it would have to be made first. */
+  async find(): Promise<Connection | undefined> {
+    const { hasEmbedded } = await import("../adapters/mod.ts");
+    const isThere = this.#url !== undefined || this.started || await hasEmbedded(this.#home);
+    return isThere ? await this.connect() : undefined;
+  }
+
   /** How to open psql on it, in lines; our own one stops with us, so it is started anew first. */
   async howToConnect(): Promise<string> {
     const { maskUrl } = await import("../adapters/mod.ts");

@@ -1,7 +1,7 @@
 import type { Engine, LogFiles, LogLine, Store } from "../engine/mod.ts";
 import { ownProcess } from "./attempt.ts";
 import { dagsFolder, loadDags } from "./dags.ts";
-import { watchDags } from "./dag_files.ts";
+import { type DagFiles, watchDags } from "./dag_files.ts";
 import { Database, homeFolder, type PlaceFlags } from "./database.ts";
 import { messageOf, tell, type World } from "./world.ts";
 
@@ -30,6 +30,8 @@ export interface Host extends AsyncDisposable {
   readonly logs: LogFiles;
   readonly home: string;
   readonly database: Database;
+  /** Where its DAGs come from, and what is wrong with their files, as they were last read. */
+  readonly files: () => DagFiles;
   /** Takes DAGs as they are changed in their folder, until the signal is aborted. */
   follow(signal: AbortSignal): Promise<void>;
 }
@@ -44,6 +46,7 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
   const home = homeFolder(world, options);
   await using opening = new AsyncDisposableStack();
   const found = await loadDags(world, options.dags);
+  let latest = found;
   for (const fault of found.faults) tell(world, fault);
   if (options.warns ?? true) { for (const warning of found.warnings) tell(world, warning); }
   const database = opening.use(await Database.from(world, options));
@@ -76,12 +79,14 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
     logs,
     home,
     database,
+    files: () => latest,
     async follow(signal) {
       let told = [...found.faults, ...found.warnings];
       for await (const files of watchDags(dagsFolder(world, options.dags), signal)) {
         const lines = [...files.faults, ...files.warnings];
         for (const line of lines) if (!told.includes(line)) tell(world, line);
         told = lines;
+        latest = files;
         try {
           if (files.dags.size > 0 || options.dags !== undefined) {
             await etl.replace([...files.dags.values()]);

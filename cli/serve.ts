@@ -1,8 +1,9 @@
+import { isAbsolute } from "node:path";
 import { buildCommand } from "@stricli/core";
 import type { PlaceFlags } from "./database.ts";
 import * as flags from "./flags.ts";
-import { openHost } from "./host.ts";
-import type { Listener, Tokens } from "../server/mod.ts";
+import { type Host, openHost } from "./host.ts";
+import type { Listener, ServerOptions, Tokens } from "../server/mod.ts";
 import { VERSION } from "./version.ts";
 import { messageOf, print, tell, UsageError, verb, type World } from "./world.ts";
 
@@ -43,6 +44,7 @@ export const serve = buildCommand<ServeFlags, [], World>({
       auth: (token) => token === undefined ? isOpen ? "admin" : undefined : tokens.role(token),
       ...hostsOf(world, options.host),
       secrets: () => secretsOf(world, options, own),
+      ...knowledgeOf(host),
       version: VERSION,
       tokens,
       receipts,
@@ -166,6 +168,26 @@ function* secretsOf(world: World, { database }: ServeFlags, own: string): Genera
   const { password } = new URL(url);
   yield password;
   yield decodeURIComponent(password);
+}
+
+/** What the server is told that it cannot find out: where DAGs come from, and what the database knows. */
+function knowledgeOf(
+  { files, database }: Host,
+): Required<Pick<ServerOptions, "source" | "faults" | "loads">> {
+  return {
+    source(id) {
+      const known = files().dags.get(id);
+      if (!known) return undefined;
+      const { file, hash } = known;
+      return { file, hash, ...isAbsolute(file) ? { read: () => Deno.readTextFile(file) } : {} };
+    },
+    faults: () => files().faults,
+    async loads(query) {
+      const { listLoads } = await import("../operators/mod.ts");
+      const connection = await database.find();
+      return connection ? await listLoads(connection, query) : [];
+    },
+  };
 }
 
 async function listen(

@@ -114,6 +114,15 @@ export class Schedules implements Chores, AsyncDisposable {
     return await this.#activate(scheduled);
   }
 
+  /** How many runs a DAG would start at once were it not paused, and why it might not. */
+  missed(id: string, confirm: boolean): { due: number; held?: string } {
+    const { dag, timetable, record } = this.#dags.get(id)!;
+    const now = this.#options.now();
+    const confirmed = confirm ? { confirmed: now.toString() } : {};
+    const { due, held } = activate(dag.options, timetable, { ...record, ...confirmed, now });
+    return { due, ...held === undefined ? {} : { held } };
+  }
+
   /** A run is over: there may be room for another one. */
   ended({ dag }: Run): void {
     const scheduled = this.#dags.get(dag);

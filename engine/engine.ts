@@ -138,11 +138,15 @@ export interface Engine extends AsyncDisposable {
   /** Has a DAG start nothing by itself; what runs finishes. @throws {TypeError} when there is no such DAG */
   pause(dag: string): Promise<void>;
   /**
-   * Has a DAG start by itself again. More than 1000 runs due at once have to be confirmed, by `all`.
+   * Has a DAG start by itself again. More than 1000 runs due at once have to be confirmed, by `all`. A dry run only tells
+   * how many are.
    *
    * @throws {TypeError} when there is no such DAG
    */
-  unpause(dag: string, options?: { readonly all?: boolean }): Promise<Unpaused>;
+  unpause(
+    dag: string,
+    options?: { readonly all?: boolean; readonly dryRun?: boolean },
+  ): Promise<Unpaused>;
   /** How a DAG is doing. @throws {TypeError} when there is no such DAG */
   status(dag: string): DagStatus;
   /** A run as it is now. */
@@ -357,8 +361,9 @@ export async function engine(options: EngineOptions): Promise<Engine> {
       findDag(schedules.dags, id, "pause");
       await schedules.setPaused(id, true);
     },
-    async unpause(id, { all = false } = {}) {
+    async unpause(id, { all = false, dryRun = false } = {}) {
       findDag(schedules.dags, id, "unpause");
+      if (dryRun) return schedules.missed(id, all);
       const unpaused = await schedules.setPaused(id, false, all);
       loop.wake();
       return unpaused;

@@ -1,5 +1,7 @@
 export { copy } from "./copy.ts";
 export type { Copied, CopyOptions } from "./copy.ts";
+export { listLoads } from "./list_loads.ts";
+export type { ListedLoad, ListLoadsOptions } from "./list_loads.ts";
 export type { SqlType } from "./_canonical.ts";
 export { COLUMN_TYPES } from "./_column_type.ts";
 export type { ColumnType } from "./_column_type.ts";

@@ -13,6 +13,7 @@ import {
 import { Id, Moment, named, RunState, Span, spanDocument } from "./_documents.ts";
 import { type Route, route } from "./_route.ts";
 import { findDag, type Site, tell } from "./_site.ts";
+import { Refusal } from "./refusal.ts";
 
 const NextRun = z.strictObject({ logical_date: Moment, interval: Span, run_after: Moment })
   .register(named, { id: "NextRun" });
@@ -77,6 +78,8 @@ const Unpaused = z.strictObject({
   held: z.string().nullable().meta({ description: "why none of them does until it is confirmed" }),
 }).register(named, { id: "Unpaused" });
 
+const CODE = "text/plain; charset=utf-8";
+
 /** How many runs to come are told of. */
 const RUNS = 5;
 
@@ -110,6 +113,20 @@ export function dagRoutes(site: Site): Route[] {
       handle: async ({ c, path }) => tell(site, c, await full(findDag(site, path.id))),
     }),
     route({
+      method: "get",
+      path: "/api/dags/{id}/code",
+      access: "viewer",
+      summary: "Read the file that a DAG comes from",
+      ...one,
+      answers: { 200: { description: "Its text, as it is now", text: CODE } },
+      handle: async ({ c, path }) => {
+        const { id } = findDag(site, path.id);
+        const text = await source(id)?.read?.();
+        if (text === undefined) throw new Refusal(404, `there is no file of DAG "${id}" here`);
+        return c.text(site.mask.text(text), 200, { "content-type": CODE });
+      },
+    }),
+    route({
       method: "post",
       path: "/api/dags/{id}/pause",
       access: "runner",
@@ -132,12 +149,14 @@ export function dagRoutes(site: Site): Route[] {
       body: z.strictObject({
         all: z.boolean().default(false)
           .meta({ description: "confirm that all runs that are due start, however many" }),
+        dry_run: z.boolean().default(false).meta({ description: "only tell how many would" }),
       }),
       answers: { 200: { description: "What starts", schema: Unpaused } },
       handle: async ({ c, path, body }) => {
         const { id } = findDag(site, path.id);
-        const { due, held = null } = await engine.unpause(id, body);
-        return tell(site, c, { id, paused: false, due, held });
+        const { all, dry_run: dryRun } = body;
+        const { due, held = null } = await engine.unpause(id, { all, dryRun });
+        return tell(site, c, { id, paused: engine.status(id).paused, due, held });
       },
     }),
   ];

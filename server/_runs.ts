@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isOver, type Place, type Run, span } from "../engine/mod.ts";
+import { type AnyDag, type Interval, isOver, type Place, type Run, span } from "../engine/mod.ts";
 import {
   Flag,
   fullRun,
@@ -16,7 +16,7 @@ import {
 } from "./_documents.ts";
 import { type Asked, type Route, route } from "./_route.ts";
 import { findDag, findRun, type Site, stream, tell } from "./_site.ts";
-import { byRequest, type Desk, states } from "./_trigger.ts";
+import { byRequest, type Desk, type Request, states } from "./_trigger.ts";
 import { Refusal } from "./refusal.ts";
 import { runDocument } from "./run_document.ts";
 
@@ -225,13 +225,10 @@ export function runRoutes(site: Site, desk: Desk): Route[] {
       throw new Refusal(400, "Cannot use Idempotency-Key: it has 1 to 255 characters, no spaces");
     }
     const { params, logical_date: date, interval } = body;
-    const zone = dag.options.timezone ?? "UTC";
     const end = new AbortController();
     const { run, repeated } = await desk.trigger({
       dag,
-      params,
-      date,
-      interval: interval && await byRequest(() => toInterval(interval, zone)),
+      ...await byRequest(() => wanted(dag, body)),
       key: key && `trigger ${dag.id} ${key}`,
       content: JSON.stringify([params, date ?? null, interval ?? null]),
     });
@@ -285,7 +282,16 @@ function moment(what: string, date: string, zone: string): { start: string; end:
   return { start: start.toInstant().toString(), end: end.toInstant().toString() };
 }
 
-function toInterval({ start, end }: { start: string; end: string }, zone: string) {
+/** What a trigger asks for, as the engine takes it. @throws {TypeError} when its interval is none */
+export function wanted(
+  dag: AnyDag,
+  { params, logical_date: date, interval }: z.output<typeof TriggerBody>,
+): Pick<Request, "params" | "date" | "interval"> {
+  const zone = dag.options.timezone ?? "UTC";
+  return { params, date, interval: interval && toInterval(interval, zone) };
+}
+
+function toInterval({ start, end }: { start: string; end: string }, zone: string): Interval {
   const first = span("start of the interval", start, zone).start;
   const last = span("end of the interval", end, zone).start;
   if (Temporal.ZonedDateTime.compare(first, last) > 0) {

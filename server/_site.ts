@@ -1,8 +1,10 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { AnyDag, Engine, LogFiles, Run, Store } from "../engine/mod.ts";
+import type { Load, LoadsQuery } from "./loads.ts";
 import type { Mask } from "./mask.ts";
 import type { Receipts } from "./receipts.ts";
+import type { Rejects } from "./rejects.ts";
 import { Refusal } from "./refusal.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -12,6 +14,8 @@ export interface DagSource {
   readonly file?: string;
   /** The version of its definition. */
   readonly hash?: string;
+  /** Reads the text of its file, as it is now. */
+  readonly read?: () => Promise<string>;
 }
 
 /** What all routes work on. */
@@ -24,6 +28,8 @@ export interface Site {
   readonly receipts: Receipts;
   readonly tokens: Tokens | undefined;
   readonly mask: Mask;
+  readonly loads: ((query: LoadsQuery) => Promise<readonly Load[]>) | undefined;
+  readonly rejects: Rejects | undefined;
   readonly source: (dag: string) => DagSource | undefined;
   readonly faults: () => readonly string[];
   readonly maxQueuedRuns: number;

@@ -12,7 +12,6 @@ import {
   TaskState,
   whole,
 } from "./_documents.ts";
-import { historyOf } from "./_history.ts";
 import { type Asked, type Route, route } from "./_route.ts";
 import { findRun, type Site, stream, tell } from "./_site.ts";
 import { byRequest } from "./_trigger.ts";
@@ -53,7 +52,7 @@ const Index = z.strictObject({ index: whole(0, 1e6).optional() });
 
 /** What can be asked of the tasks of a run. */
 export function taskRoutes(site: Site): Route[] {
-  const { engine, logs, now } = site;
+  const { engine, store, logs, now } = site;
   const ofRun = { parameters: z.object({ id: Id }) };
   const ofTask = { parameters: z.object({ id: Id, task: Id }) };
   return [
@@ -93,7 +92,7 @@ export function taskRoutes(site: Site): Route[] {
       handle: async ({ c, path, query: { index } }) => {
         const run = await findRun(site, path.id);
         const task = find(run, path.task, index);
-        const states = (await historyOf(site, run)).flatMap((event) =>
+        const states = (await store?.history(run.id) ?? []).flatMap((event) =>
           event.type === "task_changed" && event.task === path.task && event.index === index
             ? [{ at: event.at, to: event.to }]
             : []

@@ -11,7 +11,7 @@ const HIDDEN = "***";
 const SHORTEST = 4;
 /** Names of what is likely to be a secret, as a whole word of theirs: `db_password`, `apiKey`, but not `tokens`. */
 const NAME =
-  /(^|[_\-.\s]|[a-z](?=[A-Z]))(password|passwd|pwd|passphrase|secret|token|credentials?|authorization|api[_-]?key|private[_-]?key|access[_-]?key)$/i;
+  /(^|[_\-.\s]|[a-z](?=[A-Z])|^pg)(password|passwd|pwd|passphrase|secret|token|credentials?|authorization|api[_-]?key|private[_-]?key|access[_-]?key|cookie)$/i;
 /** A URL's user and password, the password to be hidden. All is bounded: else looking for it could take for ever. */
 const LOGIN = /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s:@/?#"']{0,256}):[^\s/?#"']{1,512}@/gi;
 /** A parameter in a URL that is likely to be a secret. */
@@ -47,12 +47,17 @@ export function mask(secrets: () => Iterable<string> = () => []): Mask {
     if (typeof value !== "object" || value === null) return value;
     return Object.fromEntries(
       Object.entries(value).map(([key, inner]) => {
-        const isSecret = typeof inner === "string" && inner !== "" && NAME.test(key);
+        const isSecret = typeof inner === "string" && inner !== "" && isSecretName(key);
         return [text(key), isSecret ? HIDDEN : json(inner)];
       }),
     );
   }
   return { text, json };
+}
+
+/** Whether what has this name is likely to be a secret. */
+export function isSecretName(name: string): boolean {
+  return NAME.test(name);
 }
 
 function escape(text: string): string {

@@ -2,10 +2,19 @@ export { guard } from "./guard.ts";
 export type { GuardOptions } from "./guard.ts";
 export type { Env } from "./_route.ts";
 export type { DagSource } from "./_site.ts";
+export type { Load, LoadsQuery } from "./loads.ts";
 export { runDocument } from "./run_document.ts";
 export type { RunDocument } from "./run_document.ts";
 export { server } from "./server.ts";
 export type { ServerOptions } from "./server.ts";
+export type {
+  RefusedRow,
+  RefusedTable,
+  Rejects,
+  RejectsQuery,
+  ReplayOrder,
+  ReplayOutcome,
+} from "./rejects.ts";
 export { openReceipts } from "./receipts.ts";
 export type { Asking, Receipt, Receipts } from "./receipts.ts";
 export { Refusal } from "./refusal.ts";

@@ -6,6 +6,9 @@ import { dagRoutes } from "./_dags.ts";
 import { eventRoutes } from "./_events.ts";
 import { hookRoutes, secretsOf } from "./_hooks.ts";
 import { admit, type Env, type Route, route, serveRoutes } from "./_route.ts";
+import { loadRoutes } from "./_loads.ts";
+import { rejectRoutes } from "./_rejects.ts";
+import { previewRoutes } from "./_previews.ts";
 import { runRoutes } from "./_runs.ts";
 import type { DagSource, Site } from "./_site.ts";
 import { systemRoutes } from "./_system.ts";
@@ -13,9 +16,11 @@ import { taskRoutes } from "./_tasks.ts";
 import { Desk } from "./_trigger.ts";
 import { z } from "zod";
 import { guard, type GuardOptions } from "./guard.ts";
+import type { Load, LoadsQuery } from "./loads.ts";
 import { mask } from "./mask.ts";
 import { openApi } from "./openapi.ts";
 import { openReceipts, type Receipts } from "./receipts.ts";
+import type { Rejects } from "./rejects.ts";
 import { Refusal } from "./refusal.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -35,6 +40,10 @@ export interface ServerOptions extends GuardOptions {
   readonly tokens?: Tokens;
   /** Where a DAG comes from. @default {nobody knows} */
   readonly source?: (dag: string) => DagSource | undefined;
+  /** Looks into the ledger of the database that is loaded into, the latest loads first. @default {nobody does} */
+  readonly loads?: (query: LoadsQuery) => Promise<readonly Load[]>;
+  /** What that database keeps of rows that were refused. @default {nothing} */
+  readonly rejects?: Rejects;
   /** What could not be loaded, in sentences. @default {nothing} */
   readonly faults?: () => readonly string[];
   /** What must not be told, in whatever answer, beside the secrets of webhooks. @default {nothing} */
@@ -74,6 +83,8 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono<Env> {
     receipts: options.receipts ?? openReceipts(),
     tokens: options.tokens,
     mask: mask(allSecrets),
+    loads: options.loads,
+    rejects: options.rejects,
     source: options.source ?? (() => undefined),
     faults: options.faults ?? (() => []),
     maxQueuedRuns: options.maxQueuedRuns ?? 1000,
@@ -87,8 +98,11 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono<Env> {
     ...systemRoutes(site),
     ...dagRoutes(site),
     ...runRoutes(site, desk),
+    ...previewRoutes(site),
     ...taskRoutes(site),
     ...backfillRoutes(site),
+    ...loadRoutes(site),
+    ...rejectRoutes(site),
     ...eventRoutes(site),
     ...hookRoutes(site, desk),
   ];

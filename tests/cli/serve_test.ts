@@ -62,6 +62,16 @@ Deno.test("serve triggers runs over HTTP and tells of them as run does", async (
     count: 1000,
   }]);
 
+  // What the server cannot know itself is lent to it: the ledger of the database, and the files of the DAGs.
+  const ask = async (path: string) => await (await fetch(`${url}${path}`)).json();
+  const { loads: [load] } = await ask(`/api/loads?run=${run_id}`);
+  assert.deepEqual([load.dag, load.task, load.rows], ["yellow_taxi", "load", 1000]);
+  assert.equal(load.columns.length, 18);
+  assert.equal((await ask("/api/dags/yellow_taxi")).file, `${sluice.folder}/dags/taxi.ts`);
+  assert.equal(await (await fetch(`${url}/api/dags/yellow_taxi/code`)).text(), taxi);
+  const { steps } = await ask(`/api/runs/${run_id}/tasks/load/attempts/1/options`);
+  assert.deepEqual(steps.at(-1).options, { table: { value: "yellow_taxi_2021_01" } });
+
   // The same, from the command line with another home: in all but the times it took.
   await using other = new Sluice();
   const { runs: [same] } = document(

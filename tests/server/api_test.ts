@@ -1,111 +1,5 @@
 import assert from "node:assert/strict";
-import { z } from "zod";
-import {
-  chain,
-  dag,
-  dataset,
-  type Engine,
-  engine,
-  file,
-  fn,
-  logFiles,
-  param,
-} from "../../engine/mod.ts";
-import { openReceipts, openTokens, server } from "../../server/mod.ts";
-import { Api } from "./_api.ts";
-
-const trips = dataset("postgres://warehouse/trips");
-
-const taxi = dag("taxi", {
-  schedule: "@daily",
-  start: "2021-01-01",
-  end: "2021-01-05",
-  catchup: false,
-  description: "Yellow cabs",
-  tags: ["cabs"],
-  paused: true,
-  params: {
-    base: "https://example.com",
-    color: param({ enum: ["yellow", "green"], default: "yellow" }),
-    limit: z.number().int().optional(),
-    db_password: "hunter22",
-  },
-});
-const months = taxi.task("months", ({ log, params }) => {
-  log.info("listing", { base: params.base });
-  log.warn("few");
-  return [1, 2, 3];
-});
-const sums = taxi.each("sum", months, (item) => fn({ item }, ({ item }) => Number(item) * 2));
-const fragile = taxi.task(
-  "fragile",
-  ({ params, attempt }) => {
-    if (params.base === "fail") throw new Error(`it broke in attempt ${attempt}`);
-    return "fine";
-  },
-  { after: sums, retries: 1, retryDelay: { seconds: 0 } },
-);
-const last = taxi.task("last", () => null, { writes: [trips] });
-chain(fragile, last);
-
-const report = dag("report", { schedule: trips });
-report.task("draw", () => "drawn");
-
-let open = Promise.withResolvers<void>();
-const slow = dag("slow", { maxActiveRuns: 1 });
-slow.task("hold", ({ signal }) =>
-  Promise.race([
-    open.promise,
-    new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
-  ]));
-
-/** An engine on a home folder, as `serve` has it, and its API. */
-class World implements AsyncDisposable {
-  readonly #resources: AsyncDisposableStack;
-  readonly api: Api;
-  readonly engine: Engine;
-
-  private constructor(resources: AsyncDisposableStack, engine: Engine, api: Api) {
-    this.#resources = resources;
-    this.engine = engine;
-    this.api = api;
-  }
-
-  static async open(): Promise<World> {
-    open = Promise.withResolvers();
-    await using opening = new AsyncDisposableStack();
-    const home = await Deno.makeTempDir({ prefix: "sluice-api-" });
-    opening.defer(() => Deno.remove(home, { recursive: true }));
-    const store = opening.use(await file(home));
-    const logs = logFiles(home);
-    const etl = opening.use(await engine({ dags: [taxi, report, slow], home, store, logs }));
-    const app = server(etl, {
-      store,
-      logs,
-      home,
-      receipts: opening.use(openReceipts(home)),
-      tokens: await openTokens(home),
-      version: "1.2.3",
-      source: (dag) => ({ file: `/dags/${dag}.ts`, hash: "abc" }),
-      faults: () => ["Cannot load broken.ts"],
-    });
-    const api = await Api.of(app);
-    return new World(opening.move(), etl, api);
-  }
-
-  /** Triggers a run and waits for its end. */
-  async run(dag: string, body: unknown = {}): Promise<string> {
-    const { json, status, text } = await this.api.post(`/api/dags/${dag}/runs`, body);
-    assert.equal(status, 201, text);
-    await this.engine.done(json.run_id);
-    return json.run_id;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    open.resolve();
-    await this.#resources.disposeAsync();
-  }
-}
+import { open, trips, World } from "./_world.ts";
 
 Deno.test("all that the API is asked, it answers as it says", async (t) => {
   await using world = await World.open();
@@ -133,6 +27,45 @@ Deno.test("all that the API is asked, it answers as it says", async (t) => {
     assert.deepEqual(sum.edges, [{ from: "months", kind: "output" }]);
     assert.deepEqual((await api.get("/api/dags/report")).json.datasets, [trips.name]);
   });
+  await t.step("the file of a DAG is read, without the secrets in it", async () => {
+    const { text } = await api.get("/api/dags/taxi/code");
+    assert.equal(text, "const url = 'pg://me:***@db';");
+    assert.equal((await api.get("/api/dags/report/code")).status, 404);
+  });
+  await t.step(
+    "a preview tells what a trigger would make, hides secrets, starts nothing",
+    async () => {
+      const { json } = await api.post("/api/dags/taxi/preview", {
+        logical_date: "2021-01-02",
+        params: { base: "https://mirror.example.com", color: "green" },
+      });
+      const { tasks, ...rest } = json;
+      assert.deepEqual(rest, {
+        dag: "taxi",
+        logical_date: "2021-01-02T00:00:00Z",
+        interval: { start: "2021-01-02T00:00:00Z", end: "2021-01-03T00:00:00Z" },
+        params: { base: "https://mirror.example.com", color: "green", db_password: "***" },
+        paused: true,
+      });
+      assert.deepEqual(tasks.at(-1), {
+        id: "last",
+        steps: [{
+          operator: "put",
+          options: {
+            url: { value: "https://mirror.example.com/***/trips.csv" },
+            table: { value: "trips_2021_01" },
+            headers: { value: { authorization: "***" } },
+            sums: { reads: ["sum"] },
+          },
+        }],
+      });
+      assert.deepEqual(await engine.runs(), []);
+      const wrong = await api.post("/api/dags/taxi/preview", { params: { color: "red" } });
+      assert.equal(wrong.status, 400);
+      assert.match(wrong.json.error.message, /color/);
+      assert.equal((await api.post("/api/dags/nope/preview")).status, 404);
+    },
+  );
   await t.step("a manual trigger of a paused DAG waits, and says so", async () => {
     const { json, status } = await api.post("/api/dags/taxi/runs", { logical_date: "2021-01-02" });
     assert.equal(status, 201);
@@ -142,8 +75,10 @@ Deno.test("all that the API is asked, it answers as it says", async (t) => {
     assert.match(why.json.tasks[0].reasons.join(" "), /paused/);
   });
   await t.step("unpausing says how many runs start; pausing that it is done", async () => {
+    const { json: dry } = await api.post("/api/dags/taxi/unpause", { dry_run: true });
+    assert.equal(dry.paused, true);
     const { json } = await api.post("/api/dags/taxi/unpause", {});
-    assert.equal(json.paused, false);
+    assert.deepEqual(json, { ...dry, paused: false });
     assert.equal(json.held, null);
     assert.equal(typeof json.due, "number");
     assert.equal(engine.status("taxi").paused, false);
@@ -196,6 +131,23 @@ Deno.test("all that the API is asked, it answers as it says", async (t) => {
     assert.equal(instance.index, 1);
     assert.equal(instance.attempt_list.length, 1);
   });
+  await t.step(
+    "an attempt tells what its operators were given, as far as that was known",
+    async () => {
+      const path = `/api/runs/${failed}/tasks`;
+      const { json } = await api.get(`${path}/last/attempts/1/options`);
+      assert.deepEqual(json.steps[0].options, {
+        url: { value: "fail/***/trips.csv" },
+        table: { value: "trips_2021_01" },
+        headers: { value: { authorization: "***" } },
+        sums: { value: [2, 4, 6] },
+      });
+      assert.equal(json.current, true);
+      const { json: instance } = await api.get(`${path}/sum/attempts/1/options?index=1`);
+      assert.deepEqual(instance.steps[0].options, { item: { value: 2 } });
+      assert.equal((await api.get(`${path}/nope/attempts/1/options`)).status, 400);
+    },
+  );
   await t.step("a log is read by offsets, and followed to its end", async () => {
     const path = `/api/runs/${failed}/tasks/months/attempts/1/log`;
     const { json: first } = await api.get(`${path}?limit=1`);
@@ -310,6 +262,34 @@ Deno.test("all that the API is asked, it answers as it says", async (t) => {
     assert.deepEqual((await api.post("/api/spool/clear", { key: "https://x" })).json, {
       ...{ freed: 0, removed: [], kept: [] },
     });
+  });
+  await t.step("loads are listed in pages, without secrets, by what is asked for", async () => {
+    const ids = async (query: string) => {
+      const { json } = await api.get(`/api/loads?${query}`);
+      return [json.loads.map(({ id }: { id: string }) => id).join(), json.next];
+    };
+    assert.deepEqual(await ids("limit=2"), ["3,2", "2"]);
+    assert.deepEqual(await ids("limit=2&before=2"), ["1", null]);
+    assert.deepEqual(await ids(`target=${encodeURIComponent('"public"."trips"')}`), ["3,1", null]);
+    const { json } = await api.get("/api/loads?limit=1");
+    const [{ run_id, source, columns }] = json.loads;
+    assert.deepEqual([run_id, source], ["run3", "https://me:***@example.com/a.csv"]);
+    assert.deepEqual(columns, [{ name: "<b>", type: "integer" }]);
+    assert.equal((await api.get("/api/loads?before=x")).status, 400);
+  });
+  await t.step("rejects are listed by table and in pages, and replayed", async () => {
+    const { json } = await api.get("/api/rejects");
+    assert.deepEqual(json.tables.map(({ waiting }: { waiting: number }) => waiting), [2]);
+    const { json: first } = await api.get("/api/rejects/rows?table=trips&limit=1");
+    assert.deepEqual([first.rows.length, first.rows[0].raw, first.next], [1, "x,y", "1"]);
+    const { json: rest } = await api.get("/api/rejects/rows?table=trips&after=1");
+    assert.deepEqual([rest.rows.length, rest.next], [1, null]);
+    assert.equal((await api.get("/api/rejects/rows?table=nope")).status, 400);
+    const rows = [{ id: "1", row: { fare: 5 } }];
+    const { json: made } = await api.post("/api/rejects/replay", { table: "trips", rows });
+    assert.deepEqual(made, { table: "trips", replayed: 1, rejected: 0, skipped: 0 });
+    const wrong = await api.post("/api/rejects/replay", { table: "trips", ids: ["x"] });
+    assert.equal(wrong.status, 400);
   });
   await t.step("tokens are made, listed without being told, and removed", async () => {
     const { json: made } = await api.post("/api/tokens", { role: "viewer", name: "the wall" });
