@@ -38,6 +38,7 @@ export class StateTables {
 
   list(query: RunQuery): Run[] {
     const { dag, state, kind, from, to, before, after, order = "created", limit = -1 } = query;
+    const only = query.tasks === false ? [] : undefined;
     const conditions = Object.entries({
       "dag = ?": dag,
       "state = ?": state,
@@ -51,7 +52,8 @@ export class StateTables {
     const by = order === "created" ? "place DESC" : "logical DESC, place DESC";
     return this.#sql(`SELECT id, version, run FROM runs WHERE ${where} ORDER BY ${by} LIMIT ?`)
       .all(...conditions.map(([, value]) => value), limit)
-      .map((row) => this.#assemble(row as unknown as RunRow));
+      .map((row) => this.#assemble(row as unknown as RunRow, only))
+      .map((run) => only ? { ...run, mapped: {} } : run);
   }
 
   append(id: string, version: number, events: readonly Event[]): boolean {

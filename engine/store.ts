@@ -27,6 +27,8 @@ export interface RunQuery {
   readonly order?: "created" | "logical_date";
   /** At most so many. @default {all of them} */
   readonly limit?: number;
+  /** Whether their tasks come along; without, runs of many tasks are listed at once. @default {true} */
+  readonly tasks?: boolean;
 }
 
 /** An event with its number: it grows over all runs, but not always by one. */
@@ -114,7 +116,7 @@ export function memory(): Store {
       return true;
     },
     get: async (id) => runs.get(id)?.run,
-    async list({ limit, order, ...query } = {}) {
+    async list({ limit, order, tasks = true, ...query } = {}) {
       const fits = filter(query);
       const rank = ({ run, place }: { run: Run; place: string }): string =>
         order === "logical_date" ? `${sortable(run.logicalDate)} ${place}` : place;
@@ -122,7 +124,7 @@ export function memory(): Store {
         .filter(({ run, place }) => fits(run, place))
         .sort((a, b) => rank(a) < rank(b) ? 1 : -1)
         .slice(0, limit)
-        .map(({ run }) => run);
+        .map(({ run }) => tasks ? run : { ...run, tasks: {}, mapped: {} });
     },
     watch: (signal, after = seq) => {
       const read = (after: number): Recorded[] => {

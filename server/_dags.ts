@@ -10,17 +10,27 @@ import {
   type Task,
   upcoming,
 } from "../engine/mod.ts";
-import { Id, Moment, named, RunState, Span, spanDocument } from "./_documents.ts";
+import {
+  Id,
+  Moment,
+  named,
+  RunHead,
+  runHead,
+  RunState,
+  Span,
+  spanDocument,
+  whole,
+} from "./_documents.ts";
 import { type Route, route } from "./_route.ts";
 import { findDag, type Site, tell } from "./_site.ts";
 import { Refusal } from "./refusal.ts";
 
-const NextRun = z.strictObject({ logical_date: Moment, interval: Span, run_after: Moment })
+export const NextRun = z.strictObject({ logical_date: Moment, interval: Span, run_after: Moment })
   .register(named, { id: "NextRun" });
 
 const Edge = z.enum(["stream", "output", "order"]);
 
-const DagTask = z.strictObject({
+export const DagTask = z.strictObject({
   id: z.string(),
   upstream: z.array(z.string()),
   edges: z.array(z.strictObject({ from: z.string(), kind: Edge })),
@@ -38,7 +48,7 @@ const DagTask = z.strictObject({
   writes: z.array(z.string()),
 }).register(named, { id: "DagTask" });
 
-const DagRow = z.strictObject({
+export const DagRow = z.strictObject({
   id: z.string(),
   description: z.string().nullable(),
   tags: z.array(z.string()),
@@ -51,9 +61,10 @@ const DagRow = z.strictObject({
   next_run: NextRun.nullable(),
   params: z.record(z.string(), z.unknown()).meta({ description: "the defaults" }),
   tasks: z.array(z.strictObject({ id: z.string(), upstream: z.array(z.string()) })),
+  runs: z.array(RunHead).meta({ description: "the last ones by logical date, the latest last" }),
 }).register(named, { id: "Dag" });
 
-const FullDag = DagRow.extend({
+export const FullDag = DagRow.extend({
   start: z.string().nullable(),
   end: z.string().nullable(),
   max_active_runs: z.int(),
@@ -93,14 +104,18 @@ export function dagRoutes(site: Site): Route[] {
       path: "/api/dags",
       access: "viewer",
       summary: "List the DAGs, and what could not be loaded",
+      query: z.strictObject({
+        runs: whole(0, 100).default(0).meta({ description: "how many of the last runs of each" }),
+      }),
       answers: {
         200: {
           description: "All of them, by id",
           schema: z.strictObject({ dags: z.array(DagRow), faults: z.array(z.string()) }),
         },
       },
-      handle: ({ c }) => {
-        return tell(site, c, { dags: [...engine.dags.values()].map(row), faults: faults() });
+      handle: async ({ c, query: { runs } }) => {
+        const dags = await Promise.all([...engine.dags.values()].map((dag) => row(dag, runs)));
+        return tell(site, c, { dags, faults: faults() });
       },
     }),
     route({
@@ -161,7 +176,7 @@ export function dagRoutes(site: Site): Route[] {
     }),
   ];
 
-  function row(dag: AnyDag): z.input<typeof DagRow> {
+  async function row(dag: AnyDag, runs: number): Promise<z.input<typeof DagRow>> {
     const { id, options } = dag;
     const { schedule, description = null, tags = [], timezone = "UTC" } = options;
     const { paused, held = null, next } = engine.status(id);
@@ -182,22 +197,24 @@ export function dagRoutes(site: Site): Route[] {
       next_run: next ? nextRun(next) : null,
       params: Object.fromEntries(defaults),
       tasks: [...dag.tasks.values()].map(({ id, upstream }) => ({ id, upstream: [...upstream] })),
+      runs: await lastRuns(site, id, runs),
     };
   }
 
   async function full(dag: AnyDag): Promise<z.input<typeof FullDag>> {
     const { start = null, end = null, maxActiveRuns = 16 } = dag.options;
     const { file = null, hash = null } = source(dag.id) ?? {};
-    const [last] = await engine.runs({ dag: dag.id, limit: 1, order: "logical_date" });
+    const all = await row(dag, 1);
+    const [last] = all.runs;
     return {
-      ...row(dag),
+      ...all,
       start,
       end,
       max_active_runs: maxActiveRuns,
       tasks: [...dag.tasks.values()].map((task) => node(dag, task)),
       params_schema: { ...paramsSchema(dag) },
       next_runs: next(dag),
-      last_run: last ? { run_id: last.id, state: last.state } : null,
+      last_run: last ? { run_id: last.run_id, state: last.state } : null,
       warnings: lint(dag, now()).map(({ task, rule, message }) => ({
         ...task === undefined ? {} : { task },
         rule,
@@ -218,6 +235,17 @@ export function dagRoutes(site: Site): Route[] {
     const rest = upcoming(timetable, { now: at, lastEnd: first.end, catchup: options.catchup });
     return [first, ...rest.take(RUNS - 1)].map(nextRun);
   }
+}
+
+/** The last runs of a DAG by logical date, the latest last. */
+async function lastRuns(
+  { engine }: Site,
+  dag: string,
+  limit: number,
+): Promise<z.input<typeof RunHead>[]> {
+  if (limit === 0) return [];
+  const runs = await engine.runs({ dag, limit, order: "logical_date", tasks: false });
+  return runs.map(runHead).reverse();
 }
 
 function nextRun(interval: Parameters<typeof spanDocument>[0]): z.input<typeof NextRun> {

@@ -73,6 +73,16 @@ export const FullRunSchema = RunSchema.extend({
   dag_version: z.string().nullable(),
 }).register(named, { id: "FullRun" });
 
+export const RunHead = z.strictObject({
+  run_id: z.string(),
+  kind: RunKind,
+  state: RunState,
+  logical_date: Moment,
+  created: Moment,
+  started: Moment.nullable(),
+  ended: Moment.nullable(),
+}).register(named, { id: "RunHead" });
+
 export const Triggered = z.strictObject({
   run_id: z.string(),
   state: RunState,
@@ -114,6 +124,12 @@ export const InstanceSchema = z.strictObject({
   task: z.string(),
   index: z.int().optional(),
 }).register(named, { id: "Instance" });
+
+/** What a run is told apart by. */
+export function runHead(run: Run): z.input<typeof RunHead> {
+  const { id, kind, state, logicalDate, created, started = null, ended = null } = run;
+  return { run_id: id, kind, state, logical_date: logicalDate, created, started, ended };
+}
 
 /** All of a run. */
 export function fullRun(run: Run, now: Temporal.Instant): z.input<typeof FullRunSchema> {

@@ -1,20 +1,45 @@
 import { z } from "zod";
-import type { Event } from "../engine/mod.ts";
-import { Id, Moment, named, RunState, taskDocument, TaskSchema, whole } from "./_documents.ts";
+import { type Event, reduce } from "../engine/mod.ts";
+import {
+  Flag,
+  Id,
+  Moment,
+  named,
+  Reading,
+  RunHead,
+  runHead,
+  RunState,
+  taskDocument,
+  TaskSchema,
+  whole,
+} from "./_documents.ts";
 import { type Route, route } from "./_route.ts";
 import { type Site, stream } from "./_site.ts";
 
-const EventSchema = z.strictObject({
+export const EventSchema = z.strictObject({
   type: z.string(),
   run_id: z.string(),
   dag: z.string().nullable().meta({ description: "null for a run that is not kept any more" }),
   at: Moment,
   state: RunState.optional().meta({ description: "of the run, when that changed" }),
+  run: RunHead.optional().meta({ description: "of a run that was made" }),
   reason: z.string().optional(),
   task: TaskSchema.optional().meta({ description: "as it is from then on, when it changed" }),
   mapped: z.strictObject({ id: z.string(), instances: z.int() }).optional(),
 }).register(named, { id: "Event" });
 
+export const MetersSchema = z.strictObject({
+  attempts: z.array(z.strictObject({
+    run_id: z.string(),
+    dag: z.string(),
+    task: z.string(),
+    index: z.int().optional(),
+    readings: z.array(Reading),
+  })),
+}).register(named, { id: "Meters" });
+
+/** How often meters are told of, in milliseconds. */
+const METERS = 500;
 /** How long a client waits until it connects again, in milliseconds. */
 const RETRY = 1000;
 
@@ -31,15 +56,23 @@ export function eventRoutes(site: Site): Route[] {
           .meta({ description: "the id of the last event that is known; 0 for all there were" }),
         dag: Id.optional(),
         run: Id.optional(),
+        meters: Flag.meta({
+          description: "tell also what stands on the meters of attempts under way, as it grows",
+        }),
       }),
-      answers: { 200: { description: "Each event, with its id", events: EventSchema } },
-      handle: ({ c, query: { after, dag, run } }) => {
+      answers: {
+        200: {
+          description: "Each event, with its id; meters have none",
+          events: z.union([EventSchema, MetersSchema]),
+        },
+      },
+      handle: ({ c, query: { after, ...wanted } }) => {
         const seen = Number(c.req.header("last-event-id") ?? NaN);
         const last = Number.isSafeInteger(seen) && seen >= 0 ? seen : after;
         const end = new AbortController();
         // From here on nothing is missed, whenever it comes to be read.
         const events = site.store?.watch(end.signal, last) ?? site.engine.watch(end.signal);
-        return c.body(stream(site, pieces(site, events, { dag, run }), end), 200, {
+        return c.body(stream(site, pieces(site, events, wanted), end), 200, {
           "content-type": "text/event-stream",
           // Else proxies would keep what comes until it is much.
           "x-accel-buffering": "no",
@@ -49,23 +82,46 @@ export function eventRoutes(site: Site): Route[] {
   ];
 }
 
+/** What of all that happens is told. */
+interface Wanted {
+  readonly dag?: string | undefined;
+  readonly run?: string | undefined;
+  readonly meters: boolean;
+}
+
 /** Events as text/event-stream, and a comment when there is none for a while. Nothing is read before it is asked for. */
 async function* pieces(
   site: Site,
   events: AsyncIterable<Event & { readonly seq?: number }>,
-  wanted: { readonly dag?: string | undefined; readonly run?: string | undefined },
+  wanted: Wanted,
 ): AsyncGenerator<string, void> {
   yield `retry: ${RETRY}\n: here we go\n\n`;
   const dags = new Map<string, string | null>();
   const iterator = events[Symbol.asyncIterator]();
   let coming = iterator.next();
+  let quiet = performance.now();
+  let metered = -Infinity;
+  let told = "";
   try {
     for (;;) {
-      const next = await orNothing(coming, site.heartbeat);
+      const next = await orNothing(
+        coming,
+        wanted.meters ? Math.min(METERS, site.heartbeat) : site.heartbeat,
+      );
+      const time = performance.now();
+      if (wanted.meters && time - metered >= METERS) {
+        metered = time;
+        const text = JSON.stringify(site.mask.json(meters()));
+        // That nothing runs is told once.
+        if (text !== told) yield `event: meters\ndata: ${told = text}\n\n`;
+      }
       if (next === undefined) {
+        if (time - quiet < site.heartbeat) continue;
+        quiet = time;
         yield ": still here\n\n";
         continue;
       }
+      quiet = time;
       if (next.done) return;
       coming = iterator.next();
       coming.catch(() => {});
@@ -79,6 +135,14 @@ async function* pieces(
     }
   } finally {
     iterator.return?.();
+  }
+
+  function meters(): z.input<typeof MetersSchema> {
+    const { dag, run } = wanted;
+    const attempts = site.engine.underWay()
+      .filter((one) => (dag ?? one.dag) === one.dag && (run ?? one.run) === one.run)
+      .map(({ run, readings, ...one }) => ({ run_id: run, ...one, readings: [...readings] }));
+    return { attempts };
   }
 
   async function dagOf(run: string): Promise<string | null> {
@@ -104,6 +168,7 @@ function document(event: Event, dag: string | null): z.input<typeof EventSchema>
   const base = { type: event.type, run_id: event.run, dag, at: event.at };
   switch (event.type) {
     case "run_created":
+      return { ...base, state: "queued", run: runHead(reduce(undefined, event)) };
     case "run_cleared":
       return { ...base, state: "queued" };
     case "run_changed": {

@@ -14,7 +14,7 @@ const Pool = z.strictObject({
   waiting: z.int().meta({ description: "slots that tasks which could start wait for" }),
 }).register(named, { id: "Pool" });
 
-const DatasetRow = z.strictObject({
+export const DatasetRow = z.strictObject({
   name: z.string(),
   written_by: z.array(z.strictObject({ dag: z.string(), task: z.string() })),
   schedules: z.array(z.string()).meta({ description: "the DAGs that are scheduled on it" }),

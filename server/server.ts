@@ -4,7 +4,9 @@ import type { Engine, LogFiles, Store } from "../engine/mod.ts";
 import { backfillRoutes } from "./_backfills.ts";
 import { dagRoutes } from "./_dags.ts";
 import { eventRoutes } from "./_events.ts";
+import { gridRoutes } from "./_grid.ts";
 import { hookRoutes, secretsOf } from "./_hooks.ts";
+import { servePage } from "./_page.ts";
 import { admit, type Env, type Route, route, serveRoutes } from "./_route.ts";
 import { loadRoutes } from "./_loads.ts";
 import { rejectRoutes } from "./_rejects.ts";
@@ -97,6 +99,7 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono<Env> {
   const routes: Route[] = [
     ...systemRoutes(site),
     ...dagRoutes(site),
+    ...gridRoutes(site),
     ...runRoutes(site, desk),
     ...previewRoutes(site),
     ...taskRoutes(site),
@@ -121,6 +124,7 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono<Env> {
   // Whatever is not matched by a route, is looked for by nobody whose role is not known.
   app.use(check);
   serveRoutes(app, routes);
+  servePage(app);
   app.all("*", (c) => {
     admit("viewer", c.get("role"));
     throw new Refusal(404, `there is nothing at ${c.req.path}`);

@@ -15,6 +15,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** The packages the engine may use, beside the runtime's own. */
 const ENGINE_PACKAGES = ["croner"];
 const MAX_LINES = 400;
+/** Nobody reads it. */
+const GENERATED = "server/page/_built.ts";
 
 interface Module {
   readonly path: string;
@@ -27,7 +29,8 @@ interface Module {
 const root = new URL("..", import.meta.url);
 
 function* files(path: string): Generator<string> {
-  if (path.endsWith(".ts")) return yield path;
+  if (path === GENERATED) return;
+  if (/\.tsx?$/.test(path)) return yield path;
   for (const { name, isDirectory } of Deno.readDirSync(new URL(`${path}/`, root))) {
     if (isDirectory || /\.tsx?$/.test(name)) yield* files(`${path}/${name}`);
   }

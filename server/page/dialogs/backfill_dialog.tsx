@@ -1,0 +1,7 @@
+import type { JSX } from "preact";
+import { Dialog } from "../parts/dialog.tsx";
+
+/** Stands here until it can be asked for. */
+export function BackfillDialog({ dag }: { readonly dag: string }): JSX.Element {
+  return <Dialog title={`Backfill ${dag}`} />;
+}

@@ -1,0 +1,29 @@
+import type { z } from "zod";
+import type { DagRow, DagTask, FullDag, NextRun } from "../_dags.ts";
+import type {
+  FullRunSchema,
+  Reading as ReadingSchema,
+  RunHead as RunHeadSchema,
+  RunState as RunStateSchema,
+  TaskSchema,
+  TaskState as TaskStateSchema,
+} from "../_documents.ts";
+import type { EventSchema, MetersSchema } from "../_events.ts";
+import type { GridSchema } from "../_grid.ts";
+import type { DatasetRow } from "../_system.ts";
+
+/** What the API answers, as its own schemas say. */
+export type Dag = z.output<typeof DagRow>;
+export type WholeDag = z.output<typeof FullDag>;
+export type Node = z.output<typeof DagTask>;
+export type Next = z.output<typeof NextRun>;
+export type Run = z.output<typeof FullRunSchema>;
+export type RunHead = z.output<typeof RunHeadSchema>;
+export type RunState = z.output<typeof RunStateSchema>;
+export type Task = z.output<typeof TaskSchema>;
+export type TaskState = z.output<typeof TaskStateSchema>;
+export type Reading = z.output<typeof ReadingSchema>;
+export type Happening = z.output<typeof EventSchema>;
+export type Meters = z.output<typeof MetersSchema>;
+export type Grid = z.output<typeof GridSchema>;
+export type Dataset = z.output<typeof DatasetRow>;

@@ -1,0 +1,19 @@
+import type { JSX } from "preact";
+import { dismiss, notices } from "../overlay.ts";
+import { Button } from "./button.tsx";
+import { Icon } from "./icon.tsx";
+
+/** The messages in the corner. */
+export function Notices(): JSX.Element {
+  return (
+    <div class="notices" role="status" aria-live="polite">
+      {notices.value.map(({ id, tone, text }) => (
+        <div key={id} class="notice" data-tone={tone}>
+          {tone !== "plain" && <Icon name={tone === "good" ? "check" : "alert"} />}
+          <span>{text}</span>
+          <Button kind="quiet" icon="close" label="Dismiss" onClick={() => dismiss(id)} />
+        </div>
+      ))}
+    </div>
+  );
+}
