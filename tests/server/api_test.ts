@@ -66,6 +66,19 @@ Deno.test("all that the API is asked, it answers as it says", async (t) => {
       assert.equal((await api.post("/api/dags/nope/preview")).status, 404);
     },
   );
+  await t.step("a grid tells all tasks of the last runs in few letters", async () => {
+    const run = await world.run("report");
+    const { json } = await api.get("/api/dags/report/grid?runs=3");
+    const { tasks } = (await api.get(`/api/runs/${run}`)).json;
+    assert.deepEqual(json.tasks, tasks.map(({ id }: { id: string }) => id));
+    const column = json.runs.find(({ run_id }: { run_id: string }) => run_id === run);
+    assert.equal(column.state, "success");
+    assert.match(column.states, /^s+$/);
+    assert.equal(column.states.length, tasks.length);
+    const { dags } = (await api.get("/api/dags?runs=2")).json;
+    const row = dags.find(({ id }: { id: string }) => id === "report");
+    assert.equal(row.runs.at(-1).run_id, run);
+  });
   await t.step("a manual trigger of a paused DAG waits, and says so", async () => {
     const { json, status } = await api.post("/api/dags/taxi/runs", { logical_date: "2021-01-02" });
     assert.equal(status, 201);
