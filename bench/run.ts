@@ -1,8 +1,8 @@
 // Sluice beside what people use: `deno task bench [PAIRS]`. Writes results.md.
-import zlib from "node:zlib";
-import { demoMonth, MONTHS } from "../cli/_demo_data.ts";
+import { MONTHS } from "../cli/_demo_data.ts";
 import { testPostgres } from "../tests/_postgres.ts";
 import { type Cost, measure, median } from "./_measure.ts";
+import { serveFile, writeMonths } from "./_months.ts";
 
 const PAIRS = Number(Deno.args[0] ?? 5);
 const ROWS = MONTHS["2021-01"];
@@ -35,38 +35,6 @@ const COLUMNS =
   "extra" double precision, "mta_tax" double precision, "tip_amount" double precision,
   "tolls_amount" double precision, "improvement_surcharge" double precision, "total_amount" double precision,
   "congestion_surcharge" double precision`;
-
-/** Writes months one behind the other, with one header, as a gzip file. */
-async function writeMonths(path: string, times: number): Promise<void> {
-  const gzip = zlib.createGzip({ level: 6 });
-  const file = await Deno.open(path, { write: true, create: true, truncate: true });
-  const done = (async () => {
-    for await (const chunk of gzip) {
-      for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
-    }
-  })();
-  for (let i = 0; i < times; i++) {
-    let first = i > 0;
-    for (let chunk of demoMonth("2021-01")) {
-      if (first) chunk = chunk.subarray(chunk.indexOf(10) + 1);
-      first = false;
-      // A copy: the generator fills its buffer anew.
-      if (!gzip.write(chunk.slice())) await new Promise((resolve) => gzip.once("drain", resolve));
-    }
-  }
-  gzip.end();
-  await done;
-  file.close();
-}
-
-async function serveFile(path: string): Promise<{ url: string; worker: Worker }> {
-  const worker = new Worker(new URL("./_month_server.ts", import.meta.url), { type: "module" });
-  const port = await new Promise<number>((resolve) => {
-    worker.onmessage = ({ data }: MessageEvent) => resolve(data.port);
-    worker.postMessage({ path });
-  });
-  return { url: `http://127.0.0.1:${port}/yellow_tripdata_2021-01.csv.gz`, worker };
-}
 
 const lines: string[] = [];
 function say(line: string): void {
