@@ -1,12 +1,22 @@
 import type { Executor } from "../engine/mod.ts";
 import { loadDags } from "./dags.ts";
+import type { EXECUTORS } from "./executors.ts";
 import type { World } from "./world.ts";
 
 /** The verb of {@linkcode serveAttempt}; it is not for people. */
 export const ATTEMPT = "_attempt";
 
+/** Makes the executors, the one of processes of their own for tasks of DAGs in a folder; they end with what is opening. */
+export async function openExecutors(
+  dags: string | undefined,
+  opening: AsyncDisposableStack,
+): Promise<Record<typeof EXECUTORS[number], Executor>> {
+  const { inProcess } = await import("../engine/mod.ts");
+  return { inProcess: opening.use(inProcess()), subprocess: opening.use(await ownProcess(dags)) };
+}
+
 /** The executor of tasks that ask for a process of their own: this program, as its child. */
-export async function ownProcess(dags: string | undefined): Promise<Executor> {
+async function ownProcess(dags: string | undefined): Promise<Executor> {
   const { subprocess } = await import("../engine/mod.ts");
   const words = [ATTEMPT, ...dags === undefined ? [] : [dags]];
   return subprocess({

@@ -2,7 +2,7 @@ import type { Engine, Run, Store } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
 import type { Control, ControlOptions, DagFacts, RunFacts, Slice } from "./_control.ts";
 import { remoteControl } from "./_remote_control.ts";
-import { ownProcess } from "./attempt.ts";
+import { openExecutors } from "./attempt.ts";
 import { loadDags } from "./dags.ts";
 import { openHistory } from "./history.ts";
 import { openHost } from "./host.ts";
@@ -109,16 +109,13 @@ async function holder(world: World, options: ControlOptions): Promise<Control> {
 
 /** Looks at the folder, also while a `run` writes to it. */
 async function onlooker(world: World, options: ControlOptions): Promise<Control> {
-  const { engine, inProcess } = await import("../engine/mod.ts");
+  const { engine } = await import("../engine/mod.ts");
   await using opening = new AsyncDisposableStack();
   const store = await openHistory(world, options);
   if (!store) throw new UsageError("Nothing has run in this home folder yet");
   opening.use(store);
   const { dags } = await loadDags(world, options.dags);
-  const executors = {
-    inProcess: opening.use(inProcess()),
-    subprocess: opening.use(await ownProcess(options.dags)),
-  };
+  const executors = await openExecutors(options.dags, opening);
   const all = [...dags.values()];
   const etl = opening.use(
     await engine({ dags: all, store, executors, startPaused: true, resume: false }),

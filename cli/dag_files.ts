@@ -1,8 +1,9 @@
 import { join } from "node:path";
-import { type AnyDag, Dag, lint, parseSchedule, upcoming } from "../engine/mod.ts";
+import { type AnyDag, checkLimits, Dag, lint, parseSchedule, upcoming } from "../engine/mod.ts";
 import { FolderWatch } from "./_folder_watch.ts";
 import { ModuleGraph } from "./_module_graph.ts";
 import { ModuleVersions } from "./_module_versions.ts";
+import { EXECUTORS } from "./executors.ts";
 import { messageOf } from "./world.ts";
 
 /** A DAG, and where it comes from. */
@@ -158,7 +159,9 @@ class DagFolder implements AsyncDisposable {
 }
 
 /** Refuses what can be seen to be wrong before anything runs. @throws {TypeError} saying what */
-function check({ options }: AnyDag): void {
+function check(dag: AnyDag): void {
+  const { options } = dag;
+  checkLimits(dag, { executors: EXECUTORS });
   const timetable = parseSchedule(options.schedule, options);
   const now = Temporal.Now.zonedDateTimeISO(timetable.timezone);
   // To ask for the first run tells what is wrong with the catch-up.

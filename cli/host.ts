@@ -1,5 +1,5 @@
 import type { Engine, LogFiles, LogLine, Store } from "../engine/mod.ts";
-import { ownProcess } from "./attempt.ts";
+import { openExecutors } from "./attempt.ts";
 import { dagsFolder, loadDags } from "./dags.ts";
 import { type DagFiles, watchDags } from "./dag_files.ts";
 import { Database, homeFolder, type PlaceFlags } from "./database.ts";
@@ -42,7 +42,7 @@ export interface Host extends AsyncDisposable {
  * @throws {Error} when another process holds the folder, naming it
  */
 export async function openHost(world: World, options: HostOptions): Promise<Host> {
-  const { engine, file, inProcess, logFiles } = await import("../engine/mod.ts");
+  const { engine, file, logFiles } = await import("../engine/mod.ts");
   const home = homeFolder(world, options);
   await using opening = new AsyncDisposableStack();
   const found = await loadDags(world, options.dags);
@@ -52,10 +52,7 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
   const database = opening.use(await Database.from(world, options));
   const store = opening.use(await file(home));
   const logs = logFiles(home);
-  const executors = {
-    inProcess: opening.use(inProcess()),
-    subprocess: opening.use(await ownProcess(options.dags)),
-  };
+  const executors = await openExecutors(options.dags, opening);
   const etl = opening.use(
     await engine({
       dags: [...found.dags.values()],

@@ -1,7 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import type { AnyDag, Definition, Engine, Interval, Run, RunHandle, Store } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
-import { ownProcess } from "./attempt.ts";
+import { openExecutors } from "./attempt.ts";
 import { warningsOf } from "./dag_files.ts";
 import { loadDags, pickDag } from "./dags.ts";
 import { Database, homeFolder, type PlaceFlags, tellHow } from "./database.ts";
@@ -113,7 +113,7 @@ export async function runDag(
   database: Database,
   home: string | undefined,
 ): Promise<RunOutcome> {
-  const { engine, file, inProcess, logFiles } = await import("../engine/mod.ts");
+  const { engine, file, logFiles } = await import("../engine/mod.ts");
   const { runDocument } = await import("../server/mod.ts");
   const intervals = await chooseIntervals(dag, options);
   const params = await chooseParams(dag, options.param ?? []);
@@ -121,10 +121,7 @@ export async function runDag(
   await using kept = new AsyncDisposableStack();
   const store = home === undefined ? undefined : kept.use(await file(home));
   const place = home !== undefined && store ? { home, store, logs: logFiles(home) } : {};
-  const executors = {
-    inProcess: kept.use(inProcess()),
-    subprocess: kept.use(await ownProcess(options.dags)),
-  };
+  const executors = await openExecutors(options.dags, kept);
   await using etl = await engine({
     dags: [{ dag, hash }],
     ...place,

@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import type { Connections, LogLine } from "./_context.ts";
-import { checkLimits } from "./_check_limits.ts";
 import { createRun, type Definition } from "./_create.ts";
 import { type Sleep, sleep as onTimers } from "./_deadline.ts";
 import { type Live, type UnderWay, underWay } from "./_live.ts";
@@ -17,6 +16,7 @@ import { findDag } from "./_scheduled.ts";
 import { Schedules } from "./_schedules.ts";
 import { together } from "./_chores.ts";
 import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
+import { checkLimits, POOLS } from "./check_limits.ts";
 import type { Instance } from "./clear.ts";
 import type { AnyDag, Dag } from "./dag.ts";
 import { type Executor, inProcess } from "./executor.ts";
@@ -190,9 +190,6 @@ export interface Engine extends AsyncDisposable {
   drain(signal: AbortSignal): Promise<void>;
 }
 
-/** How many slots the pool has that tasks take when they name none. */
-const DEFAULT_POOL = 32;
-
 /** Makes an engine. @throws {TypeError} when two DAGs have the same id, or one cannot be run as it says */
 export async function engine(options: EngineOptions): Promise<Engine> {
   const {
@@ -213,7 +210,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     clock = () => performance.now(),
     sleep = onTimers,
   } = options;
-  const slots = { default: DEFAULT_POOL, ...pools };
+  const slots = { ...POOLS, ...pools };
   const schedules: Schedules = new Schedules(
     { store, now, sleep, startPaused, onError },
     () => loop,
@@ -221,7 +218,8 @@ export async function engine(options: EngineOptions): Promise<Engine> {
 
   async function define(dags: readonly (AnyDag | Definition)[]): Promise<void> {
     const definitions = dags.map((dag) => "dag" in dag ? dag : { dag });
-    for (const { dag } of definitions) checkLimits(dag, slots, executors);
+    const offer = { pools: slots, executors: Object.keys(executors) };
+    for (const { dag } of definitions) checkLimits(dag, offer);
     await schedules.define(definitions);
   }
   await define(options.dags);

@@ -65,6 +65,8 @@ export type {
   Step,
   Work,
 } from "./work.ts";
+export { checkLimits } from "./check_limits.ts";
+export type { CheckLimitsOptions } from "./check_limits.ts";
 export { engine } from "./engine.ts";
 export type { DagStatus, Engine, EngineOptions, RunHandle, Unpaused } from "./engine.ts";
 export type { Writes } from "./_causes.ts";

@@ -87,6 +87,18 @@ const BROKEN: Readonly<Record<string, { text: string; says: RegExp }>> = {
     text: one("bad").replace('"bad"', '"bad", { schedule: "@daily", catchup: true }'),
     says: /DAG "bad" of .*b\.ts: .*no start/,
   },
+  "takes slots of a pool that is not there": {
+    text: one("bad").replace("() => 1", '() => 1, { pool: "warehouse" }'),
+    says: /DAG "bad" of .*b\.ts: .*no pool "warehouse"; there are default$/,
+  },
+  "takes more slots than its pool has": {
+    text: one("bad").replace("() => 1", "() => 1, { slots: 33 }"),
+    says: /DAG "bad" of .*b\.ts: .*33 slots of pool "default", which has 32$/,
+  },
+  "asks for an executor that is not there": {
+    text: one("bad").replace("() => 1", '() => 1, { executor: "cluster" }'),
+    says: /DAG "bad" of .*b\.ts: .*no executor "cluster"; there are inProcess, subprocess$/,
+  },
   "has a zone that is none": {
     text: one("bad").replace('"bad"', '"bad", { schedule: "@daily", timezone: "Mars/Base" }'),
     says: /DAG "bad" of .*b\.ts: .*"Mars\/Base"/,
