@@ -7,6 +7,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "adapters": ["engine"],
   "server": ["engine"],
   "dags": ["mod.ts"],
+  "examples": ["mod.ts"],
   "mod.ts": ["engine", "operators", "adapters", "server"],
   "cli": ["engine", "operators", "adapters", "server", "dags"],
   "main.ts": ["cli"],

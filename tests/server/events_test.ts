@@ -1,74 +1,13 @@
 import assert from "node:assert/strict";
-import { dag, engine, file, type Store } from "../../engine/mod.ts";
+import { dag, type Engine, engine, file, type Store } from "../../engine/mod.ts";
 import { server, type ServerOptions } from "../../server/mod.ts";
 import { Api } from "./_api.ts";
+import { Reader, type Sent } from "./_reader.ts";
 
 const greet = dag("greet");
 greet.task("hello", () => "hello");
 const other = dag("other");
 other.task("hello", () => "hello");
-
-/** An event, or a comment, as it came. */
-interface Sent {
-  readonly id?: string;
-  readonly event?: string;
-  // deno-lint-ignore no-explicit-any -- a test says what it expects in it
-  readonly data?: any;
-  readonly comment?: string;
-}
-
-/** Reads events one by one. */
-class Reader implements AsyncDisposable {
-  readonly #reader: ReadableStreamDefaultReader<string>;
-  #text = "";
-
-  constructor(answer: Response) {
-    assert.equal(answer.status, 200);
-    assert.equal(answer.headers.get("content-type"), "text/event-stream");
-    this.#reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
-  }
-
-  async next(): Promise<Sent> {
-    while (!this.#text.includes("\n\n")) {
-      const { done, value } = await this.#reader.read();
-      if (done) return { comment: "end" };
-      this.#text += value;
-    }
-    const end = this.#text.indexOf("\n\n");
-    const block = this.#text.slice(0, end);
-    this.#text = this.#text.slice(end + 2);
-    const fields = Object.fromEntries(
-      block.split("\n").map((line) => {
-        const [, name = "", value] = /^(\w*): ?(.*)$/.exec(line)!;
-        return [name === "" ? "comment" : name, value];
-      }),
-    );
-    return "data" in fields ? { ...fields, data: JSON.parse(fields.data) } : fields;
-  }
-
-  /** The next one that is an event. */
-  async event(): Promise<Sent> {
-    for (;;) {
-      const sent = await this.next();
-      if (sent.event !== undefined) return sent;
-      assert.notEqual(sent.comment, "end");
-    }
-  }
-
-  /** Those up to the end of a run. */
-  async until(run: string): Promise<Sent[]> {
-    for (const all: Sent[] = [];;) {
-      const sent = await this.event();
-      all.push(sent);
-      const { run_id, state } = sent.data;
-      if (sent.event === "run_changed" && run_id === run && state === "success") return all;
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#reader.cancel();
-  }
-}
 
 async function withStore(
   what: (
@@ -133,6 +72,42 @@ Deno.test("who comes back hears all there was since, each event once, wherever i
     await using reader = new Reader(await request(all.at(-2)!.id, "?after=0"));
     assert.deepEqual(await reader.event(), all.at(-1));
   }));
+
+Deno.test("who comes back after a restart hears what happened before it, and what happened since", async () => {
+  const home = await Deno.makeTempDir({ prefix: "sluice-events-" });
+  const serve = async (what: (etl: Engine, app: ReturnType<typeof server>) => Promise<void>) => {
+    await using store = await file(home);
+    await using etl = await engine({ dags: [greet], store, home });
+    await what(etl, server(etl, { store }));
+  };
+  const run = async (etl: Engine) => {
+    const { id, done } = await etl.trigger("greet");
+    await done;
+    return id;
+  };
+  try {
+    const heard: Sent[] = [];
+    const runs: string[] = [];
+    await serve(async (etl, app) => {
+      await using reader = new Reader(await app.request("/api/events"));
+      runs.push(await run(etl));
+      // It goes away in the middle of the first run.
+      heard.push(await reader.event(), await reader.event());
+      runs.push(await run(etl));
+    });
+    await serve(async (etl, app) => {
+      const headers = { "last-event-id": heard.at(-1)!.id! };
+      await using reader = new Reader(await app.request("/api/events", { headers }));
+      runs.push(await run(etl));
+      heard.push(...await reader.until(runs[2]!));
+      await using whole = new Reader(await app.request("/api/events?after=0"));
+      assert.deepEqual(heard, await whole.until(runs[2]!));
+    });
+    assert.deepEqual([...new Set(heard.map(({ data }) => data.run_id))], runs);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
 
 Deno.test("events can be of one DAG, or of one run", () =>
   withStore(async (_, app, run) => {
