@@ -142,7 +142,10 @@ export class Group<P> implements Tasks {
   }
 
   leaves(): readonly Task<unknown>[] {
-    const tasks = this.#complete().filter(({ setups }) => setups.length === 0);
+    const all = this.#complete();
+    const others = all.filter(({ setups }) => setups.length === 0);
+    // Nobody waits for teardowns, unless there is nothing else to wait for.
+    const tasks = others.length > 0 ? others : all;
     const inner = new Set(tasks.flatMap(({ upstream }) => upstream));
     return tasks.filter(({ id }) => !inner.has(id));
   }

@@ -64,7 +64,7 @@ export function plan(dag: AnyDag, run: Run, now: Temporal.Instant, past?: Run): 
   };
   const pruned = prune(dag, view);
   const judgeOf = (task: Task<unknown>, index?: number): Verdict =>
-    judge({ dag, run: view, past, pruned }, task, index);
+    judge({ run: view, past, pruned }, task, index);
 
   function set(task: string, to: TaskRun): void {
     view.tasks[task] = to;
@@ -141,7 +141,6 @@ function step(self: TaskRun, verdict: () => Verdict, now: Temporal.Instant): Tas
 
 /** What a verdict rests on. */
 export interface Evidence {
-  readonly dag: AnyDag;
   readonly run: Pick<Run, "tasks" | "mapped" | "ending">;
   /** The run before it. */
   readonly past: Run | undefined;
@@ -151,19 +150,18 @@ export interface Evidence {
 
 /** What is to become of a task, or an instance of one, that is not under way. */
 export function judge(evidence: Evidence, task: Task<unknown>, index?: number): Verdict {
-  const { dag, run, past, pruned } = evidence;
+  const { run, past, pruned } = evidence;
   const { when = "all_success", dependsOnPast } = task.options;
   if (task.setups.length > 0) return { decision: decideTeardown(run, task) };
   if (run.ending) return { decision: "skip", reason: run.ending.reason };
   const decider = pruned.get(task.id);
   if (decider !== undefined) return { decision: "skip", reason: `"${decider}" chose otherwise` };
   const states: TaskState[] = [];
-  let flowing = false;
+  let isReadable = true;
   for (const id of task.upstream) {
     const reads = task.reads.includes(id);
-    const streams = dag.tasks.get(id)?.work.steps.at(-1)?.stream === true;
     for (const { state, stream } of runsOf(run, task, id, index)) {
-      flowing ||= reads && (streams || stream !== undefined) && !isDone(state);
+      isReadable &&= !reads || isDone(state);
       // Who reads a stream starts when it begins, not when it ends.
       const flows = reads && stream !== undefined && state === "running";
       states.push(when === "all_success" && flows ? "success" : state);
@@ -171,7 +169,8 @@ export function judge(evidence: Evidence, task: Task<unknown>, index?: number): 
   }
   const decision = decide(when, states);
   if (decision !== "run") return { decision };
-  if (flowing && when !== "all_success") return { decision: "wait" };
+  // Other rules may hold before what it reads is there.
+  if (!isReadable && when !== "all_success") return { decision: "wait" };
   if (dependsOnPast && index === undefined && !isPastGood(task, past)) return { decision: "wait" };
   return { decision };
 }

@@ -64,7 +64,7 @@ function waits(dag: AnyDag, run: Run, place: TaskPlace, around: Around): string[
   const self = at(run, place);
   const task = dag.tasks.get(place.task);
   if (!task) return ["Its DAG has no such task any more."];
-  const evidence = { dag, run, past, pruned: prune(dag, run) };
+  const evidence = { run, past, pruned: prune(dag, run) };
   const { decision } = judge(evidence, task, place.index);
   const reasons: string[] = [];
   if (self.error && self.state === "up_for_retry") {

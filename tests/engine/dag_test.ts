@@ -267,6 +267,16 @@ Deno.test("a task has the DAG's defaults where it says nothing else", () => {
   });
 });
 
+Deno.test("who comes after a group of teardowns alone comes after those", () => {
+  const d = dag("d");
+  const setup = d.task("setup", empty(), { setup: true });
+  const group = d.group("down", (group) => {
+    const one = group.task("one", empty(), { teardown: setup });
+    group.task("two", empty(), { teardown: setup, after: one });
+  });
+  assert.deepEqual(d.task("x", empty(), { after: group }).upstream, ["down.two"]);
+});
+
 Deno.test("a teardown comes after its setups, and groups end before it", () => {
   const d = dag("d", { defaults: { when: "all_done" } });
   const work = d.group("work");

@@ -4,6 +4,7 @@ import {
   dag,
   decide,
   type Event,
+  fn,
   operator,
   pipe,
   plan,
@@ -104,6 +105,24 @@ Deno.test("a run that is not running has nothing to do", () => {
   d.task("a", idle);
   assert.deepEqual(plan(d, { ...running(d, {}), state: "queued" }, now), []);
   assert.deepEqual(plan(d, { ...running(d, {}), state: "failed" }, now), []);
+});
+
+Deno.test("who reads waits until that is there, whatever its rule; who only comes after does not", () => {
+  const d = dag("d");
+  const a = d.task("a", () => [1]);
+  const b = d.task("b", idle);
+  const list = { list: a, b };
+  for (const when of ["always", "one_success", "one_done"] as const) {
+    d.task(`read_${when}`, fn(list, idle), { when });
+    d.task(`after_${when}`, idle, { when, after: [a, b] });
+    d.each(`each_${when}`, a, () => idle, { when, after: b });
+  }
+  assert.equal(planned(d, {}), "a:scheduled b:scheduled after_always:scheduled");
+  assert.equal(
+    planned(d, { a: { state: "running" }, b: { state: "success" } }),
+    "after_always:scheduled after_one_success:scheduled after_one_done:scheduled",
+  );
+  assert.doesNotMatch(planned(d, { a: { state: "running" }, b: { state: "failed" } }), /read|each/);
 });
 
 Deno.test("a retry waits until it is due", () => {

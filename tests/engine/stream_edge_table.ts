@@ -88,17 +88,8 @@ export const starts: Readonly<Record<When, Readonly<Record<Writer, Start>>>> = {
     ...ended("start", "upstream_failed", "skip"),
   },
   none_skipped: { ...idle, ...flowing, ...ended("start", "start", "skip") },
-  always: {
-    ...flowing,
-    ...ended("start", "start", "start"),
-    // It asks for nothing; what it then reads is not there, and it fails.
-    "none": "start",
-    "scheduled": "start",
-    "queued": "start",
-    "running, nothing yet": "start",
-    "to be retried, nothing yet": "start",
-    "to ask again": "start",
-  },
+  // It asks for nothing, but to be read, a stream must have ended.
+  always: { ...idle, ...flowing, ...ended("start", "start", "start") },
 };
 
 /** What becomes of a reader that runs: it stays, or is aborted and rolled back and then its rule is applied afresh. */
