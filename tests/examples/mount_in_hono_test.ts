@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { engine } from "sluice";
+import { engine, memory } from "sluice";
 import { host, report } from "../../examples/mount_in_hono.ts";
 
 Deno.test("a host's app lets in whom it knows, to do what they may, and keeps its own paths", async () => {
-  await using etl = await engine({ dags: [report] });
-  const app = host(etl);
+  const store = memory();
+  await using etl = await engine({ dags: [report], store });
+  const app = host(etl, store);
   const ask = async (path: string, cookie?: string, init: RequestInit = {}) => {
     const headers = { ...cookie === undefined ? {} : { cookie }, ...init.headers };
     const answer = await app.request(path, { ...init, headers });
