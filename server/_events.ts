@@ -45,6 +45,7 @@ const RETRY = 1000;
 
 /** What happens, as it happens. */
 export function eventRoutes(site: Site): Route[] {
+  const teller = new Teller(site);
   return [
     route({
       method: "get",
@@ -72,7 +73,7 @@ export function eventRoutes(site: Site): Route[] {
         const end = new AbortController();
         // From here on nothing is missed, whenever it comes to be read.
         const events = site.store?.watch(end.signal, last) ?? site.engine.watch(end.signal);
-        return c.body(stream(site, pieces(site, events, wanted), end), 200, {
+        return c.body(stream(site, pieces(site, teller, events, wanted), end), 200, {
           "content-type": "text/event-stream",
           // Else proxies would keep what comes until it is much.
           "x-accel-buffering": "no",
@@ -92,11 +93,11 @@ interface Wanted {
 /** Events as text/event-stream, and a comment when there is none for a while. Nothing is read before it is asked for. */
 async function* pieces(
   site: Site,
-  events: AsyncIterable<Event & { readonly seq?: number }>,
+  teller: Teller,
+  events: AsyncIterable<Happened>,
   wanted: Wanted,
 ): AsyncGenerator<string, void> {
   yield `retry: ${RETRY}\n: here we go\n\n`;
-  const dags = new Map<string, string | null>();
   const iterator = events[Symbol.asyncIterator]();
   let coming = iterator.next();
   let quiet = performance.now();
@@ -127,11 +128,8 @@ async function* pieces(
       coming.catch(() => {});
       const event = next.value;
       if (wanted.run !== undefined && event.run !== wanted.run) continue;
-      const dag = event.type === "run_created" ? event.dag : await dagOf(event.run);
-      if (wanted.dag !== undefined && dag !== wanted.dag) continue;
-      const data = JSON.stringify(site.mask.json(document(event, dag)));
-      const id = event.seq === undefined ? "" : `id: ${event.seq}\n`;
-      yield `${id}event: ${event.type}\ndata: ${data}\n\n`;
+      if (wanted.dag !== undefined && await teller.dagOf(event) !== wanted.dag) continue;
+      yield await teller.tell(event);
     }
   } finally {
     iterator.return?.();
@@ -144,13 +142,51 @@ async function* pieces(
       .map(({ run, readings, ...one }) => ({ run_id: run, ...one, readings: [...readings] }));
     return { attempts };
   }
+}
 
-  async function dagOf(run: string): Promise<string | null> {
-    if (dags.size > 10_000) dags.clear();
-    const known = dags.get(run) ?? (await site.engine.get(run))?.dag ?? null;
-    dags.set(run, known);
-    return known;
+/** An event; where no store tells, it has no number. */
+type Happened = Event & { readonly seq?: number };
+
+/** How many events, and the DAGs of how many runs, are kept to be told again. */
+const KEPT = 1000;
+
+/** Makes text of events, once for all who follow. */
+class Teller {
+  readonly #site: Site;
+  readonly #texts = new Map<number, string>();
+  readonly #dags = new Map<string, string | null>();
+
+  constructor(site: Site) {
+    this.#site = site;
   }
+
+  async tell(event: Happened): Promise<string> {
+    const { seq, type } = event;
+    const known = seq === undefined ? undefined : this.#texts.get(seq);
+    if (known !== undefined) return known;
+    const data = this.#site.mask.json(document(event, await this.dagOf(event)));
+    const id = seq === undefined ? "" : `id: ${seq}\n`;
+    const text = `${id}event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+    if (seq !== undefined) keep(this.#texts, seq, text);
+    return text;
+  }
+
+  /** The id of the DAG that an event is about; null for a run that is not kept any more. */
+  async dagOf(event: Event): Promise<string | null> {
+    if (event.type === "run_created") return event.dag;
+    const known = this.#dags.get(event.run);
+    if (known !== undefined) return known;
+    const dag = (await this.#site.engine.get(event.run))?.dag ?? null;
+    keep(this.#dags, event.run, dag);
+    return dag;
+  }
+}
+
+/** Keeps a value, and lets go of the one that was kept longest when there are too many. */
+function keep<K, V>(values: Map<K, V>, key: K, value: V): void {
+  values.set(key, value);
+  const [first] = values.keys();
+  if (values.size > KEPT) values.delete(first!);
 }
 
 /** What comes within a time. */

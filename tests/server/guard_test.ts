@@ -168,6 +168,20 @@ for (const [who, headers, status] of foreign) {
   });
 }
 
+Deno.test("no answer leads elsewhere, whatever is asked for it", async () => {
+  await using etl = await engine({ dags: [greet] });
+  const app = server(etl, options);
+  const elsewhere = encodeURIComponent("https://evil.example");
+  for (const path of ["/", "/api/dags", "/api/runs", "/login", "/dags/greet/grid"]) {
+    for (const name of ["origin", "next", "redirect", "return_to", "url"]) {
+      const answer = await app.request(`${path}?${name}=${elsewhere}`, { headers: bearer("look") });
+      await answer.body?.cancel();
+      assert.ok(answer.status < 300 || answer.status >= 400, `${answer.status}`);
+      assert.equal(answer.headers.get("location"), null);
+    }
+  }
+});
+
 Deno.test("every answer keeps browsers from framing it, sniffing at it and running what it has in it", async () => {
   await using etl = await engine({ dags: [greet] });
   const app = server(etl, options);
