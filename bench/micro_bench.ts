@@ -1,11 +1,11 @@
 // The parts of a load, each alone, over one block of a taxi month: `deno task micro`.
-import { type Data, makeData, RecordBatch, Schema, Struct } from "apache-arrow";
+import { makeData, RecordBatch, Schema, Struct } from "apache-arrow";
 import { demoMonth } from "../cli/_demo_data.ts";
 import type { Block } from "../operators/_block.ts";
 import { sqlType } from "../operators/_canonical.ts";
 import { arrowField, type ColumnType } from "../operators/_column_type.ts";
 import { Encoder } from "../operators/_encoder.ts";
-import { inferType, readColumn } from "../operators/_read_column.ts";
+import { inferType, type Read, readColumn } from "../operators/_read_column.ts";
 import { Tokenizer } from "../operators/_tokenizer.ts";
 
 const BLOCK = 1 << 18;
@@ -28,7 +28,7 @@ const block: Block = { bytes, fields };
 const types = names.map((_, column) => inferType(block, column));
 const schema = new Schema(names.map((name, i) => arrowField(name, types[i]!)));
 const children = types.map((type, i) =>
-  readColumn(type, schema.fields[i]!, block, i, true) as Data
+  (readColumn(type, schema.fields[i]!, block, i, true) as Read).data
 );
 const batch = new RecordBatch(
   schema,

@@ -46,7 +46,8 @@ export const load = buildCommand<LoadFlags, [string], World>({
     fullDescription: [
       "Streams SOURCE (CSV, JSON lines or Arrow IPC) through decompression and parsing into TABLE",
       "by binary COPY, in one transaction: whoever reads the table sees it as it was or as it will be, and whatever fails",
-      "leaves it as it was. Columns and their types are inferred from the file.",
+      "leaves it as it was. Columns and their types are inferred from the file; where a later value does not fit, the",
+      "type becomes wider.",
       "",
       "Examples:",
       "  sluice load https://example.com/trips.csv.gz --into trips",
@@ -115,6 +116,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         bytes_decompressed: moved("decompress"),
         seconds: Number(seconds.toFixed(3)),
         columns: loaded.columns,
+        ...loaded.widened && { widened: loaded.widened },
         dialect,
       }),
     );
@@ -138,6 +140,10 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     );
   }
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
+  for (const { column, from, to, line, reread } of loaded.widened ?? []) {
+    const how = reread ? ", read again from the start" : "";
+    print(world, `  ${column}: ${from} until line ${count(line)}, which made it ${to}${how}`);
+  }
   // What is over at once was waiting for nobody in particular.
   if (seconds >= 1) tell(world, `The pace was set by ${pace(readings).setBy}.`);
   if (database.started) await tellHow(world, database);

@@ -18,6 +18,8 @@ export class Follower implements AsyncDisposable {
   damaged = false;
   readonly #find: () => Promise<Followed>;
   readonly #stop = new AbortController();
+  readonly #attempt: AbortSignal;
+  /** Aborted with the attempt, or when nobody reads any more. */
   readonly #signal: AbortSignal;
   readonly #onWait: (waiting: boolean) => void;
   readonly #hash = createHash("sha256");
@@ -32,22 +34,27 @@ export class Follower implements AsyncDisposable {
     onWait: (waiting: boolean) => void = () => {},
   ) {
     this.#find = find;
+    this.#attempt = signal;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
     this.#onWait = onWait;
     this.stream = new ReadableStream({
       pull: (controller) => this.#busy = this.#pull(controller),
       cancel: async (reason) => {
         // Who has read enough is not done before the writer is.
-        if (reason === undefined) await this.ended();
+        if (reason === undefined) await this.#end(this.#signal);
         await this[Symbol.asyncDispose]();
       },
     }, { highWaterMark: 0 });
   }
 
-  /** Resolves when the writer has ended well; rejects when it never will. */
+  /** Resolves when the writer has ended well; rejects when it never will. It need not be read any more. */
   async ended(): Promise<void> {
+    await this.#end(this.#attempt);
+  }
+
+  async #end(signal: AbortSignal): Promise<void> {
     const file = await this.#open();
-    if (!file.committed) await this.#wait(file, Infinity);
+    if (!file.committed) await this.#wait(file, Infinity, signal);
   }
 
   /** How far the file has come, once there are more than `bytes` of it or it has ended: for who reads it elsewhere. */

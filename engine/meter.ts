@@ -157,6 +157,16 @@ export class Meters {
     return meter;
   }
 
+  /** How many stages there are. */
+  get count(): number {
+    return this.#all.length;
+  }
+
+  /** Forgets all but the first `count`: what comes behind those begins anew. */
+  rewind(count: number): void {
+    this.#all.length = count;
+  }
+
   /** What stands on all of them now. */
   read(): Reading[] {
     return this.#all.map((meter) => meter.read());

@@ -48,7 +48,7 @@ export { all, Ref } from "./ref.ts";
 export type { Scope } from "./ref.ts";
 export { Source, SourceChanged } from "./source.ts";
 export type { Bytes, Kept, Origin } from "./source.ts";
-export { fn, GiveUp, NotYet, operator, sensor, Skip } from "./work.ts";
+export { fn, GiveUp, NotYet, operator, ReadAgain, sensor, Skip } from "./work.ts";
 export type {
   AnyContext,
   Connection,

@@ -1,5 +1,7 @@
-import { Ref } from "./ref.ts";
-import { type AnyContext, operator, type Work } from "./work.ts";
+import { Replay } from "./_replay.ts";
+import { Ref, type Scope } from "./ref.ts";
+import { Source } from "./source.ts";
+import { type AnyContext, operator, ReadAgain, type Work } from "./work.ts";
 
 // deno-lint-ignore no-explicit-any
 type AnyWork = Work<any, any, any>;
@@ -40,29 +42,97 @@ export function pipe<A, B, D, E, F, Z, C extends AnyContext, I = void>(
   z: Work<Z, F, C>,
 ): Work<Z, I, C>;
 export function pipe(...stages: (AnyWork | Ref<unknown>)[]): AnyWork {
-  const works: AnyWork[] = stages.map((stage) => {
-    return stage instanceof Ref ? read({ from: stage }) : stage;
+  const works = stages.flatMap((stage): readonly AnyWork[] => {
+    if (stage instanceof Ref) return [reading(stage)];
+    return stage instanceof Pipe ? stage.works : [stage];
   });
-  return {
-    steps: works.flatMap((work) => work.steps),
-    async run(scope, ctx, input) {
-      // Only what leaves the task is kept: between stages, back-pressure reaches the source.
-      const inner = { ...ctx, kept: undefined };
-      let flow = input;
-      try {
-        for (const work of works) {
-          flow = await work.run(scope, work === works.at(-1) ? ctx : inner, flow);
+  return new Pipe(works);
+}
+
+/** How often a source is read again, at most: each time teaches something, unless it changes all the time. */
+const MAX_REREADS = 4;
+
+/** Work joined end to end. A pipe in a pipe is part of it: the source of one is the source of the other. */
+class Pipe implements AnyWork {
+  readonly works: readonly AnyWork[];
+  readonly steps: AnyWork["steps"];
+
+  constructor(works: readonly AnyWork[]) {
+    this.works = works;
+    this.steps = works.flatMap((work) => work.steps);
+  }
+
+  async run(scope: Scope, ctx: AnyContext, input: unknown): Promise<unknown> {
+    const rereads = this.steps.some((step) => step.rereads);
+    const mark = ctx.meters.count;
+    // The first stage that puts out a stream is where all comes from.
+    let source = 0, before = input, flow = input;
+    for (; !isStream(flow) && source < this.works.length; source++) {
+      before = flow;
+      flow = await this.#run([source, source + 1], scope, ctx, before);
+    }
+    const rest = [source, this.works.length] as const;
+    if (!rereads || source === 0 || source === this.works.length || !isStream(flow)) {
+      return await this.#run(rest, scope, ctx, flow);
+    }
+    const work = this.works[source - 1]!;
+    const replay = isLasting(work, flow) ? undefined : new Replay(flow);
+    const opened = replay ? ctx.meters.count : mark;
+    let output: unknown, failure: unknown = new Error("the pipe has ended");
+    try {
+      for (let tries = 0, here = ctx;; tries++) {
+        try {
+          output = await this.#run(rest, scope, here, replay?.open() ?? flow);
+          return output;
+        } catch (error) {
+          failure = error;
+          const readable = tries < MAX_REREADS && (replay?.whole ?? true);
+          if (!(error instanceof ReadAgain) || !readable) throw error;
+          ctx.signal.throwIfAborted();
+          ctx.log.info("reading the source again, from its start");
+          here = { ...ctx, learnt: error.learnt };
+          ctx.meters.rewind(opened);
+          if (!replay) flow = await this.#run([source - 1, source], scope, here, before);
         }
-      } catch (error) {
-        // A stage that fails before it takes its input would leave the source open.
-        if (flow instanceof ReadableStream && !flow.locked) {
-          await flow.cancel(error).catch(() => {});
-        }
-        throw error;
       }
-      return flow;
-    },
-  };
+    } finally {
+      if (isStream(output)) replay?.last();
+      else await replay?.close(failure);
+    }
+  }
+
+  /** Runs the stages from the first to behind the last of a range. */
+  async #run(
+    [from, to]: readonly [number, number],
+    scope: Scope,
+    ctx: AnyContext,
+    input: unknown,
+  ): Promise<unknown> {
+    // Only what leaves the task is kept: between stages, back-pressure reaches the source.
+    const inner = { ...ctx, kept: undefined };
+    let flow = input;
+    try {
+      for (const work of this.works.slice(from, to)) {
+        flow = await work.run(scope, work === this.works.at(-1) ? ctx : inner, flow);
+      }
+    } catch (error) {
+      // A stage that fails before it takes its input would leave the source open.
+      if (isStream(flow) && !flow.locked) await flow.cancel(error).catch(() => {});
+      throw error;
+    }
+    return flow;
+  }
+}
+
+function isStream(flow: unknown): flow is ReadableStream<unknown> {
+  return flow instanceof ReadableStream;
+}
+
+/** Whether a stage gives the same stream when it is run again, or a newer version of it, from the start. */
+function isLasting(work: AnyWork, flow: unknown): boolean {
+  if (ofTasks.has(work)) return true; // what a task puts out is in the spool
+  const validator = flow instanceof Source ? flow.origin.validator : undefined;
+  return validator !== undefined && !validator.startsWith("W/");
 }
 
 /** Sends one stream to several ends at once; waits for them all. The slowest end sets the pace. */
@@ -140,3 +210,12 @@ function split<T>(input: ReadableStream<T>, n: number): ReadableStream<T>[] {
 }
 
 const read = operator("read", (options: { from: unknown }) => options.from);
+
+/** Works that read what a task puts out. */
+const ofTasks = new WeakSet<AnyWork>();
+
+function reading(from: Ref<unknown>): AnyWork {
+  const work = read({ from });
+  ofTasks.add(work);
+  return work;
+}

@@ -66,6 +66,8 @@ export interface Context<P = Params> {
    * edge; an operator that finds it answers with a `Source`.
    */
   readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
+  /** What the stage that asked for its source again had learnt of it; see {@linkcode ReadAgain}. */
+  readonly learnt?: unknown;
   /** A place outside by its name. @default {"database"} */
   connection(name?: string): Promise<Connection>;
   /** Formats the logical date: `strftime("%Y_%m")` is `"2021_01"`. */
@@ -96,6 +98,8 @@ export interface Step {
   readonly inputs: Readonly<Record<string, unknown>>;
   /** Whether it is known to put out a stream. */
   readonly stream?: boolean;
+  /** Whether it may throw {@linkcode ReadAgain}. */
+  readonly rereads?: boolean;
   /** The plain function it does, when that is all it is. */
   readonly fn?: (...args: never[]) => unknown;
 }
@@ -128,6 +132,8 @@ export interface Operator<P, O, I = void> {
 export interface OperatorOptions {
   /** Whether it always puts out a stream, so that one read in the wrong place is refused early. @default {false} */
   stream?: boolean;
+  /** Whether it may throw {@linkcode ReadAgain}, so that its pipe has to be able to read its source twice. @default {false} */
+  rereads?: boolean;
 }
 
 /**
@@ -141,11 +147,11 @@ export interface OperatorOptions {
 export function operator<P, O, I = void>(
   name: string,
   run: (options: P, ctx: Context, input: I) => O | Promise<O>,
-  { stream = false }: OperatorOptions = {},
+  { stream = false, rereads = false }: OperatorOptions = {},
 ): Operator<P, Awaited<O>, I> {
   function make(inputs: Record<string, unknown> = {}): Work<Awaited<O>, I> {
     return {
-      steps: [{ name, inputs, ...stream && { stream } }],
+      steps: [{ name, inputs, ...stream && { stream }, ...rereads && { rereads } }],
       async run(scope, ctx, input): Promise<Awaited<O>> {
         const meter = ctx.meters.open(name);
         const here: Context = { ...ctx, meter };
@@ -233,4 +239,21 @@ export class NotYet extends Error {
 export class GiveUp extends Error {
   /** As `error.name` has it. */
   override name = "GiveUp";
+}
+
+/**
+ * Thrown by a stage that has to begin anew, knowing what it could only learn from its source: the pipe reads the source
+ * again from its start, and each stage finds in `Context.learnt` what was learnt. Whoever is not in a pipe gives up.
+ */
+export class ReadAgain extends GiveUp {
+  /** As `error.name` has it. */
+  override name = "ReadAgain";
+  /** What the stage wants to know when it begins anew. */
+  readonly learnt: unknown;
+
+  /** Says what to do where the source cannot be read again. */
+  constructor(message: string, learnt: unknown, options?: ErrorOptions) {
+    super(message, options);
+    this.learnt = learnt;
+  }
 }

@@ -25,6 +25,8 @@ export interface Column {
   /** One bit a record, 1 where there is a value; undefined where all have one. */
   readonly nullBitmap: Uint8Array | undefined;
   readonly valueOffsets?: Int32Array;
+  /** Whether Postgres prints each value as it was written; false where that is not sure. */
+  readonly printsBack: boolean;
 }
 
 /**

@@ -1,9 +1,10 @@
-import { type Data, makeData, RecordBatch, Schema, Struct } from "apache-arrow";
+import { Field, Schema } from "apache-arrow";
 import type { Block } from "./_block.ts";
 import { arrowField, type ColumnType, parseColumnType } from "./_column_type.ts";
-import { inferType, readColumn } from "./_read_column.ts";
+import { inferType, type Read, readColumn } from "./_read_column.ts";
 import { respell, type Spelled, SPELLED_TYPES, type Spelling } from "./_spelling.ts";
 import { Malformed } from "./_tokenizer.ts";
+import { toMetadata, type Widening } from "./_widening.ts";
 
 /** A column, once the sample was read. */
 export interface PlannedColumn {
@@ -13,6 +14,8 @@ export interface PlannedColumn {
   readonly declared: boolean;
   /** How its fields are written, where that is not as the readers take them. */
   readonly spelling: Spelling | undefined;
+  /** By which steps it got its type, when it is not the one that was inferred. */
+  readonly widened?: readonly Widening[];
 }
 
 /** What columns there are. */
@@ -29,7 +32,11 @@ export interface Misfit {
 
 /** Makes a plan of columns. */
 export function planOf(columns: readonly PlannedColumn[]): Plan {
-  return { columns, schema: new Schema(columns.map(({ name, type }) => arrowField(name, type))) };
+  const fields = columns.map(({ name, type, widened = [] }) => {
+    const { type: arrow, metadata } = arrowField(name, type);
+    return new Field(name, arrow, true, new Map([...metadata, ...toMetadata(widened)]));
+  });
+  return { columns, schema: new Schema(fields) };
 }
 
 /** Chooses type and spelling of a column by a sample of it. */
@@ -61,22 +68,18 @@ export function planColumn(
   return { ...decision, type: foreign ? "text" : plain, spelling: undefined };
 }
 
-/** The columns of a block as a batch, or the first field found that is not of its column's type. */
-export function batchOf({ schema, columns }: Plan, block: Block): RecordBatch | Misfit {
-  const children: Data[] = [];
-  for (const [i, { type, declared, spelling }] of columns.entries()) {
-    const own = spelling ? respell(block, i, spelling) : block;
-    const data = typeof own === "number"
-      ? own
-      : readColumn(type, schema.fields[i]!, own, spelling ? 0 : i, !declared);
-    if (typeof data === "number") return { column: i, record: data };
-    children.push(data);
-  }
-  const { records } = block.fields;
-  return new RecordBatch(
-    schema,
-    makeData({ type: new Struct(schema.fields), length: records, nullCount: 0, children }),
-  );
+/** Reads a column of a block, or returns the number of the first record whose field is not of its type. */
+export function readPlanned(
+  { name, type, declared, spelling }: PlannedColumn,
+  block: Block,
+  column: number,
+): Read | number {
+  const field = arrowField(name, type);
+  if (!spelling) return readColumn(type, field, block, column, !declared);
+  const own = respell(block, column, spelling);
+  if (typeof own === "number") return own;
+  const read = readColumn(type, field, own, 0, !declared);
+  return typeof read === "number" ? read : { ...read, printsBack: false };
 }
 
 /** @throws {Malformed} for a name that comes twice */

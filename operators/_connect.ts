@@ -39,6 +39,7 @@ const SETTINGS = {
   DateStyle: "ISO, MDY",
   IntervalStyle: "postgres",
   TimeZone: "UTC",
+  extra_float_digits: "1",
   standard_conforming_strings: "on",
   statement_timeout: "0",
   transaction_timeout: "0",

@@ -1,4 +1,5 @@
 import type { SqlType } from "./_canonical.ts";
+import type { Widening } from "./_widening.ts";
 
 /** Options for `copy`. */
 export interface CopyOptions {
@@ -77,6 +78,8 @@ export interface Copied {
   readonly rejected: number;
   /** The columns, as they arrived. */
   readonly columns: readonly Column[];
+  /** The columns whose inferred types did not hold for the whole source, step by step. */
+  readonly widened?: readonly Widening[];
   /** What a merge did. */
   readonly merged?: {
     /** Rows that were not there before. */

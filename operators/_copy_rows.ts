@@ -43,7 +43,7 @@ export async function copyRows(batches: AsyncIterable<RecordBatch>, way: Way): P
         const lane = lanes.length > 0 ? await meter.wait("the database", free(lanes)) : undefined;
         filling = lane ? lane.write(encoded) : new Uint8Array(encoded.buffer);
         rows += part.numRows;
-        meter.rows = rows;
+        meter.rows += part.numRows;
         meter.bytes += encoded.length;
       }
     }

@@ -122,6 +122,18 @@ export function fitColumns(
   return { columns: fitting, direct, alter, types, values };
 }
 
+/** The clauses of ALTER TABLE that make columns of others, of the same names and narrower types. */
+export function alterTypes(from: readonly Column[], to: readonly Column[]): string {
+  const clauses = to.flatMap(({ name, type }, i) => {
+    const was = from[i]!.type;
+    if (was === type) return [];
+    const column = quoteName(name, "column");
+    const value = cast(column, longName(was), longName(type));
+    return [`ALTER COLUMN ${column} TYPE ${typeName(type)} USING ${value}`];
+  });
+  return clauses.join(", ");
+}
+
 function longName(type: SqlType): string {
   return LONG_NAMES[type] ?? type;
 }

@@ -3,12 +3,12 @@ import type { RecordBatch } from "apache-arrow";
 import type pg from "pg";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import { type Attempt, beginAttempt, resolveCommit } from "./_attempt.ts";
-import { sqlType } from "./_canonical.ts";
 import { connect, disconnect } from "./_connect.ts";
-import type { Column, Copied, CopyOptions } from "./_copy_options.ts";
-import { copyRows } from "./_copy_rows.ts";
+import type { Copied, CopyOptions } from "./_copy_options.ts";
+import { copySections, hashRows } from "./_copy_sections.ts";
 import { type Fit, fitColumns } from "./_evolve.ts";
 import { explain } from "./_explain.ts";
+import { Flow } from "./_flow.ts";
 import type { Entry } from "./_ledger.ts";
 import { checkKey, dedupe } from "./_merge.ts";
 import {
@@ -46,7 +46,7 @@ export class Load {
   readonly #parallel: boolean;
   /** How the connection ended, when it did not by us. */
   #lost: Error | undefined;
-  #columns: readonly Column[] = [];
+  #flow!: Flow;
   /** Whether there is a row at all. */
   #filled = false;
   #attempt!: Attempt;
@@ -65,21 +65,14 @@ export class Load {
 
   async run(reader: ReadableStreamDefaultReader<RecordBatch>): Promise<Copied> {
     const { table, mode } = this.#options;
-    let first = await this.#next(reader);
-    if (!first) {
-      throw new GiveUp(`Cannot load into ${JSON.stringify(table)}: nothing tells the columns`);
-    }
-    this.#columns = first.schema.fields.map((field) => ({
-      name: field.name,
-      type: sqlType(field),
-    }));
-    if (mode === "merge") checkKey(this.#columns, this.#options);
-    while (first?.numRows === 0) first = await this.#next(reader);
-    this.#filled = first !== undefined;
+    this.#flow = await Flow.open(reader, this.#ctx, table);
+    this.#filled = this.#flow.more;
+    const { columns } = this.#flow;
+    if (mode === "merge") checkKey(columns, this.#options);
     try {
-      this.#attempt = await beginAttempt(this.#session, this.#columns, this.#options, this.#ctx);
+      this.#attempt = await beginAttempt(this.#session, columns, this.#options, this.#ctx);
       this.#target = this.#attempt.target;
-      return await this.#load(this.#batches(first, reader));
+      return await this.#load();
     } catch (error) {
       if (this.#copied && this.#lost) return await this.#resolve(this.#copied, error);
       // Where the session still stands, the rollback is over before the failure is told.
@@ -88,30 +81,16 @@ export class Load {
     }
   }
 
-  /** The next batch, or undefined at the end. */
-  async #next(reader: ReadableStreamDefaultReader<RecordBatch>): Promise<RecordBatch | undefined> {
-    const { value } = await reader.read();
-    this.#ctx.signal.throwIfAborted(); // a source that was stopped looks like one that has ended
-    return value;
-  }
-
-  async *#batches(
-    first: RecordBatch | undefined,
-    reader: ReadableStreamDefaultReader<RecordBatch>,
-  ): AsyncGenerator<RecordBatch> {
-    for (let batch = first; batch; batch = await this.#next(reader)) yield batch;
-  }
-
-  async #load(batches: AsyncIterable<RecordBatch>): Promise<Copied> {
+  async #load(): Promise<Copied> {
     const { mode = "replace", ifUnchanged } = this.#options;
     const { prior, digest } = this.#attempt;
     const known = this.#target.existing && prior;
-    if (known && await this.#compare(known, batches)) return await this.#leave(known);
+    if (known && await this.#compare(known)) return await this.#leave(known);
     if (mode !== "replace" && !this.#target.existing) await this.#make();
     let plan = await this.#plan();
     if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
     if (plan.placement.staging !== "none") this.#staging = await this.#stage(plan);
-    const rows = await this.#copy(batches, plan);
+    const rows = await this.#copy();
     const duplicates = mode === "merge" && rows > 0
       ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
       : 0;
@@ -120,8 +99,8 @@ export class Load {
     if (ifUnchanged === "skip" && known && hash === known.digest) return await this.#leave(known);
     try {
       const counts = await this.#takeTurns(() => this.#settle(rows, hash));
-      const { table } = this.#options, columns = this.#columns;
-      const copied = { table, rows, rejected: 0, columns };
+      const { table } = this.#options, { columns, widened } = this.#flow;
+      const copied = { table, rows, rejected: 0, columns, ...widened.length > 0 && { widened } };
       this.#copied = mode === "merge" ? { ...copied, merged: { ...counts, duplicates } } : copied;
       await this.#session.all("COMMIT");
       return this.#copied;
@@ -137,16 +116,14 @@ export class Load {
    *
    * @throws {GiveUp} where it was not, and must be
    */
-  async #compare(prior: Entry, batches: AsyncIterable<RecordBatch>): Promise<boolean> {
+  async #compare(prior: Entry): Promise<boolean> {
     const { mode, source: { sha256, validator } = {} } = this.#options;
     if (sha256 && sha256 === prior.sha256) return true;
     if (validator && validator === prior.validator) return true;
     if (mode !== "append") return false;
     if (!(sha256 && prior.sha256) && prior.digest) {
-      const { digest } = this.#attempt;
-      const { fit } = await this.#plan();
-      await copyRows(batches, { ...this.#way(fit), sql: "", clients: [] });
-      if (prior.digest === digest!.digest("hex")) return true;
+      await hashRows(this.#flow, this.#hashing());
+      if (prior.digest === this.#attempt.digest!.digest("hex")) return true;
     }
     throw this.#another(prior);
   }
@@ -160,7 +137,7 @@ export class Load {
         JSON.stringify(table)
       }: the source is as it was when it was loaded, at ${committed}`,
     );
-    return { table, rows, rejected: 0, columns: this.#columns, unchanged: true };
+    return { table, rows, rejected: 0, columns: this.#flow.columns, unchanged: true };
   }
 
   /** Rolls back, and drops what was committed. */
@@ -179,7 +156,7 @@ export class Load {
     const options = this.#options, target = this.#target, made = this.#staging?.kind;
     // Without rows there are no values that a type could change.
     const fits = target.existing && this.#filled && !replacesWhole(target, options);
-    const fit = fits ? fitColumns(this.#columns, target, evolution) : undefined;
+    const fit = fits ? fitColumns(this.#flow.columns, target, evolution) : undefined;
     const slice = mode === "partition" && target.existing
       ? sliceOf(target, options, this.#ctx)
       : undefined;
@@ -191,7 +168,7 @@ export class Load {
   async #make(): Promise<void> {
     const { on } = this.#options;
     const key = on ? `, PRIMARY KEY (${nameList(on.map((name) => ({ name })))})` : "";
-    const create = `CREATE TABLE ${quoted(this.#target)} (${columnList(this.#columns)}${key})`;
+    const create = `CREATE TABLE ${quoted(this.#target)} (${columnList(this.#flow.columns)}${key})`;
     await this.#session.all("SAVEPOINT make");
     let fault: unknown;
     try {
@@ -228,7 +205,7 @@ export class Load {
   /** Makes the table that the rows are copied to first. */
   async #stage({ placement: { staging: kind }, fit }: Plan): Promise<Staging> {
     const table = stagingTable(kind === "temporary" ? undefined : this.#target.schema);
-    const columns = columnList(fit?.columns ?? this.#columns);
+    const columns = columnList(fit?.columns ?? this.#flow.columns);
     const create = kind === "like"
       ? `TABLE ${table} (${likeTarget(this.#target)})`
       : kind === "temporary"
@@ -242,34 +219,38 @@ export class Load {
     return { table, kind };
   }
 
-  #way(fit: Fit | undefined) {
-    const columns = fit?.columns ?? this.#columns;
-    const names = this.#columns.map(({ name }) => name);
-    const pick = columns.map(({ name }) => names.indexOf(name));
-    const { meter } = this.#ctx, { digest } = this.#attempt;
-    return { columns, digest, meter, pick: pick.length < names.length ? pick : undefined };
-  }
-
   /** Copies the rows to the staging table, or else to the target; gives how many. */
-  async #copy(batches: AsyncIterable<RecordBatch>, { fit }: Plan): Promise<number> {
+  async #copy(): Promise<number> {
     const { parallel = 1, connection } = this.#options;
     const { client } = this.#session;
-    const way = this.#way(fit);
-    const into = this.#staging?.table ?? quoted(this.#target);
-    const freeze = this.#staging && !this.#parallel ? ", FREEZE" : "";
-    const sql = `COPY ${into} (${nameList(way.columns)}) FROM STDIN (FORMAT binary${freeze})`;
-    if (!this.#parallel) return await copyRows(batches, { ...way, sql, clients: [client] });
+    const staging = this.#staging;
+    const alter = async (clauses: string): Promise<void> => {
+      const sql = `ALTER TABLE ${staging!.table} ${clauses}`;
+      await this.#session.all(this.#parallel ? `${BEGIN}; ${sql}; COMMIT` : sql);
+    };
+    const bed = {
+      ...this.#hashing(),
+      table: staging?.table ?? quoted(this.#target),
+      freeze: staging !== undefined && !this.#parallel,
+      alter: staging?.kind === "new" || staging?.kind === "temporary" ? alter : undefined,
+    };
+    if (!this.#parallel) return await copySections(this.#flow, { ...bed, clients: [client] });
     const address = await this.#ctx.connection(connection);
     const clients: pg.Client[] = [];
     let rows: number;
     try {
       while (clients.length < parallel) clients.push(await connect(address, this.#ctx));
-      rows = await copyRows(batches, { ...way, sql, clients });
+      rows = await copySections(this.#flow, { ...bed, clients });
     } finally {
       await Promise.all(clients.map((client) => disconnect(client)));
     }
     await this.#session.all(BEGIN);
     return rows;
+  }
+
+  #hashing() {
+    const { digest } = this.#attempt, { meter } = this.#ctx;
+    return { digest, meter, fit: async () => (await this.#plan()).fit };
   }
 
   /** Refuses too few rows, and such as would stay when the slice is loaded again. */
@@ -305,7 +286,7 @@ export class Load {
     const { existing } = this.#target, staging = this.#staging?.table;
     const { placement: { lock } } = await this.#plan();
     const bytes = this.#ctx.meters.read()[0]?.bytes ?? 0;
-    const columns = this.#columns;
+    const { columns } = this.#flow;
     const entered = await this.#session.turn([
       // The table comes first, as it does for those who copy right into it: so nobody waits for each other.
       ...staging && lock ? [`LOCK TABLE ${quoted(this.#target)} IN ${lock} MODE`] : [],

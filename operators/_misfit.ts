@@ -21,16 +21,18 @@ export function misfit(
   { columns }: Plan,
   { column, record }: Misfit,
   block: Block,
-  { line: first, from, base }: Place,
+  place: Place,
 ): GiveUp {
-  const { name, type, declared } = columns[column]!;
+  const { base } = place;
+  const { name, type } = columns[column]!;
   const { bytes, fields: { width, starts, ends } } = block;
   const index = record * width + column;
   const start = starts[index]!;
   const text = fieldText(block, index);
-  const line = first + countLines(bytes, from, start);
   const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-  const where = `in column ${JSON.stringify(name)}, line ${line}`;
+  const where = `in column ${JSON.stringify(name)}, line ${
+    lineOf({ column, record }, block, place)
+  }`;
   if (type === "text") {
     const field = bytes.subarray(start, ends[index]!);
     const fault = isUtf8(field)
@@ -42,11 +44,17 @@ export function misfit(
   }
   return new GiveUp(
     `Cannot parse ${JSON.stringify(shown)} as ${type} ${where}: ` +
-      (declared
-        ? `that type was declared; declare another or mend the file`
-        : `the first rows gave that type; declare the column's type, e.g. ` +
-          `types: { ${JSON.stringify(name)}: "text" }`),
+      `that type was declared; declare another or mend the file`,
   );
+}
+
+/** The line of a field. */
+export function lineOf(
+  { column, record }: Misfit,
+  { bytes, fields: { width, starts } }: Block,
+  { line, from }: Place,
+): number {
+  return line + countLines(bytes, from, starts[record * width + column]!);
 }
 
 /** Where the first character that is no UTF-8 begins. */

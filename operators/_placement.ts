@@ -76,7 +76,8 @@ export function place(
     steps: (staging) => [...alter, ...opened, ...steps(staging), gone(staging)],
   });
   if (mode === "append") {
-    const direct = (fit?.direct ?? true) && !policed && parallel === 1;
+    const direct = (fit?.direct ?? true) && !policed && parallel === 1 &&
+      (made ?? "none") === "none";
     if (direct) return { staging: "none", lock: "ROW EXCLUSIVE", steps: () => [] };
     return fill("ROW EXCLUSIVE", (staging) => list(insert(staging)));
   }

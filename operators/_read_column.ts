@@ -18,6 +18,13 @@ const READERS: Readonly<Record<ColumnType, Reader>> = {
   "text": readText,
 };
 
+/** A column that was read. */
+export interface Read {
+  readonly data: Data;
+  /** Whether Postgres prints each value as it was written; false where that is not sure. */
+  readonly printsBack: boolean;
+}
+
 /**
  * Reads a column of a block as Arrow data, or returns the number of the first record whose field is not of the
  * type. `exact` refuses, too, what would lose digits.
@@ -28,17 +35,18 @@ export function readColumn(
   block: Block,
   column: number,
   exact: boolean,
-): Data | number {
+): Read | number {
   const read = READERS[type](block, column, exact);
   if (typeof read === "number") return read;
-  const { nullBitmap, ...buffers } = read;
+  const { nullBitmap, printsBack, ...buffers } = read;
   const length = block.fields.records;
-  return makeData({
+  const data = makeData({
     type: field.type,
     length,
     ...nullBitmap ? { nullBitmap, nullCount: -1 } : { nullCount: 0 },
     ...buffers,
   } as never);
+  return { data, printsBack };
 }
 
 /** The narrowest of `types` that takes every field of a column; text where none does, or none has a value. */

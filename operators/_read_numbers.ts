@@ -19,7 +19,7 @@ export function readInteger(block: Block, column: number, exact: boolean): Colum
     if (!(value >= -2147483648 && value <= 2147483647)) return r;
     data[r] = value;
   }
-  return { data, nullBitmap: valid.bitmap };
+  return { data, nullBitmap: valid.bitmap, printsBack: exact };
 }
 
 /** Reads whole numbers of 64 bits, as {@linkcode readInteger} those of 32. */
@@ -43,7 +43,7 @@ export function readBigint(block: Block, column: number, exact: boolean): Column
       data[r] = whole;
     }
   }
-  return { data, nullBitmap: valid.bitmap };
+  return { data, nullBitmap: valid.bitmap, printsBack: exact };
 }
 
 /** A whole number of at most 15 digits without a leading zero; NaN for anything else. */
@@ -135,6 +135,7 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
   const { bytes, fields: { starts, ends, quoted, width, records } } = block;
   const data = new Float64Array(records);
   const valid = new Validity(records);
+  let printsBack = true;
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
@@ -144,12 +145,27 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
     }
     if (end - start <= 4) data[r] = values[shortDouble(bytes, start, end)]!;
     else plainDouble(bytes, start, end, data, r);
-    if (data[r] === data[r]) continue;
+    if (data[r] === data[r]) {
+      printsBack &&= isPlain(bytes, start, end, data[r]!);
+      continue;
+    }
     const value = slowDouble(fieldText(block, k), exact);
+    printsBack = false;
     if (value === undefined) return r;
     data[r] = value;
   }
-  return { data, nullBitmap: valid.bitmap };
+  return { data, nullBitmap: valid.bitmap, printsBack };
+}
+
+/** Whether Postgres prints a decimal of {@linkcode plainDouble} so: its fraction is not empty and does not end in zeros. */
+function isPlain(bytes: Uint8Array, start: number, end: number, value: number): boolean {
+  const last = bytes[end - 1]!;
+  if (bytes[start]! > ZERO && last > ZERO) return true;
+  // Below that comes an exponent; a negative zero is none as numeric.
+  if (Math.abs(value) < 1e-4 && (value !== 0 || end - start > 1)) return false;
+  if (bytes[bytes[start] === MINUS ? start + 1 : start] === DOT || last === DOT) return false;
+  if (last === ZERO) { for (let i = start; i < end; i++) if (bytes[i] === DOT) return false; }
+  return true;
 }
 
 const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
@@ -183,6 +199,9 @@ function parts(text: string): { digits: string } {
   return { digits: mantissa.replace(/[-+.]/g, "").replace(/^0+|0+$/g, "") };
 }
 
+/** A decimal as Postgres prints a numeric, to which a negative zero is none. */
+const PLAIN_DECIMAL = /^(?:-(?=.*[1-9]))?(?:0|[1-9]\d*)(?:\.\d+)?$/;
+
 /** Postgres' numeric: at most so many digits before and behind the point (its manual, table 8.2). */
 const MAX_WHOLE = 131072, MAX_FRACTION = 16383;
 
@@ -192,12 +211,18 @@ export function readNumeric(block: Block, column: number, exact: boolean): Colum
   const valueOffsets = new Int32Array(records + 1);
   const valid = new Validity(records);
   let length = 0;
+  let printsBack = true;
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
       if (quoted[k]) return r;
       valid.clear(r);
-    } else if (!isNumeric(fieldText(block, k), exact)) return r;
+    } else {
+      const text = fieldText(block, k);
+      const plain = PLAIN_DECIMAL.test(text);
+      if (!(plain && text.length < MAX_FRACTION) && !isNumeric(text, exact)) return r;
+      printsBack &&= plain;
+    }
     length += end - start;
     valueOffsets[r + 1] = length;
   }
@@ -205,7 +230,7 @@ export function readNumeric(block: Block, column: number, exact: boolean): Colum
   for (let r = 0, k = column; r < records; r++, k += width) {
     data.set(bytes.subarray(starts[k]!, ends[k]!), valueOffsets[r]!);
   }
-  return { data, valueOffsets, nullBitmap: valid.bitmap };
+  return { data, valueOffsets, nullBitmap: valid.bitmap, printsBack };
 }
 
 function isNumeric(text: string, exact: boolean): boolean {

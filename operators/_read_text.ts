@@ -6,6 +6,7 @@ export function readBoolean({ bytes, fields }: Block, column: number): Column | 
   const { starts, ends, quoted, width, records } = fields;
   const data = new Uint8Array((records + 7) >> 3);
   const valid = new Validity(records);
+  let printsBack = true; // as true or false
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
@@ -16,9 +17,12 @@ export function readBoolean({ bytes, fields }: Block, column: number): Column | 
     const value = truth(bytes, start, end - start);
     if (value === undefined) return r;
     if (value) data[r >> 3]! |= 1 << (r & 7);
+    printsBack &&= end - start > 1 && bytes[start]! >= LOWER_A;
   }
-  return { data, nullBitmap: valid.bitmap };
+  return { data, nullBitmap: valid.bitmap, printsBack };
 }
+
+const LOWER_A = 97;
 
 const TRUTHS = new Map([
   ...["t", "true", "True", "TRUE"].map((text) => [text, true] as const),
@@ -30,6 +34,9 @@ function truth(bytes: Uint8Array, start: number, length: number): boolean | unde
   return TRUTHS.get(String.fromCharCode(...bytes.subarray(start, start + length)));
 }
 
+/** The bit that digits and small letters have, and capitals have not. */
+const LOWER_CASE = 32;
+
 const HYPHENS = new Set([8, 13, 18, 23]);
 
 /** Reads `8-4-4-4-12` hexadecimal digits (RFC 9562) as 16 bytes. */
@@ -37,6 +44,7 @@ export function readUuid({ bytes, fields }: Block, column: number): Column | num
   const { starts, ends, quoted, width, records } = fields;
   const data = new Uint8Array(records * 16);
   const valid = new Validity(records);
+  let common = LOWER_CASE;
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
@@ -53,12 +61,13 @@ export function readUuid({ bytes, fields }: Block, column: number): Column | num
         continue;
       }
       const nibble = hex(c);
+      common &= c;
       if (nibble < 0) return r;
       const at = r * 16 + (nibbles++ >> 1);
       data[at] = (data[at]! << 4) | nibble;
     }
   }
-  return { data, nullBitmap: valid.bitmap };
+  return { data, nullBitmap: valid.bitmap, printsBack: common === LOWER_CASE };
 }
 
 function hex(c: number): number {
@@ -111,7 +120,7 @@ export function readText(block: Block, column: number): Column | number {
       if (value.includes(0) || !isUtf8(value)) return r;
     }
   }
-  return { data: text, valueOffsets, nullBitmap: valid.bitmap };
+  return { data: text, valueOffsets, nullBitmap: valid.bitmap, printsBack: true };
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true });

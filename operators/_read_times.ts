@@ -20,7 +20,7 @@ export function readDate({ bytes, fields }: Block, column: number): Column | num
     if (day !== day) return r;
     data[r] = day;
   }
-  return { data, nullBitmap: valid.bitmap };
+  return { data, nullBitmap: valid.bitmap, printsBack: true };
 }
 
 /** Reads `2021-01-31 23:59[:59[.999999]]`, with a space or T, without a zone, as microseconds since 1970. */
@@ -38,6 +38,8 @@ function readTimes({ bytes, fields }: Block, column: number, zoned: boolean): Co
   const data = new BigInt64Array(records);
   const words = new Int32Array(data.buffer);
   const valid = new Validity(records);
+  // Zones are not kept; what is, is printed with a space, seconds, and a fraction that does not end in zeros.
+  let printsBack = !zoned;
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!;
     let end = ends[k]!;
@@ -61,8 +63,10 @@ function readTimes({ bytes, fields }: Block, column: number, zoned: boolean): Co
     // Beyond the year 2255 microseconds need more than the 53 bits of a double.
     if (Math.abs(seconds) < 9e9) putInt64(words, r, seconds * 1e6 + fraction);
     else data[r] = BigInt(seconds) * 1000000n + BigInt(fraction);
+    printsBack &&= bytes[start + 10] === SPACE && (end - start === 19 ||
+      end - start > 19 && bytes[end - 1] !== ZERO);
   }
-  return { data, nullBitmap: valid.bitmap };
+  return { data, nullBitmap: valid.bitmap, printsBack };
 }
 
 /** Two digits as a number, or NaN. */

@@ -13,6 +13,7 @@ const LOCK_TIMEOUT = 2000;
 export const BEGIN =
   `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL client_encoding = 'UTF8';
   SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL TimeZone = 'UTC'; SET LOCAL standard_conforming_strings = on;
+  SET LOCAL extra_float_digits = 1;
   SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0`;
 
 /** Ends what {@linkcode Session.turn} began. */

@@ -15,6 +15,10 @@ export type { Copied, CopyOptions } from "./_copy_options.ts";
  * server counted as many rows as were read, and puts it in the old one's place. A table that others hold on to
  * (views, grants, indexes, …) stays the same table: it is emptied and filled from the new one.
  *
+ * Where inferred types turn out too narrow, Postgres casts the rows that it has got, in the same transaction; where that
+ * would not give what the source says, the source is read again. Only a table that stays, and may not evolve, refuses.
+ * Rows that were cast are not frozen: whoever reads in a snapshot older than the load then sees an empty table.
+ *
  * What was loaded is written down in `sluice.loads` by the same transaction, so that of several attempts at one load
  * the youngest counts, what is appended is appended once, and a COMMIT whose answer was lost is known to have happened.
  *
@@ -48,6 +52,7 @@ export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
       ctx.signal.removeEventListener("abort", stop);
     }
   },
+  { rereads: true },
 );
 
 /** What flows in as batches: bytes are read as CSV. */

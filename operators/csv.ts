@@ -1,7 +1,7 @@
 import type { RecordBatch } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import { type Block, fieldText } from "./_block.ts";
-import { batchOf, checkNames, mendNames, type Plan, planColumn, planOf } from "./_columns.ts";
+import { checkNames, mendNames, type Plan, planColumn, planOf } from "./_columns.ts";
 import {
   checkCsvOptions,
   commentOf,
@@ -14,10 +14,11 @@ import { encodingOf, toUtf8 } from "./_encoding.ts";
 import { withoutFooter, withoutNuls } from "./_footer.ts";
 import { refuseForeign } from "./_foreign.ts";
 import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
-import { ENCODING_HINT, misfit } from "./_misfit.ts";
+import { ENCODING_HINT, lineOf, misfit } from "./_misfit.ts";
 import { isUtf8 } from "./_read_text.ts";
 import { type Spelled, type Spelling, spellings } from "./_spelling.ts";
 import { type Dialect, Malformed, Tokenizer } from "./_tokenizer.ts";
+import { WideningColumns } from "./_widening_columns.ts";
 import { Window } from "./_window.ts";
 
 /** Rows on their way from one stage to the next, thousands at a time. */
@@ -35,7 +36,12 @@ export type Batches = ReadableStream<RecordBatch>;
  * one whose digits a double would lose is numeric. An empty field is NULL, a quoted empty one empty text. Records
  * end with LF, CRLF or CR; empty lines are skipped, except in a file of one column, where they are NULL.
  *
- * @throws {GiveUp} naming line and reason, where the file is not CSV or a value not of its column's type
+ * A later value that is not of the type makes the column wider, in the end text, and from then on the batches have
+ * another schema: the batches before it may be cast to it. Where such a cast would not give what was written, csv reads
+ * on to learn all of the types, and then asks for its source again.
+ *
+ * @throws {GiveUp} naming line and reason, where the file is not CSV or a value not of the type declared for its column
+ * @throws {ReadAgain} at the end, where the batches before are not what was written
  */
 export const csv: Operator<CsvOptions, Batches, Bytes> = operator(
   "csv",
@@ -50,6 +56,7 @@ export const csv: Operator<CsvOptions, Batches, Bytes> = operator(
       cancel: (reason) => parser.cancel(reason),
     }, { highWaterMark: 0 });
   },
+  { rereads: true },
 );
 
 /** How much is parsed at once: what the field offsets and columns of it need fits a processor's cache. */
@@ -69,12 +76,14 @@ class Parser {
   /** The dialect that the options tell. */
   readonly #told: Dialect;
   #fields: Tokenizer;
-  #plan: Plan | undefined;
+  readonly #learnt: unknown;
+  #columns: WideningColumns | undefined;
 
-  constructor(bytes: Bytes, options: CsvOptions, { log }: Context) {
+  constructor(bytes: Bytes, options: CsvOptions, { log, learnt }: Context) {
     const { sampleBytes = 1 << 20, maxFieldBytes = 1 << 24 } = options;
     this.#options = options;
     this.#log = log;
+    this.#learnt = learnt;
     this.#nulls = isPlain(options.nulls)
       ? undefined
       : options.nulls!.map((text) => new TextEncoder().encode(text));
@@ -94,16 +103,20 @@ class Parser {
   async next(): Promise<RecordBatch | undefined> {
     const window = this.#window;
     try {
-      if (!this.#plan) return await this.#first();
+      const columns = this.#columns;
+      if (!columns) return await this.#first();
       for (let want = BLOCK_BYTES;; want = window.more(BLOCK_BYTES)) {
         await window.fill(want);
         if (this.#scan() > 0) {
           if (this.#nulls) this.#markNulls(this.#nulls);
-          return this.#batch(this.#plan);
+          const batch = this.#batch(columns);
+          if (!columns.stale) return batch;
         }
         // All was read, or a record is longer than the block.
-        if (window.empty) return undefined;
+        if (window.empty) break;
       }
+      if (columns.stale) throw columns.again();
+      return undefined;
     } catch (error) {
       this.cancel(error).catch(() => {});
       if (!(error instanceof Malformed)) throw error;
@@ -138,9 +151,10 @@ class Parser {
     }
     if (!names && width === 0) throw new Malformed("the file is empty");
     names ??= Array.from({ length: width }, (_, i) => `column_${i + 1}`);
-    this.#plan = this.#define(this.#options.names === "mend" ? mendNames(names) : names);
+    const plan = this.#define(this.#options.names === "mend" ? mendNames(names) : names);
+    this.#columns = new WideningColumns(plan, this.#learnt, this.#log);
     this.#tell(encoding, header === true, skipped);
-    return this.#batch(this.#plan); // without rows it still tells the columns
+    return this.#batch(this.#columns); // without rows it still tells the columns
   }
 
   /** Makes UTF-8 without a mark of what is in another encoding, and puts what else changes the bytes in their way. */
@@ -266,11 +280,12 @@ class Parser {
     }));
   }
 
-  #batch(plan: Plan): RecordBatch {
-    const batch = batchOf(plan, this.#block());
-    if (!("record" in batch)) return batch;
+  #batch(columns: WideningColumns): RecordBatch {
+    const block = this.#block();
     const place = { line: this.#line, from: this.#blockFrom, base: this.#window.base };
-    throw misfit(plan, batch, this.#block(), place);
+    const batch = columns.read(block, (misfit) => lineOf(misfit, block, place));
+    if (!("record" in batch)) return batch;
+    throw misfit(columns.plan, batch, block, place);
   }
 
   #block(): Block {

@@ -1,7 +1,7 @@
 import type { RecordBatch } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import { type Block, fieldText } from "./_block.ts";
-import { batchOf, type Plan, type PlannedColumn, planOf } from "./_columns.ts";
+import { type Misfit, type Plan, type PlannedColumn, planOf } from "./_columns.ts";
 import { type ColumnType, parseColumnType } from "./_column_type.ts";
 import { encodingOf, parseEncoding, toUtf8 } from "./_encoding.ts";
 import { JsonFields, NUMBER, STRING, TRUTH } from "./_json_fields.ts";
@@ -9,6 +9,7 @@ import { ENCODING_HINT } from "./_misfit.ts";
 import { inferType } from "./_read_column.ts";
 import { isUtf8 } from "./_read_text.ts";
 import { Malformed } from "./_tokenizer.ts";
+import { WideningColumns } from "./_widening_columns.ts";
 import { Window } from "./_window.ts";
 import type { Batches } from "./csv.ts";
 
@@ -35,7 +36,8 @@ export interface JsonLinesOptions {
  * Objects and lists are their JSON, as written, in text; so is all in a column that has values of more than one kind.
  *
  * @throws {GiveUp} naming line and reason, for a line that is no object, has a key twice or one that is not known, or
- * a value not of its column's type
+ * a value not of the type declared for its column
+ * @throws {ReadAgain} as `csv` does, which says how columns become wider
  */
 export const jsonLines: Operator<JsonLinesOptions, Batches, Bytes> = operator(
   "jsonLines",
@@ -50,6 +52,7 @@ export const jsonLines: Operator<JsonLinesOptions, Batches, Bytes> = operator(
       cancel: (reason) => parser.cancel(reason),
     }, { highWaterMark: 0 });
   },
+  { rereads: true },
 );
 
 const BLOCK_BYTES = 1 << 18;
@@ -67,17 +70,19 @@ class Parser {
   readonly #window: Window;
   readonly #fields: JsonFields;
   readonly #sampleBytes: number;
-  #plan: Plan | undefined;
-  /** The one kind of values each column takes; 0 for any. */
+  readonly #learnt: unknown;
+  #columns: WideningColumns | undefined;
+  /** The one kind of values each column takes while it is not text; 0 for any. */
   #kinds: readonly number[] = [];
 
-  constructor(bytes: Bytes, options: JsonLinesOptions, { log }: Context) {
+  constructor(bytes: Bytes, options: JsonLinesOptions, { log, learnt }: Context) {
     const { types = {}, unknownKeys = "error", encoding, sampleBytes = 1 << 20 } = options;
     const { maxLineBytes = 1 << 24 } = options;
     for (const type of Object.values(types)) parseColumnType(type);
     if (encoding !== undefined) parseEncoding(encoding);
     this.#options = options;
     this.#log = log;
+    this.#learnt = learnt;
     this.#sampleBytes = Math.max(sampleBytes, 512);
     this.#fields = new JsonFields(unknownKeys, maxLineBytes);
     this.#window = new Window(bytes, Math.max(this.#sampleBytes, BLOCK_BYTES));
@@ -91,12 +96,18 @@ class Parser {
   async next(): Promise<RecordBatch | undefined> {
     const window = this.#window;
     try {
-      if (!this.#plan) return await this.#first();
+      const columns = this.#columns;
+      if (!columns) return await this.#first();
       for (let want = BLOCK_BYTES;; want = window.more(BLOCK_BYTES)) {
         await window.fill(want);
-        if (this.#scan() > 0) return this.#batch(this.#plan);
-        if (window.empty) return undefined;
+        if (this.#scan() > 0) {
+          const batch = this.#batch(columns);
+          if (!columns.stale) return batch;
+        }
+        if (window.empty) break;
       }
+      if (columns.stale) throw columns.again();
+      return undefined;
     } catch (error) {
       this.cancel(error).catch(() => {});
       if (!(error instanceof Malformed)) throw error;
@@ -128,9 +139,10 @@ class Parser {
       spelling: undefined,
     }));
     if (fields.width === 0) throw new Malformed("its objects have no keys");
-    this.#plan = planOf([...columns.map(({ column }) => column), ...declared]);
+    const plan = planOf([...columns.map(({ column }) => column), ...declared]);
+    this.#columns = new WideningColumns(plan, this.#learnt, this.#log);
     this.#log.info(`reads JSON lines: ${encoding}`, { dialect: { format: "jsonl", encoding } });
-    return this.#batch(this.#plan);
+    return this.#batch(this.#columns);
   }
 
   /** A column by the sample, and the kind of values it takes. */
@@ -163,21 +175,24 @@ class Parser {
     return this.#fields.records;
   }
 
-  #batch(plan: Plan): RecordBatch {
-    const { quoted, width, records } = this.#fields;
+  #batch(columns: WideningColumns): RecordBatch {
+    const { quoted, width, records, lines } = this.#fields;
+    const lineOf = ({ record }: Misfit): number => lines[record]!;
     for (const [column, kind] of this.#kinds.entries()) {
-      if (kind === 0) continue;
+      if (kind === 0 || columns.plan.columns[column]!.type === "text") continue;
       for (let r = 0, k = column; r < records; r++, k += width) {
-        if (quoted[k] !== 0 && quoted[k] !== kind) throw this.#misfit(plan, column, r);
+        if (quoted[k] === 0 || quoted[k] === kind) continue;
+        columns.become("text", { column, record: r }, lineOf);
+        break;
       }
     }
-    const batch = batchOf(plan, this.#block());
-    if ("record" in batch) throw this.#misfit(plan, batch.column, batch.record);
+    const batch = columns.read(this.#block(), lineOf);
+    if ("record" in batch) throw this.#misfit(columns.plan, batch.column, batch.record);
     return batch;
   }
 
   #misfit({ columns }: Plan, column: number, record: number): GiveUp {
-    const { name, type, declared } = columns[column]!;
+    const { name, type } = columns[column]!;
     const { starts, ends, quoted, width, lines, bytes } = this.#fields;
     const k = record * width + column;
     const text = fieldText(this.#block(), k);
@@ -195,10 +210,7 @@ class Parser {
     }
     return new GiveUp(
       `Cannot take ${shown} as ${type} ${where}: ` +
-        (declared
-          ? "that type was declared; declare another or mend the file"
-          : `the first lines gave that type; declare the column's type, e.g. ` +
-            `types: { ${JSON.stringify(name)}: "text" }`),
+        "that type was declared; declare another or mend the file",
     );
   }
 }

@@ -41,3 +41,4 @@ export type {
   TimeReachedOptions,
 } from "./sensors.ts";
 export type { Column } from "./_copy_options.ts";
+export type { Widening } from "./_widening.ts";

@@ -1,6 +1,7 @@
 import { type RecordBatch, Table, tableToIPC, util } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import type { Batches } from "./csv.ts";
+import { readAgain, widenings } from "./_widening.ts";
 import { type File, save } from "./file.ts";
 
 /** Options for {@linkcode parquet}. */
@@ -44,6 +45,7 @@ export const parquet: Operator<ParquetOptions, ParquetFile, Batches> = operator(
       ctx.signal.removeEventListener("abort", stop);
     }
   },
+  { rereads: true },
 );
 
 /** Rows of a row group: without it, a million are gathered before any is written. */
@@ -95,6 +97,7 @@ class Groups {
           if (done) return controller.close();
           // The encoder would leave it out without a word.
           if (!util.compareSchemas(first.value.schema, value.schema)) {
+            await this.#learn(value);
             throw new GiveUp(
               `Cannot write a Parquet file: after ${this.rows} rows come other columns (${value.schema})`,
             );
@@ -113,6 +116,17 @@ class Groups {
       throw this.#failure?.error ?? error;
     });
     return this.#checked(output);
+  }
+
+  /** Reads the rest for the types that the columns turn out to have, where these have become wider. */
+  async #learn(batch: RecordBatch): Promise<void> {
+    let { schema } = batch;
+    if (widenings(schema).length === 0) return;
+    for (let next = await this.#batches.read(); !next.done; next = await this.#batches.read()) {
+      schema = next.value.schema;
+    }
+    this.#ctx.signal.throwIfAborted();
+    throw readAgain(widenings(schema), "the rows before it are in the file already");
   }
 
   /** Passes the bytes on, and fails where the encoder takes a source that failed for one that has ended. */

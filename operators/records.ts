@@ -32,7 +32,7 @@ export function records(options: RecordsOptions = {}): Work<Batches, Bytes> {
     arrow: arrowIpc(),
   };
   return {
-    steps: [{ name: "records", inputs: { ...options } }],
+    steps: [{ name: "records", inputs: { ...options }, rereads: true }],
     async run(scope, ctx: Context, input: Bytes): Promise<Batches> {
       if (options.format) return await works[options.format].run(scope, ctx, input);
       const { format, bytes } = await recognize(input);

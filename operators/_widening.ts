@@ -1,0 +1,50 @@
+import type { Field, Schema } from "apache-arrow";
+import { ReadAgain } from "../engine/mod.ts";
+import type { ColumnType } from "./_column_type.ts";
+
+/** A column whose inferred type did not hold for the whole source. */
+export interface Widening {
+  /** Its name. */
+  readonly column: string;
+  /** The type it had. */
+  readonly from: ColumnType;
+  /** The type it has from then on, and so the values before. */
+  readonly to: ColumnType;
+  /** The line of the value that was not of the type. */
+  readonly line: number;
+  /** Whether the source was read again from its start, since what was written could not be had from the values. */
+  readonly reread: boolean;
+}
+
+/** Where a field says by which steps it got its type. */
+const KEY = "sluice.widened";
+
+/** The metadata of a field that got its type by these steps. */
+export function toMetadata(widened: readonly Widening[]): [string, string][] {
+  return widened.length > 0 ? [[KEY, JSON.stringify(widened)]] : [];
+}
+
+/** The steps by which the columns of a batch got their types. */
+export function widenings({ fields }: Schema): readonly Widening[] {
+  return fields.flatMap(({ metadata }: Field) => JSON.parse(metadata.get(KEY) ?? "[]"));
+}
+
+/** What an earlier reading of the source showed. */
+export function learntTypes(learnt: unknown): readonly Widening[] {
+  return Array.isArray(learnt) ? learnt : [];
+}
+
+/** Asks for the source again, with the types known that its columns turned out to have. */
+export function readAgain(widened: readonly Widening[], why: string): ReadAgain {
+  const told = widened.map(tellWidening).join("; ");
+  return new ReadAgain(
+    `Cannot go on without reading the source again: ${told}; ${why}. Where it can be read only once, declare the types ` +
+      `(types, --type)`,
+    widened.map((widening) => ({ ...widening, reread: true })),
+  );
+}
+
+/** A widening in words. */
+export function tellWidening({ column, from, to, line }: Widening): string {
+  return `column ${JSON.stringify(column)} is ${to}, not ${from}, as line ${line} shows`;
+}

@@ -1,0 +1,94 @@
+import { makeData, RecordBatch, Struct } from "apache-arrow";
+import type { Logger } from "../engine/mod.ts";
+import type { Block } from "./_block.ts";
+import type { ColumnType } from "./_column_type.ts";
+import { type Misfit, type Plan, planOf, readPlanned } from "./_columns.ts";
+import { isCastable, joined, staysWritten, wider } from "./_lattice.ts";
+import type { Read } from "./_read_column.ts";
+import { learntTypes, readAgain, tellWidening } from "./_widening.ts";
+
+/** Tells the line of a field. */
+export type LineOf = (misfit: Misfit) => number;
+
+/**
+ * The columns of a source while it is read: those whose types were inferred become wider when a value asks for it, and
+ * the batches from then on have another schema.
+ *
+ * Of each it is known whether all values so far print back as they were written. Where they do not, and that matters,
+ * the batches that are out cannot be mended: the source is read to its end, for all that there is to learn from it, and
+ * then again.
+ */
+export class WideningColumns {
+  plan: Plan;
+  readonly #log: Logger;
+  /** Whether the values of each column so far print back as they were written. */
+  readonly #printsBack: boolean[];
+  /** Whether the batches so far are not what was written, so that the source has to be read again. */
+  stale = false;
+
+  /** With types by a sample, or wider ones where an earlier reading has `learnt` them. */
+  constructor({ columns }: Plan, learnt: unknown, log: Logger) {
+    this.plan = planOf(columns.map((column) => {
+      const widened = learntTypes(learnt).filter(({ column: name }) => name === column.name);
+      if (column.declared || widened.length === 0) return column;
+      const type = joined(column.type, widened.at(-1)!.to);
+      return { ...column, type, widened, ...type === "text" && { spelling: undefined } };
+    }));
+    this.#log = log;
+    this.#printsBack = columns.map(() => true);
+  }
+
+  /** Asks for the source again; to be thrown at its end, when it is {@linkcode stale}. */
+  again(): Error {
+    const widened = this.plan.columns.flatMap(({ widened = [] }) => widened);
+    return readAgain(widened, "values before it do not print back as they were written");
+  }
+
+  /** The columns of a block as a batch, or the first field found that they do not take. */
+  read(block: Block, lineOf: LineOf): RecordBatch | Misfit {
+    const reads: Read[] = [];
+    for (const [column, planned] of this.plan.columns.entries()) {
+      let read = readPlanned(planned, block, column);
+      if (typeof read === "number" && !planned.declared) {
+        read = this.#widen({ column, record: read }, block, lineOf);
+      }
+      if (typeof read === "number") return { column, record: read };
+      reads.push(read);
+    }
+    for (const [i, { printsBack }] of reads.entries()) this.#printsBack[i] &&= printsBack;
+    const { schema } = this.plan, children = reads.map(({ data }) => data);
+    const type = new Struct(schema.fields), length = block.fields.records;
+    return new RecordBatch(schema, makeData({ type, length, nullCount: 0, children }));
+  }
+
+  /** Makes a column the narrowest type that takes all of a block; text if none does, with the record it refuses. */
+  #widen(misfit: Misfit, block: Block, lineOf: LineOf): Read | number {
+    const planned = this.plan.columns[misfit.column]!;
+    let read: Read | number = misfit.record, to = planned.type;
+    for (to of wider(planned.type)) {
+      const { spelling } = planned;
+      const as = { ...planned, type: to, spelling: to === "text" ? undefined : spelling };
+      read = readPlanned(as, block, misfit.column);
+      if (typeof read === "object") break;
+    }
+    if (to !== planned.type) this.become(to, misfit, lineOf);
+    return read;
+  }
+
+  /** Makes a column a wider type. */
+  become(to: ColumnType, misfit: Misfit, lineOf: LineOf): void {
+    const { column } = misfit, { columns } = this.plan;
+    const planned = columns[column]!, { name, type: from } = planned;
+    const widening = { column: name, from, to, line: lineOf(misfit), reread: false };
+    const printsBack = this.#printsBack[column]!;
+    if (!isCastable(from, to, printsBack)) this.stale = true;
+    this.#printsBack[column] = printsBack && staysWritten(from, to);
+    this.#log.info(tellWidening(widening), { widened: widening });
+    this.plan = planOf(columns.with(column, {
+      ...planned,
+      type: to,
+      spelling: to === "text" ? undefined : planned.spelling,
+      widened: [...planned.widened ?? [], widening],
+    }));
+  }
+}
