@@ -78,8 +78,9 @@ const POWERS = Float64Array.from({ length: 23 }, (_, n) => 10 ** n);
 
 // Most decimals of a table are short and come again and again: what up to four bytes stand for is remembered.
 const keys = new Int32Array(4096), lengths = new Uint8Array(4096), values = new Float64Array(4096);
+const plain = new Uint8Array(4096);
 
-/** Where in `values` {@linkcode plainDouble} of one to four bytes stands. */
+/** Where {@linkcode plainDouble} of one to four bytes is, and {@linkcode isPlain}. */
 function shortDouble(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   let key = bytes[start]!;
@@ -91,6 +92,7 @@ function shortDouble(bytes: Uint8Array, start: number, end: number): number {
   keys[slot] = key;
   lengths[slot] = length;
   plainDouble(bytes, start, end, values, slot);
+  plain[slot] = Number(isPlain(bytes, start, end));
   return slot;
 }
 
@@ -135,7 +137,7 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
   const { bytes, fields: { starts, ends, quoted, width, records } } = block;
   const data = new Float64Array(records);
   const valid = new Validity(records);
-  let printsBack = true;
+  let allPlain = 1;
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
@@ -143,28 +145,38 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
       valid.clear(r);
       continue;
     }
-    if (end - start <= 4) data[r] = values[shortDouble(bytes, start, end)]!;
-    else plainDouble(bytes, start, end, data, r);
-    if (data[r] === data[r]) {
-      printsBack &&= isPlain(bytes, start, end, data[r]!);
-      continue;
+    if (end - start <= 4) {
+      const slot = shortDouble(bytes, start, end);
+      data[r] = values[slot]!;
+      allPlain &= plain[slot]!;
+    } else {
+      plainDouble(bytes, start, end, data, r);
+      if (allPlain && !isPlain(bytes, start, end)) allPlain = 0;
     }
+    if (data[r] === data[r]) continue;
     const value = slowDouble(fieldText(block, k), exact);
-    printsBack = false;
+    allPlain = 0;
     if (value === undefined) return r;
     data[r] = value;
   }
-  return { data, nullBitmap: valid.bitmap, printsBack };
+  return { data, nullBitmap: valid.bitmap, printsBack: allPlain === 1 };
 }
 
-/** Whether Postgres prints a decimal of {@linkcode plainDouble} so: its fraction is not empty and does not end in zeros. */
-function isPlain(bytes: Uint8Array, start: number, end: number, value: number): boolean {
+/** Whether Postgres prints a decimal of {@linkcode plainDouble} as it is written. */
+function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
   const last = bytes[end - 1]!;
   if (bytes[start]! > ZERO && last > ZERO) return true;
-  // Below that comes an exponent; a negative zero is none as numeric.
-  if (Math.abs(value) < 1e-4 && (value !== 0 || end - start > 1)) return false;
-  if (bytes[bytes[start] === MINUS ? start + 1 : start] === DOT || last === DOT) return false;
-  if (last === ZERO) { for (let i = start; i < end; i++) if (bytes[i] === DOT) return false; }
+  const from = bytes[start] === MINUS ? start + 1 : start;
+  if (bytes[from] === DOT || last === DOT) return false;
+  if (bytes[from] === ZERO) {
+    if (end - from === 1) return from === start; // as numeric there is no -0
+    if (last === ZERO) return false;
+    // What is less than 0.0001 gets an exponent.
+    for (let i = from + 2; i < end && i < from + 6; i++) if (bytes[i] !== ZERO) return true;
+    return false;
+  }
+  // A fraction does not end in zeros.
+  if (last === ZERO) { for (let i = from; i < end; i++) if (bytes[i] === DOT) return false; }
   return true;
 }
 

@@ -98,12 +98,12 @@ for (const mode of MODES) {
   Deno.test(`a bad record late in the file leaves the table as it was: ${mode}`, async () => {
     await using database = await prepared();
     const { stream, cancelled } = file(20, (controller) => {
-      controller.enqueue(new TextEncoder().encode("x,y\n"));
+      controller.enqueue(new TextEncoder().encode("x,y,z\n"));
       controller.close();
     });
     await assert.rejects(load(database, stream, { mode }), {
       name: "GiveUp",
-      message: /^Cannot parse "x" as integer in column "a", line 180002: /,
+      message: "Cannot read CSV: line 180002 has 3 fields, expected 2",
     });
     await database.untouched();
     assert.equal(cancelled(), undefined, "it had ended by itself");
