@@ -94,14 +94,6 @@ export function dependsOnPast(dag: AnyDag): boolean {
   return [...dag.tasks.values()].some((task) => Boolean(task.options.dependsOnPast));
 }
 
-/** Whether nothing of a run is under way or about to be. */
-export function isIdle(live: Live, run: Run): boolean {
-  return live.attempts.size === 0 &&
-    Object.values(run.tasks).every(({ state }) =>
-      /^(none|success|failed|skipped|upstream_failed|removed)$/.test(state)
-    );
-}
-
 export function isBefore(a: Run, b: Run): boolean {
   return Temporal.Instant.compare(a.logicalDate, b.logicalDate) < 0;
 }

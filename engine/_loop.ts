@@ -99,6 +99,7 @@ export class Loop {
   /** Changes a run by what `events` makes of it; resolves with it when that is on record, after `then` was called. */
   change(live: Live, events: Change["events"], then: Change["then"] = () => {}): Promise<Run> {
     const made = Promise.withResolvers<Run>();
+    if (this.#closed) made.reject(closedBefore(live.run));
     live.inbox.push({ events, then, made });
     this.#touch(live);
     return made.promise;
@@ -154,7 +155,8 @@ export class Loop {
     this.#closed = true;
     this.#alarm.set(undefined);
     const left = new Set(this.#attempts.map(({ executor }) => executor));
-    for (const { run, done, attempts } of this.#live.values()) {
+    for (const { run, done, attempts, inbox } of this.#live.values()) {
+      for (const { made } of inbox) made.reject(closedBefore(run));
       for (const name of attempts.keys()) {
         const error = `Cannot stop task "${name}" of run "${run.id}": it does not heed its signal`;
         this.#options.onError(new Error(error));
@@ -193,15 +195,22 @@ export class Loop {
     this.#asked = false;
     if (!this.#draining) await chores.run(clock());
     // Both now: of what comes meanwhile the past is not known.
-    const touched = [...this.#touched];
-    const lives = [...this.#live.values()];
+    const touched = new Set(this.#touched);
+    const lives = new Set(this.#live.values());
     this.#touched.clear();
     for (const live of touched) {
-      if (dependsOnPast(live.dag)) live.past = await pastOf(store, live.run);
+      if (!dependsOnPast(live.dag)) continue;
+      try {
+        live.past = await pastOf(store, live.run);
+      } catch (cause) {
+        touched.delete(live);
+        lives.delete(live);
+        this.#giveUp({ live, changes: [] }, cause);
+      }
     }
     const now = clock();
-    const steps = new Round({ ...this.#options, lives, turns: this.#turns, now })
-      .make(touched, !this.#draining);
+    const steps = new Round({ ...this.#options, lives: [...lives], turns: this.#turns, now })
+      .make([...touched], !this.#draining);
     await Promise.all([...steps.values()].map(async (step) => {
       const { live, events, changes } = step;
       try {
@@ -262,8 +271,6 @@ export class Loop {
     live.attempts.set(name, attempting);
     attempting.ended = makeAttempt(live, attempting, this, this.#options, () => {
       live.attempts.delete(name);
-      // Others, of other runs maybe, wait for its slots.
-      this.#asked = true;
     }).catch(() => {});
   }
 
@@ -301,7 +308,7 @@ export class Loop {
   }
 
   /** Gives a run up, which only a store that fails makes it. */
-  #giveUp({ live, changes }: Step, cause: unknown): void {
+  #giveUp({ live, changes }: Pick<Step, "live" | "changes">, cause: unknown): void {
     const error = new Error(`Cannot go on with run "${live.run.id}"`, { cause });
     for (const { made } of changes) made.reject(error);
     for (const { made } of live.inbox) made.reject(error);
@@ -327,4 +334,8 @@ export class Loop {
     this.#asked = true;
     this.#go();
   }
+}
+
+function closedBefore({ id }: Run): TypeError {
+  return new TypeError(`Cannot change run "${id}": the engine is closed`);
 }

@@ -29,13 +29,16 @@ export interface Changes {
   stop(live: Live, places: readonly TaskPlace[], reason: Error): Promise<unknown>;
 }
 
-/** Makes an attempt that is on record as running; resolves when its end is on record, too, after `then` was called. */
+/**
+ * Makes an attempt that is on record as running; resolves when its end is on record, too. `ended` is called before that:
+ * what waits for its slots, or its place, can begin together with its end.
+ */
 export async function makeAttempt(
   live: Live,
   attempting: Attempting,
   loop: Changes,
   options: AttemptOptions,
-  then: () => void,
+  ended: () => void,
 ): Promise<void> {
   const { run, dag } = live;
   const { spool, now, executors, store, nextInterval, logs, ...rest } = options;
@@ -87,10 +90,10 @@ export async function makeAttempt(
       await spool.drop({ run: run.id, task: lost }, true);
     }
   }
+  ended();
   await loop.change(live, (run) => {
     return settle(dag, run, { ...place, outcome, now: now(), readings: attempting.readings() });
   }, () => {
-    then();
     if (outcome.state === "success") spool.commit(owner);
   });
 }

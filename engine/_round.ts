@@ -1,11 +1,11 @@
 import type { AnyDag } from "./dag.ts";
-import { add, type Attempting, changed, groupOf, isIdle, type Live, type Step } from "./_live.ts";
+import { add, type Attempting, changed, groupOf, type Live, type Step } from "./_live.ts";
 import { admit, admitRuns, demand, type Limits } from "./admit.ts";
 import type { Executor } from "./executor.ts";
 import { nameOf } from "./_job.ts";
 import { isPastGood, plan, strays } from "./plan.ts";
 import { at, begin } from "./settle.ts";
-import { isOver, type Run } from "./state.ts";
+import { isDone, isOver, type Run } from "./state.ts";
 
 /** What a round is decided by. */
 export interface RoundState {
@@ -118,11 +118,15 @@ export class Round {
   #giveBack(step: Step): void {
     const { live, run } = step;
     const { past } = live;
-    if (run.state !== "running" || past?.state !== "queued" || !isIdle(live, run)) return;
-    const waits = [...live.dag.tasks.values()].some((task) => {
-      return run.tasks[task.id]?.state === "none" && !isPastGood(task, past);
-    });
-    if (!waits) return;
+    if (run.state !== "running" || past?.state !== "queued" || live.attempts.size > 0) return;
+    const open = Object.entries(run.tasks).filter(([, { state }]) => !isDone(state));
+    const isStuck = ([id, { state }]: typeof open[number]): boolean => {
+      const task = live.dag.tasks.get(id);
+      return /^(none|up_for_.*)$/.test(state) && task !== undefined && !isPastGood(task, past);
+    };
+    if (!open.some(isStuck) || !open.every((one) => one[1].state === "none" || isStuck(one))) {
+      return;
+    }
     const reason = `gives its place to run "${past.id}", which it waits for`;
     const at = this.#state.now.toString();
     add(step, [{ type: "run_changed", run: run.id, at, to: "queued", reason }]);

@@ -176,8 +176,11 @@ export class Schedules implements Chores, AsyncDisposable {
     for (const interval of create) {
       const date = interval.start.toInstant().toString();
       const there = await this.#options.store.list({ dag: dag.id, from: date, to: date });
-      // A backfill made one, or we did, and died before we could write that down.
-      if (there.some(({ kind }) => kind === "scheduled" || kind === "backfill")) continue;
+      if (there.some(({ kind }) => kind === "scheduled" || kind === "backfill")) {
+        // A backfill made one, or we did, and died before we could write that down. There is room for another one.
+        scheduled.look = true;
+        continue;
+      }
       const runAfter = interval.end.toInstant();
       const kind = "scheduled";
       const what = { dag, hash, kind, interval, params, runAfter, now } as const;

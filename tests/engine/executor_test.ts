@@ -178,7 +178,10 @@ Deno.test("an engine has tasks of one run here and there, and tries one again wh
   const lines: LogLine[] = [];
   await using etl = await engine({
     dags: [trials["both"]!],
-    executors: { inProcess: executors.use(inProcess()), subprocess: executors.use(make()) },
+    executors: {
+      inProcess: executors.use(inProcess()),
+      subprocess: executors.use(subprocess({ command, slots: 3 })),
+    },
     log: (line) => lines.push(line),
   });
   const { id, done } = await etl.trigger("both", { params: { url: server.url } });

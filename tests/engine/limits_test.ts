@@ -66,7 +66,9 @@ Deno.test("a pool gives no more slots than it has, over all DAGs, by priority an
   assert.deepEqual(order, ["elsewhere"], "another pool is not held up");
   open();
   await Promise.all([a.done, b.done]);
-  assert.deepEqual(order.slice(1), ["urgent", "old", "large", "small", "young"]);
+  // There is room for both at once.
+  assert.deepEqual(order.slice(1, 3).sort(), ["old", "urgent"]);
+  assert.deepEqual(order.slice(3), ["large", "small", "young"]);
   assert.equal(most, 3);
 });
 
