@@ -87,6 +87,13 @@ export async function connect(
   }
 }
 
+const losses = new WeakMap<pg.Client, Error>();
+
+/** How a session was lost, if it was: ended by somebody else than us. */
+export function lossOf(client: pg.Client): Error | undefined {
+  return losses.get(client);
+}
+
 /** Ends a session surely: says goodbye, and closes the socket when that takes longer than `patience` milliseconds. */
 export async function disconnect(client: pg.Client, patience = 1000): Promise<void> {
   const late = Promise.withResolvers<void>();
@@ -156,7 +163,7 @@ async function open(
     replication: undefined,
   });
   // A lost connection fails the query under way or the next one; without a listener it would end the process.
-  client.on("error", () => {});
+  client.on("error", (error) => losses.set(client, losses.get(client) ?? error));
   const abort = () => destroy(client);
   signal.addEventListener("abort", abort, { once: true });
   client.once("end", () => signal.removeEventListener("abort", abort));

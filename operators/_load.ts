@@ -3,7 +3,7 @@ import type { RecordBatch } from "apache-arrow";
 import type pg from "pg";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import { type Attempt, beginAttempt, resolveCommit } from "./_attempt.ts";
-import { connect, disconnect } from "./_connect.ts";
+import { connect, disconnect, lossOf } from "./_connect.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { copySections, hashRows } from "./_copy_sections.ts";
 import { type Fit, fitColumns } from "./_evolve.ts";
@@ -44,8 +44,8 @@ export class Load {
   readonly #options: CopyOptions;
   readonly #ctx: Context;
   readonly #parallel: boolean;
-  /** How the connection ended, when it did not by us. */
-  #lost: Error | undefined;
+  /** Other sessions that rows go over. */
+  readonly #lanes: pg.Client[] = [];
   #flow!: Flow;
   /** Whether there is a row at all. */
   #filled = false;
@@ -60,7 +60,6 @@ export class Load {
     this.#options = options;
     this.#ctx = ctx;
     this.#parallel = (options.parallel ?? 1) > 1;
-    client.once("error", (error) => this.#lost = error);
   }
 
   async run(reader: ReadableStreamDefaultReader<RecordBatch>): Promise<Copied> {
@@ -79,6 +78,11 @@ export class Load {
       await this.#giveUp().catch(() => {});
       throw explain(error, table, this.#lost);
     }
+  }
+
+  /** How a connection ended, when it did not by us. */
+  get #lost(): Error | undefined {
+    return [this.#session.client, ...this.#lanes].map(lossOf).find((loss) => loss !== undefined);
   }
 
   async #load(): Promise<Copied> {
@@ -236,7 +240,7 @@ export class Load {
     };
     if (!this.#parallel) return await copySections(this.#flow, { ...bed, clients: [client] });
     const address = await this.#ctx.connection(connection);
-    const clients: pg.Client[] = [];
+    const clients = this.#lanes;
     let rows: number;
     try {
       while (clients.length < parallel) clients.push(await connect(address, this.#ctx));

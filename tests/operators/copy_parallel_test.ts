@@ -140,63 +140,6 @@ Deno.test("what a dead load has left is dropped by the next one, what a living o
   await nothingLeft(database);
 });
 
-/** What a table that is swapped may be, and how it is swapped. */
-const SWAPS: readonly (readonly [what: string, options: Partial<CopyOptions>, sql: string])[] = [
-  ["a plain table", {}, ""],
-  ["a plain table, in parallel", { parallel: 2 }, ""],
-  ["a table with a view", {}, "CREATE VIEW v AS SELECT * FROM t"],
-  [
-    "a table that others refer to",
-    {},
-    "ALTER TABLE t ADD k int GENERATED ALWAYS AS IDENTITY PRIMARY KEY; CREATE TABLE o (k int REFERENCES t)",
-  ],
-  ["by deletes and inserts", { isolation: "mvcc" }, ""],
-  [
-    "a partition",
-    { mode: "partition", slice: { column: "at", from: "2021-01-01", to: "2021-02-01" } },
-    "ALTER TABLE t RENAME TO old; CREATE TABLE t (LIKE old) PARTITION BY RANGE (at); ALTER TABLE t ATTACH PARTITION old FOR VALUES FROM ('2021-01-01') TO ('2021-02-01')",
-  ],
-  [
-    "a slice",
-    { mode: "partition", slice: { column: "at", from: "2021-01-01", to: "2021-02-01" } },
-    "",
-  ],
-  ["by a merge", { mode: "merge", on: ["i"], deleteMissing: true, duplicates: "fail" }, ""],
-];
-
-for (const [what, options, sql] of SWAPS) {
-  Deno.test(`readers that never stop see the old rows or the new, while loads swap them: ${what}`, async () => {
-    await using database = await freshDatabase();
-    // Of one load all rows have the same m, and each load has another number of rows.
-    const file = (m: number) =>
-      `i,m,n,at\n${
-        Array.from({ length: 500 + m }, (_, i) => `${i},${m},${500 + m},2021-01-05\n`).join("")
-      }`;
-    await load(database, file(0));
-    if (sql) await database.query(sql);
-    let done = false;
-    let reads = 0;
-    const seen = new Set<number>();
-    const reader = async (): Promise<void> => {
-      while (!done) {
-        const [row] = await database.query(
-          "SELECT count(*)::int AS count, min(n) AS least, max(n) AS most, count(DISTINCT m)::int AS loads FROM t",
-        ) as [{ count: number; least: number; most: number; loads: number }];
-        assert.deepEqual(row, { count: row.least, least: row.least, most: row.least, loads: 1 });
-        seen.add(row.least);
-        reads++;
-      }
-    };
-    const readers = [reader(), reader()];
-    for (const reader of readers) reader.catch(() => done = true);
-    for (let m = 1; m <= 12 && !done; m++) await load(database, file(m), options as never);
-    done = true;
-    await Promise.all(readers);
-    assert.ok(seen.size > 2 && reads > 5, `${seen.size} tables in ${reads} reads`);
-    await nothingLeft(database);
-  });
-}
-
 const JANUARY = { column: "b", from: "2021-01-01", to: "2021-02-01" };
 const PARTITIONED = `ALTER TABLE t RENAME TO old; CREATE TABLE t (LIKE old) PARTITION BY RANGE (b);
   ALTER TABLE t ATTACH PARTITION old FOR VALUES FROM ('2021-01-01') TO ('2021-02-01')`;

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CopyOptions } from "../../operators/mod.ts";
+import { serve, Sluice } from "../cli/_sluice.ts";
+import { freshDatabase, sharedPostgres } from "../_postgres.ts";
+import { invariants, type State } from "./_invariants.ts";
+import { load, Made } from "./_made.ts";
+import { random, soak } from "./_soak.ts";
+
+await sharedPostgres();
+
+const WAYS: readonly Partial<CopyOptions>[] = [
+  { mode: "replace" },
+  { mode: "append" },
+  { mode: "merge", on: ["v", "n"] },
+  { mode: "replace", parallel: 2 },
+];
+
+function flags({ key }: Made, { mode, on = [], parallel = 1 }: Partial<CopyOptions>): string[] {
+  const columns = on.flatMap((column) => ["--on", column]);
+  return ["--key", key, "--mode", mode!, ...columns, "--parallel", String(parallel)];
+}
+
+const KILLS = soak ? 200 : 20;
+
+Deno.test(`a load that is killed at ${KILLS} random points: the table is old or new, and the retry exact`, async () => {
+  await using sluice = new Sluice();
+  const old = new Made(1), made = new Made(2, 40_000);
+  await using server = serve(() => new Response(made.bytes));
+  let next = 0;
+  const count = { before: 0, after: 0, leftovers: 0 };
+
+  /** Kills loads one after the other, in a database of its own. */
+  async function kill(seed: number): Promise<void> {
+    const dice = random(seed);
+    await using database = await freshDatabase();
+    let duration = 0;
+    while (next < KILLS) {
+      const options = WAYS[next++ % WAYS.length]!;
+      await database.query("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluice CASCADE");
+      await load(database.url, old);
+      const before: State = { table: [old], ledger: [old] };
+      const table = options.mode === "replace" ? [made] : [old, made];
+      const after: State = { table, ledger: [old, made] };
+      const command = sluice.start(
+        ["load", server.url, "--into", "t", "--database", database.url, ...flags(made, options)],
+      );
+      let ended = false;
+      command.ended.then(() => ended = true);
+      // From its first word with the database on.
+      while (!ended && !await atWork(database)) await sleep(5);
+      const began = performance.now();
+      if (duration === 0) {
+        await command.ended;
+        duration = performance.now() - began;
+      } else {
+        await sleep(dice() * duration * 1.1);
+        command.kill("SIGKILL");
+        await command.ended;
+      }
+      const which = await invariants(database, [before, after], { leftovers: true });
+      count[which === 0 ? "before" : "after"]++;
+      const [row] = await database.query("SELECT count(*)::int AS n FROM sluice.staging");
+      if (row!["n"] !== 0) count.leftovers++;
+      await load(database.url, made, options);
+      await invariants(database, [after]);
+    }
+  }
+
+  await Promise.all([kill(1), kill(2)]);
+  console.log(
+    `${KILLS} kills: the table was old ${count.before} times, new ${count.after} times; ` +
+      `${count.leftovers} times a staging table was left to the next load`,
+  );
+  assert.ok(count.before > 0);
+});
+
+async function atWork(database: { query(sql: string): Promise<unknown[]> }): Promise<boolean> {
+  const sessions = await database.query(
+    "SELECT FROM pg_stat_activity WHERE application_name LIKE 'sluice%' AND datname = current_database()",
+  );
+  return sessions.length > 0;
+}

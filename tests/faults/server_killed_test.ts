@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CopyOptions } from "../../operators/mod.ts";
+import { testPostgres } from "../_postgres.ts";
+import { invariants, type State } from "./_invariants.ts";
+import { load, Made } from "./_made.ts";
+import { Killer } from "./_revive.ts";
+import { random, soak } from "./_soak.ts";
+
+const WAYS: readonly Partial<CopyOptions>[] = [
+  { mode: "replace" },
+  { mode: "append" },
+  { mode: "merge", on: ["v", "n"] },
+  { mode: "replace", parallel: 2 },
+];
+
+for (const [what, kills] of [["backend", soak ? 100 : 6], ["postmaster", soak ? 60 : 4]] as const) {
+  Deno.test(`a ${what} that is killed at ${kills} random points of a load: the table is old or new, and the retry exact`, async () => {
+    // What was acknowledged must be there though the server was killed: this it does not promise otherwise.
+    const settings = { synchronous_commit: "on", full_page_writes: "on" };
+    await using server = await testPostgres({ settings });
+    await using killer = new Killer(server);
+    const dice = random(what.length);
+    let lost = 0, kept = 0;
+    const old = new Made(1);
+    for (let i = 0, duration = 0; i < kills; i++) {
+      const options = WAYS[i % WAYS.length]!;
+      await server.query("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluice CASCADE");
+      await load(server.url, old);
+      const made = new Made(2, 30_000);
+      if (duration === 0) {
+        const began = performance.now();
+        await load(server.url, made, { table: "measured" });
+        duration = performance.now() - began;
+      }
+      const before: State = { table: [old], ledger: [old] };
+      const table = options.mode === "replace" ? [made] : [old, made];
+      const after: State = { table, ledger: [old, made] };
+      const loading = load(server.url, made, options);
+      const outcome = loading.then(() => undefined, (error: Error) => error);
+      await sleep(dice() * duration * 1.2);
+      if (what === "postmaster") {
+        await killer.kill();
+        await sleep(dice() * 300);
+        await killer.revive();
+      } else {
+        const [session] = await server.query<{ pid: number }>(
+          "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sluice%' ORDER BY random() LIMIT 1",
+        );
+        try {
+          if (session) Deno.kill(session.pid, "SIGKILL");
+        } catch { /* it has just ended */ }
+      }
+      const failure = await outcome;
+      // Nobody waits for the server here: the retry does.
+      if (failure) {
+        lost++;
+        assert.match(failure.message, /^Cannot (load into "t"|connect to Postgres at )/);
+        assert.ok(failure.cause instanceof Error);
+        await killer.ready();
+        const unknown = /whether it took effect is not known/.test(failure.message);
+        await invariants(server, unknown ? [before, after] : [before], { leftovers: true });
+      } else {
+        kept++;
+      }
+      await load(server.url, made, options);
+      await invariants(server, [after]);
+    }
+    console.log(`${kills} kills of a ${what}: ${lost} loads were lost, ${kept} kept`);
+    assert.ok(lost > 0);
+  });
+}
