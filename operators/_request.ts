@@ -123,6 +123,8 @@ export class Answer {
   readonly start: number;
   /** Bytes of the whole, when the server says. */
   readonly length: number | undefined;
+  /** Whether a body that ends too early can be told from one that is whole: by its length, by its chunks, by TLS. */
+  readonly bounded: boolean;
   readonly #attempt: AbortController;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
 
@@ -139,6 +141,8 @@ export class Answer {
     this.start = this.status === 206 ? Number(range?.[1] ?? NaN) : 0;
     const length = range ? range[2]! : headers.get("content-length") ?? "";
     this.length = /^\d+$/.test(length) && !encoded ? Number(length) : undefined;
+    this.bounded = headers.has("content-length") || headers.has("transfer-encoding") ||
+      response.url.startsWith("https:");
     this.#attempt = attempt;
     this.#reader = response.body?.getReader();
   }

@@ -107,6 +107,11 @@ class Download {
     this.#answer = answer;
     this.#at = this.#position = answer.start;
     if (answer.length !== undefined) this.#ctx.meter.length = answer.length - answer.start;
+    if (!answer.bounded) {
+      this.#ctx.log.warn(
+        `The server does not say how long "${this.#target.url}" is: should the connection break, what came looks whole`,
+      );
+    }
     return new Source({
       key: this.#target.key,
       ...this.#validator !== undefined && { validator: this.#validator },

@@ -1,7 +1,17 @@
 import { createHash } from "node:crypto";
-import type { Bytes } from "../../engine/mod.ts";
-import { type Copied, copy, type CopyOptions, csv } from "../../operators/mod.ts";
+import type { Bytes, Context } from "../../engine/mod.ts";
+import {
+  type Copied,
+  copy,
+  type CopyOptions,
+  csv,
+  decompress,
+  type DecompressOptions,
+  http,
+  type HttpOptions,
+} from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
+import type { TestDatabase } from "../_postgres.ts";
 
 /** A CSV file whose rows all say of which version they are, so that a table tells of which files it is made. */
 export class Made {
@@ -39,6 +49,12 @@ export class Made {
   }
 }
 
+/** Makes `t` a table of one file, and the first load that the ledger knows. */
+export async function begin(database: TestDatabase, made: Made): Promise<void> {
+  await database.query("DROP TABLE IF EXISTS t CASCADE; DROP SCHEMA IF EXISTS sluice CASCADE");
+  await load(database.url, made);
+}
+
 /** Loads a file into `t`. */
 export async function load(
   url: string,
@@ -46,11 +62,41 @@ export async function load(
   options: Partial<CopyOptions> = {},
   said: string[] = [],
 ): Promise<Copied> {
+  const ctx = context(url, said);
+  const batches = await perform(csv(), ctx, made.stream());
+  return await perform(copy({ table: "t", key: made.key, ...options }), ctx, batches);
+}
+
+/** Options of {@linkcode loadFrom}. */
+export type Ways =
+  & Omit<HttpOptions, "url">
+  & DecompressOptions
+  & Pick<CopyOptions, "minRows">;
+
+/** Loads what stands at an address into `t`, as the file that should stand there. */
+export async function loadFrom(
+  source: string,
+  database: string,
+  { key }: Made,
+  { maxBytes, maxRatio, minRows, ...options }: Ways = {},
+  said: string[] = [],
+): Promise<Copied> {
+  const ctx = context(database, said);
+  const limits = {
+    ...maxBytes !== undefined && { maxBytes },
+    ...maxRatio !== undefined && { maxRatio },
+  };
+  const bytes = await perform(http({ url: source, ...options }), ctx);
+  const plain = await perform(decompress(limits), ctx, bytes);
+  const batches = await perform(csv(), ctx, plain);
+  const copying = copy({ table: "t", key, ...minRows !== undefined && { minRows } });
+  return await perform(copying, ctx, batches);
+}
+
+function context(url: string, said: string[]): Context {
   const say = (message: string): void => void said.push(message);
-  const ctx = testContext({
+  return testContext({
     connection: () => Promise.resolve({ url }),
     log: { info: say, warn: say, error: say },
   });
-  const batches = await perform(csv(), ctx, made.stream());
-  return await perform(copy({ table: "t", key: made.key, ...options }), ctx, batches);
 }

@@ -4,7 +4,7 @@ import type { CopyOptions } from "../../operators/mod.ts";
 import { serve, Sluice } from "../cli/_sluice.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 import { invariants, type State } from "./_invariants.ts";
-import { load, Made } from "./_made.ts";
+import { begin, load, Made } from "./_made.ts";
 import { random, soak } from "./_soak.ts";
 
 await sharedPostgres();
@@ -37,8 +37,7 @@ Deno.test(`a load that is killed at ${KILLS} random points: the table is old or 
     let duration = 0;
     while (next < KILLS) {
       const options = WAYS[next++ % WAYS.length]!;
-      await database.query("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluice CASCADE");
-      await load(database.url, old);
+      await begin(database, old);
       const before: State = { table: [old], ledger: [old] };
       const table = options.mode === "replace" ? [made] : [old, made];
       const after: State = { table, ledger: [old, made] };

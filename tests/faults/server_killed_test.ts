@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { CopyOptions } from "../../operators/mod.ts";
 import { testPostgres } from "../_postgres.ts";
 import { invariants, type State } from "./_invariants.ts";
-import { load, Made } from "./_made.ts";
+import { begin, load, Made } from "./_made.ts";
 import { Killer } from "./_revive.ts";
 import { random, soak } from "./_soak.ts";
 
@@ -25,8 +25,7 @@ for (const [what, kills] of [["backend", soak ? 100 : 6], ["postmaster", soak ? 
     const old = new Made(1);
     for (let i = 0, duration = 0; i < kills; i++) {
       const options = WAYS[i % WAYS.length]!;
-      await server.query("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluice CASCADE");
-      await load(server.url, old);
+      await begin(server, old);
       const made = new Made(2, 30_000);
       if (duration === 0) {
         const began = performance.now();
@@ -52,12 +51,12 @@ for (const [what, kills] of [["backend", soak ? 100 : 6], ["postmaster", soak ? 
         } catch { /* it has just ended */ }
       }
       const failure = await outcome;
-      // Nobody waits for the server here: the retry does.
+      await sleep(20); // a server that has just lost a backend may not know it yet
+      await killer.ready();
       if (failure) {
         lost++;
         assert.match(failure.message, /^Cannot (load into "t"|connect to Postgres at )/);
         assert.ok(failure.cause instanceof Error);
-        await killer.ready();
         const unknown = /whether it took effect is not known/.test(failure.message);
         await invariants(server, unknown ? [before, after] : [before], { leftovers: true });
       } else {
