@@ -18,7 +18,7 @@ const Body = z.strictObject({
   dry_run: z.boolean().default(false),
 });
 
-const Planned = z.strictObject({
+export const PlannedSchema = z.strictObject({
   id: z.string().nullable().meta({ description: "null when nothing was begun" }),
   dry_run: z.boolean(),
   create: z.array(Span),
@@ -59,8 +59,11 @@ export function backfillRoutes(site: Site): Route[] {
       parameters: z.object({ id: Id }),
       body: Body,
       answers: {
-        200: { description: "What it would do, or that there is nothing to do", schema: Planned },
-        201: { description: "What it does", schema: Planned },
+        200: {
+          description: "What it would do, or that there is nothing to do",
+          schema: PlannedSchema,
+        },
+        201: { description: "What it does", schema: PlannedSchema },
       },
       handle: async ({ c, path, body }) => {
         const dag = findDag(site, path.id);

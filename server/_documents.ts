@@ -1,5 +1,11 @@
 import { z } from "zod";
-import type { Interval, Run, TaskRun } from "../engine/mod.ts";
+import {
+  type Interval,
+  pace,
+  type Reading as Metered,
+  type Run,
+  type TaskRun,
+} from "../engine/mod.ts";
 import { runDocument } from "./run_document.ts";
 
 /** The schemas that have a name in the API's description. */
@@ -99,7 +105,17 @@ export const Reading = z.strictObject({
   blocked: z.number(),
   done: z.boolean(),
   outside: z.strictObject({ name: z.string(), waited: z.number() }).nullable(),
+  waits: z.array(z.strictObject({ for: z.string(), share: z.number() }))
+    .meta({ description: "for whom, and which part of its time, from 0 to 1" }),
 }).register(named, { id: "Reading" });
+
+/** What stands on the meters of an attempt. */
+export const Pace = z.strictObject({
+  readings: z.array(Reading),
+  set_by: z.string().nullable()
+    .meta({ description: "the stage, or what is outside, for which the others wait" }),
+  seconds_left: z.number().nullable(),
+});
 
 export const TaskSchema = z.strictObject({
   id: z.string(),
@@ -116,7 +132,7 @@ export const TaskSchema = z.strictObject({
   error: z.string().optional(),
   reason: z.string().optional(),
   stream: z.strictObject({ bytes: z.number(), whole: z.boolean() }).optional(),
-  readings: z.array(Reading),
+  ...Pace.shape,
 }).register(named, { id: "Task" });
 
 export const InstanceSchema = z.strictObject({
@@ -155,9 +171,10 @@ export function taskDocument(
   task: TaskRun,
   now: Temporal.Instant,
   extra: Partial<z.input<typeof TaskSchema>> = {},
+  readings: readonly Metered[] = task.readings ?? [],
 ): z.input<typeof TaskSchema> {
   const { state, attempt, retries, started = null, ended = null, due = null } = task;
-  const { output = null, error, reason, stream, readings = [] } = task;
+  const { output = null, error, reason, stream } = task;
   return {
     id,
     state,
@@ -171,8 +188,18 @@ export function taskDocument(
     ...error ? { error: error.message } : {},
     ...reason === undefined ? {} : { reason },
     ...stream ? { stream: { bytes: stream.bytes, whole: stream.whole } } : {},
-    readings: [...readings],
+    ...paceDocument(readings),
     ...extra,
+  };
+}
+
+/** What stands on the meters of an attempt, and what sets its pace. */
+export function paceDocument(readings: readonly Metered[]): z.input<typeof Pace> {
+  const { waits, setBy = null, progress } = pace(readings);
+  return {
+    readings: readings.map((reading, i) => ({ ...reading, waits: [...waits[i]!] })),
+    set_by: setBy,
+    seconds_left: progress ? progress.left / 1000 : null,
   };
 }
 

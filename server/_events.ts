@@ -5,7 +5,8 @@ import {
   Id,
   Moment,
   named,
-  Reading,
+  Pace,
+  paceDocument,
   RunHead,
   runHead,
   RunState,
@@ -34,7 +35,7 @@ export const MetersSchema = z.strictObject({
     dag: z.string(),
     task: z.string(),
     index: z.int().optional(),
-    readings: z.array(Reading),
+    ...Pace.shape,
   })),
 }).register(named, { id: "Meters" });
 
@@ -139,7 +140,7 @@ async function* pieces(
     const { dag, run } = wanted;
     const attempts = site.engine.underWay()
       .filter((one) => (dag ?? one.dag) === one.dag && (run ?? one.run) === one.run)
-      .map(({ run, readings, ...one }) => ({ run_id: run, ...one, readings: [...readings] }));
+      .map(({ run, readings, ...one }) => ({ run_id: run, ...one, ...paceDocument(readings) }));
     return { attempts };
   }
 }

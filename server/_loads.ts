@@ -4,7 +4,7 @@ import { type Route, route } from "./_route.ts";
 import { definedOf } from "./_runs.ts";
 import { type Site, tell } from "./_site.ts";
 
-const LoadSchema = z.strictObject({
+export const LoadSchema = z.strictObject({
   id: z.string().meta({ description: "grows with each load" }),
   target: z.string().meta({ description: "the table, quoted as SQL has it" }),
   key: z.string().meta({ description: "names the load: of one key, the latest attempt counts" }),

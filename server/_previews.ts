@@ -14,20 +14,23 @@ const Option = z.union([
   z.strictObject({ unknown: z.string() }).meta({ description: "why it cannot be told" }),
 ]).register(named, { id: "RenderedOption" });
 
-const Step = z.strictObject({ operator: z.string(), options: z.record(z.string(), Option) })
+export const StepSchema = z.strictObject({
+  operator: z.string(),
+  options: z.record(z.string(), Option),
+})
   .register(named, { id: "RenderedStep" });
 
-const Preview = z.strictObject({
+export const PreviewSchema = z.strictObject({
   dag: z.string(),
   logical_date: Moment,
   interval: Span,
   params: z.record(z.string(), z.unknown()),
   paused: z.boolean().meta({ description: "whether the run would wait, since its DAG is paused" }),
-  tasks: z.array(z.strictObject({ id: z.string(), steps: z.array(Step) })),
+  tasks: z.array(z.strictObject({ id: z.string(), steps: z.array(StepSchema) })),
 }).register(named, { id: "Preview" });
 
-const Rendered = z.strictObject({
-  steps: z.array(Step),
+export const RenderedSchema = z.strictObject({
+  steps: z.array(StepSchema),
   current: z.boolean().meta({
     description: "whether the DAG is as it was when the run began; else these may be others",
   }),
@@ -44,7 +47,7 @@ export function previewRoutes(site: Site): Route[] {
       summary: "Show what a trigger would make, and what its tasks would be given; nothing starts",
       parameters: z.object({ id: Id }),
       body: TriggerBody,
-      answers: { 200: { description: "What it would make", schema: Preview } },
+      answers: { 200: { description: "What it would make", schema: PreviewSchema } },
       handle: async ({ c, path, body }) => {
         const dag = findDag(site, path.id);
         const { interval, params, tasks } = await byRequest(() =>
@@ -68,7 +71,7 @@ export function previewRoutes(site: Site): Route[] {
       summary: "Show what a task's operators were given in an attempt, or will be in the next",
       parameters: z.object({ id: Id, task: Id, attempt: whole(1, 1e9) }),
       query: z.strictObject({ index: whole(0, 1e6).optional() }),
-      answers: { 200: { description: "Its operators in their order", schema: Rendered } },
+      answers: { 200: { description: "Its operators in their order", schema: RenderedSchema } },
       handle: async ({ c, path, query: { index } }) => {
         const { id, params } = await findRun(site, path.id);
         const name = index === undefined ? path.task : `${path.task}[${index}]`;
@@ -83,7 +86,7 @@ export function previewRoutes(site: Site): Route[] {
 function withoutSecrets(
   steps: readonly RenderedStep[],
   params: Readonly<Record<string, unknown>>,
-): z.input<typeof Step>[] {
+): z.input<typeof StepSchema>[] {
   const secrets = Object.entries(params).flatMap(([name, value]) =>
     isSecretName(name) && typeof value === "string" ? [value] : []
   );

@@ -6,7 +6,7 @@ import { definedOf } from "./_runs.ts";
 import { type Site, tell } from "./_site.ts";
 import { byRequest } from "./_trigger.ts";
 
-const RefusedTable = z.strictObject({
+export const RefusedTable = z.strictObject({
   schema: z.string(),
   table: z.string(),
   rejects: z.string().meta({ description: "the table that has them" }),
@@ -19,7 +19,7 @@ const RefusedTable = z.strictObject({
 
 const Row = z.record(z.string(), z.unknown());
 
-const RefusedRow = z.strictObject({
+export const RefusedRow = z.strictObject({
   id: z.string(),
   load: z.string(),
   run: z.string(),

@@ -5,7 +5,8 @@ import {
   Id,
   Moment,
   named,
-  Reading,
+  Pace,
+  paceDocument,
   secondsOf,
   taskDocument,
   TaskSchema,
@@ -24,7 +25,7 @@ const Change = z.strictObject({
   reason: z.string().optional(),
 }).register(named, { id: "TaskChange" });
 
-const Attempt = z.strictObject({
+export const AttemptSchema = z.strictObject({
   attempt: z.int(),
   state: TaskState,
   started: Moment.nullable(),
@@ -32,15 +33,15 @@ const Attempt = z.strictObject({
   seconds: z.number().nullable(),
   reason: z.string().optional(),
   error: z.string().optional(),
-  readings: z.array(Reading),
+  ...Pace.shape,
 }).register(named, { id: "Attempt" });
 
-const FullTask = TaskSchema.extend({
+export const FullTask = TaskSchema.extend({
   history: z.array(Change),
-  attempt_list: z.array(Attempt),
+  attempt_list: z.array(AttemptSchema),
 }).register(named, { id: "FullTask" });
 
-const Line = z.strictObject({
+export const Line = z.strictObject({
   at: Moment,
   level: z.enum(["info", "warn", "error"]),
   message: z.string(),
@@ -212,16 +213,16 @@ export function taskRoutes(site: Site): Route[] {
   ): z.input<typeof TaskSchema> {
     const live = readings[index === undefined ? id : `${id}[${index}]`];
     const instances = index === undefined ? run.mapped[id]?.length : undefined;
-    return taskDocument(id, task, now(), {
+    const extra = {
       ...index === undefined ? {} : { index },
       ...instances === undefined ? {} : { instances },
-      ...live && live.length > 0 ? { readings: [...live] } : {},
-    });
+    };
+    return taskDocument(id, task, now(), extra, live?.length ? live : undefined);
   }
 
   /** What became of each attempt, by the states a task was in. */
-  function attempts(states: readonly TaskRun[]): z.input<typeof Attempt>[] {
-    const found = new Map<number, z.input<typeof Attempt>>();
+  function attempts(states: readonly TaskRun[]): z.input<typeof AttemptSchema>[] {
+    const found = new Map<number, z.input<typeof AttemptSchema>>();
     for (const task of states) {
       const { attempt, state, started = null, ended = null, reason, error, readings } = task;
       const known = found.get(attempt);
@@ -236,7 +237,7 @@ export function taskRoutes(site: Site): Route[] {
         seconds: secondsOf(task, now()),
         ...reason === undefined ? {} : { reason },
         ...error ? { error: error.message } : {},
-        readings: [...readings ?? known?.readings ?? []],
+        ...paceDocument(readings ?? known?.readings ?? []),
       });
     }
     return [...found.values()];

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { PlannedSchema } from "../_backfills.ts";
 import type { DagRow, DagTask, FullDag, NextRun } from "../_dags.ts";
 import type {
   FullRunSchema,
@@ -10,7 +11,14 @@ import type {
 } from "../_documents.ts";
 import type { EventSchema, MetersSchema } from "../_events.ts";
 import type { GridSchema } from "../_grid.ts";
+import type { LoadSchema } from "../_loads.ts";
+import type { PreviewSchema, RenderedSchema, StepSchema } from "../_previews.ts";
+import type {
+  RefusedRow as RefusedRowSchema,
+  RefusedTable as RefusedTableSchema,
+} from "../_rejects.ts";
 import type { DatasetRow } from "../_system.ts";
+import type { AttemptSchema, FullTask, Line as LineSchema } from "../_tasks.ts";
 
 /** What the API answers, as its own schemas say. */
 export type Dag = z.output<typeof DagRow>;
@@ -27,3 +35,13 @@ export type Happening = z.output<typeof EventSchema>;
 export type Meters = z.output<typeof MetersSchema>;
 export type Grid = z.output<typeof GridSchema>;
 export type Dataset = z.output<typeof DatasetRow>;
+export type WholeTask = z.output<typeof FullTask>;
+export type Attempt = z.output<typeof AttemptSchema>;
+export type Line = z.output<typeof LineSchema>;
+export type Preview = z.output<typeof PreviewSchema>;
+export type Rendered = z.output<typeof RenderedSchema>;
+export type Step = z.output<typeof StepSchema>;
+export type BackfillPlan = z.output<typeof PlannedSchema>;
+export type Load = z.output<typeof LoadSchema>;
+export type RefusedTable = z.output<typeof RefusedTableSchema>;
+export type RefusedRow = z.output<typeof RefusedRowSchema>;

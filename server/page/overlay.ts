@@ -6,6 +6,15 @@ export interface Notice {
   readonly id: number;
   readonly tone: "good" | "bad" | "plain";
   readonly text: string;
+  /** Where more of it is told. */
+  readonly link?: Link;
+}
+
+/** A place in the page, and what it is called. */
+export interface Link {
+  readonly label: string;
+  /** Below the page's own base. */
+  readonly to: string;
 }
 
 /** What is asked in front of everything else; null: nothing. */
@@ -27,8 +36,8 @@ let count = 0;
 const STAY = { good: 5000, plain: 5000, bad: 12_000 };
 
 /** Says something in a corner of the screen, for a while. */
-export function notify(text: string, tone: Notice["tone"] = "plain"): void {
-  const notice = { id: ++count, tone, text };
+export function notify(text: string, tone: Notice["tone"] = "plain", link?: Link): void {
+  const notice = { id: ++count, tone, text, ...link ? { link } : {} };
   notices.value = [...notices.value.slice(-3), notice];
   setTimeout(() => dismiss(notice.id), STAY[tone]);
 }
