@@ -16,6 +16,8 @@ export interface Attempt {
   readonly began: string;
   /** The load that this one may turn out to be the same as. */
   readonly prior: Entry | null;
+  /** Whether rows are committed as they come, so that the next attempt can go on where this one stops. */
+  readonly resumable: boolean;
   /** Where rows are to be hashed as they go by. */
   readonly digest: Hash | undefined;
 }
@@ -38,7 +40,10 @@ export async function beginAttempt(
       } has no encoding (SQL_ASCII): text is kept in the bytes of UTF-8`,
     );
   }
-  const none = { target, ledger: undefined, fence: "0", began: "", prior: null, digest: undefined };
+  const none = {
+    ...{ target, ledger: undefined, fence: "0", began: "", prior: null },
+    ...{ resumable: false, digest: undefined },
+  };
   if (!mayKeep(look, options, ctx)) {
     await session.all(BEGIN);
     return none;
@@ -54,20 +59,31 @@ export async function beginAttempt(
     await session.all(BEGIN);
   }
   // Only what may have to be known again is hashed.
-  const recurs = mode === "append" && (key !== undefined || ledger.recurs);
-  const digest = recurs || ifUnchanged === "skip"
+  const recurs = key !== undefined || ledger.recurs;
+  const resumable = isResumable(options, recurs, ctx);
+  const digest = (recurs && mode === "append") || ifUnchanged === "skip" || resumable
     ? createHash("sha256").update(JSON.stringify(columns))
     : undefined;
-  return { ...none, ...drawn, ledger, digest };
+  return { ...none, ...drawn, ledger, resumable, digest };
 }
 
 interface Drawn extends Pick<Attempt, "fence" | "began" | "prior"> {
   readonly leftovers: boolean;
 }
 
+/** Bytes of a source from which on it is worth more to go on with it than to load it a little faster. */
+const LARGE = 10e9;
+
+function isResumable(options: CopyOptions, recurs: boolean, { meters }: Context): boolean {
+  if (options.staging) return options.staging === "committed";
+  const { mode, duplicates, parallel = 1 } = options;
+  const ordered = mode === "merge" && duplicates !== "fail";
+  return recurs && parallel === 1 && !ordered && (meters.read()[0]?.length ?? 0) > LARGE;
+}
+
 /** Whether there are the rights for a ledger; says so when there are not. */
 function mayKeep(look: Look, options: CopyOptions, { log }: Context): boolean {
-  const { table, mode, key, ifUnchanged, parallel = 1 } = options;
+  const { table, mode, key, ifUnchanged, parallel = 1, staging } = options;
   const missing = grants(look);
   if (missing.length === 0) return true;
   const needed = mode === "merge" || mode === "partition"
@@ -78,6 +94,8 @@ function mayKeep(look: Look, options: CopyOptions, { log }: Context): boolean {
     ? "to skip what has not changed needs"
     : parallel > 1
     ? "more than one connection needs"
+    : staging === "committed"
+    ? "committed staging needs"
     : undefined;
   const rights = `the rights for a ledger in schema sluice: ${missing.join("; ")}`;
   if (needed) {

@@ -52,6 +52,15 @@ export interface CopyOptions {
   /** Connections to copy over. With more than one the order of rows is lost. @default {1} */
   parallel?: number;
   /**
+   * Where the rows are while they come: in the load's one `transaction`, and gone with it, or `committed` as they come, in
+   * a table of their own. Of those the next attempt at a load of the same key makes use when this one dies: it reads the
+   * source from its start, copies only what is not there yet, and begins anew where options, columns or rows are others.
+   * They are kept for a day. Readers see them at the end, all at once; the order of rows is lost.
+   *
+   * @default {"committed" for a source of more than 10 GB in a load whose key will come again, else "transaction"}
+   */
+  staging?: "transaction" | "committed";
+  /**
    * `swap` is fast: readers wait for milliseconds, but one in a snapshot older than the load may see an empty table.
    * `mvcc` deletes and inserts: nobody waits, all see what they should, and a vacuum has to clear up.
    *
@@ -91,6 +100,8 @@ export interface Copied {
     /** Rows of the source that a later one took the place of. */
     readonly duplicates: number;
   };
+  /** Where it went on, as an earlier attempt had died: the record, from 1, and its first byte, decompressed, from 0. */
+  readonly resumed?: { readonly record: number; readonly byte: number | null };
   /** True when this very load was there already, so that nothing was done; `rows` are those of then. */
   readonly unchanged?: true;
 }
@@ -105,8 +116,8 @@ export interface Column {
 
 /** Looks at the options alone. @throws {TypeError} for what does not go together */
 export function checkCopyOptions(options: CopyOptions): void {
-  const { mode = "replace", on, slice, deleteMissing, duplicates, parallel = 1, isolation } =
-    options;
+  const { mode = "replace", on, slice, deleteMissing, duplicates, parallel = 1 } = options;
+  const { isolation, staging } = options;
   const fault = mode === "merge" && !on?.length
     ? "mode merge needs the columns that tell which row is which (on, --on)"
     : mode === "partition" && !slice
@@ -123,6 +134,10 @@ export function checkCopyOptions(options: CopyOptions): void {
     ? `parallel must be a whole number from 1 to 64, not ${parallel}`
     : parallel > 1 && mode === "merge" && duplicates !== "fail"
     ? "with more than one connection no row is the last: let duplicates fail"
+    : staging !== undefined && parallel > 1
+    ? "staging is for one connection; the rows of several are committed in any case, and cannot be gone on with"
+    : staging === "committed" && mode === "merge" && duplicates !== "fail"
+    ? "in committed staging no row is the last: let duplicates fail"
     : undefined;
   if (fault) throw new TypeError(`Cannot load into ${JSON.stringify(options.table)}: ${fault}`);
 }

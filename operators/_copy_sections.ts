@@ -59,7 +59,8 @@ export async function hashRows(
   if (flow.more) await flow.again("the rows before it are hashed already");
 }
 
-function wayOf(
+/** How the columns of a flow, as they are now, go where they belong. */
+export function wayOf(
   flow: Flow,
   fit: Fit | undefined,
   { digest, meter }: Pick<Bed, "digest" | "meter">,

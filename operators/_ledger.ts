@@ -32,7 +32,8 @@ SELECT pg_catalog.current_database() AS database, current_user AS role,
   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS "createsSchema",
   n.oid IS NOT NULL AS schema, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS "usesSchema",
   pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS "createsTables",
-  count(c.oid) = 3 AS made,
+  count(c.oid) = 3 AND pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_attribute
+    WHERE attrelid = c.oid AND attname = 'kept_until')) AS made,
   coalesce(pg_catalog.bool_and(pg_catalog.has_sequence_privilege(c.oid, 'USAGE')) FILTER (WHERE c.relkind = 'S'), true)
     AS draws,
   coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')
@@ -98,7 +99,10 @@ CREATE TABLE IF NOT EXISTS sluice.loads (
   PRIMARY KEY (target, load_key));
 CREATE TABLE IF NOT EXISTS sluice.staging (
   name pg_catalog.text PRIMARY KEY, target pg_catalog.text NOT NULL, fence bigint NOT NULL,
-  began pg_catalog.timestamptz NOT NULL)`;
+  began pg_catalog.timestamptz NOT NULL);
+ALTER TABLE sluice.staging ADD COLUMN IF NOT EXISTS load_key pg_catalog.text, ADD COLUMN IF NOT EXISTS plan pg_catalog.text,
+  ADD COLUMN IF NOT EXISTS rows bigint, ADD COLUMN IF NOT EXISTS bytes bigint,
+  ADD COLUMN IF NOT EXISTS digest pg_catalog.text, ADD COLUMN IF NOT EXISTS kept_until pg_catalog.timestamptz`;
 
 /** The number of an advisory lock, made of what it is for. */
 export function lockKey(what: string): string {

@@ -1,7 +1,7 @@
 import type { RecordBatch } from "apache-arrow";
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { type Context, GiveUp } from "../engine/mod.ts";
+import { type Context, GiveUp, SourceChanged } from "../engine/mod.ts";
 import { type Attempt, beginAttempt, resolveCommit } from "./_attempt.ts";
 import { connect, disconnect, lossOf } from "./_connect.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
@@ -11,17 +11,11 @@ import { explain } from "./_explain.ts";
 import { Flow } from "./_flow.ts";
 import type { Entry } from "./_ledger.ts";
 import { checkKey, dedupe } from "./_merge.ts";
-import {
-  checkSlice,
-  findPartition,
-  isWithin,
-  likeTarget,
-  type Slice,
-  sliceOf,
-} from "./_partition.ts";
+import { checkSlice, findPartition, isWithin, type Slice, sliceOf } from "./_partition.ts";
 import { place, type Placement, replacesWhole } from "./_placement.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
-import { registerStaging, stagingTable, unregisterStaging } from "./_staging.ts";
+import { stage, type Staging } from "./_stage.ts";
+import { dropStaging, unregisterStaging } from "./_staging.ts";
 import { columnList, nameList, quoted } from "./_table.ts";
 import { readTarget, type Target, targetQuery } from "./_target.ts";
 
@@ -32,18 +26,14 @@ interface Plan {
   readonly slice: Slice | undefined;
 }
 
-/** A table that has the rows before they are where they belong. */
-interface Staging {
-  readonly table: string;
-  readonly kind: Placement["staging"];
-}
-
 /** One load of batches into a table, on a session that is its own. */
 export class Load {
   readonly #session: Session;
   readonly #options: CopyOptions;
   readonly #ctx: Context;
   readonly #parallel: boolean;
+  /** Whether the staging table is committed before it has all rows. */
+  #committed = false;
   /** Other sessions that rows go over. */
   readonly #lanes: pg.Client[] = [];
   #flow!: Flow;
@@ -71,11 +61,13 @@ export class Load {
     try {
       this.#attempt = await beginAttempt(this.#session, columns, this.#options, this.#ctx);
       this.#target = this.#attempt.target;
+      this.#committed = this.#parallel || this.#attempt.resumable;
       return await this.#load();
     } catch (error) {
       if (this.#copied && this.#lost) return await this.#resolve(this.#copied, error);
       // Where the session still stands, the rollback is over before the failure is told.
-      await this.#giveUp().catch(() => {});
+      const final = error instanceof GiveUp || error instanceof SourceChanged;
+      await this.#giveUp(!final && this.#attempt?.resumable).catch(() => {});
       throw explain(error, table, this.#lost);
     }
   }
@@ -93,7 +85,12 @@ export class Load {
     if (mode !== "replace" && !this.#target.existing) await this.#make();
     let plan = await this.#plan();
     if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
-    if (plan.placement.staging !== "none") this.#staging = await this.#stage(plan);
+    if (plan.placement.staging !== "none") {
+      const kind = plan.placement.staging, columns = plan.fit?.columns ?? this.#flow.columns;
+      const target = this.#target, committed = this.#committed, options = this.#options;
+      const made = { kind, columns, target, committed, options };
+      this.#staging = await stage(this.#session, this.#attempt, made);
+    }
     const rows = await this.#copy();
     const duplicates = mode === "merge" && rows > 0
       ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
@@ -104,7 +101,9 @@ export class Load {
     try {
       const counts = await this.#takeTurns(() => this.#settle(rows, hash));
       const { table } = this.#options, { columns, widened } = this.#flow;
-      const copied = { table, rows, rejected: 0, columns, ...widened.length > 0 && { widened } };
+      const resumed = this.#staging?.resumable?.resumed;
+      const found = { ...widened.length > 0 && { widened }, ...resumed && { resumed } };
+      const copied = { table, rows, rejected: 0, columns, ...found };
       this.#copied = mode === "merge" ? { ...copied, merged: { ...counts, duplicates } } : copied;
       await this.#session.all("COMMIT");
       return this.#copied;
@@ -144,20 +143,18 @@ export class Load {
     return { table, rows, rejected: 0, columns: this.#flow.columns, unchanged: true };
   }
 
-  /** Rolls back, and drops what was committed. */
-  async #giveUp(): Promise<void> {
+  /** Rolls back, and drops what was committed unless it is to be kept for the next attempt. */
+  async #giveUp(keep = false): Promise<void> {
     await this.#session.client.query("ROLLBACK");
-    if (!this.#parallel || !this.#staging) return;
-    const { table } = this.#staging;
-    await this.#session.client.query(
-      `BEGIN; DROP TABLE IF EXISTS ${table}; ${unregisterStaging(table)}; COMMIT`,
-    );
+    if (!this.#committed || !this.#staging || keep) return;
+    await this.#session.client.query(`BEGIN; ${dropStaging(this.#staging.table)}; COMMIT`);
   }
 
   /** Looks at what is to be done with the target as it was last seen. */
   async #plan(): Promise<Plan> {
     const { mode, evolution } = this.#options;
     const options = this.#options, target = this.#target, made = this.#staging?.kind;
+    const committed = this.#committed;
     // Without rows there are no values that a type could change.
     const fits = target.existing && this.#filled && !replacesWhole(target, options);
     const fit = fits ? fitColumns(this.#flow.columns, target, evolution) : undefined;
@@ -165,7 +162,11 @@ export class Load {
       ? sliceOf(target, options, this.#ctx)
       : undefined;
     const partition = slice && await findPartition(this.#session.client, target, slice);
-    return { placement: place({ target, fit, slice, partition, made, options }), fit, slice };
+    return {
+      placement: place({ target, fit, slice, partition, made, committed, options }),
+      fit,
+      slice,
+    };
   }
 
   /** Makes the table; where another load was faster, looks at the one it made. */
@@ -206,23 +207,6 @@ export class Load {
     return plan;
   }
 
-  /** Makes the table that the rows are copied to first. */
-  async #stage({ placement: { staging: kind }, fit }: Plan): Promise<Staging> {
-    const table = stagingTable(kind === "temporary" ? undefined : this.#target.schema);
-    const columns = columnList(fit?.columns ?? this.#flow.columns);
-    const create = kind === "like"
-      ? `TABLE ${table} (${likeTarget(this.#target)})`
-      : kind === "temporary"
-      ? `TEMPORARY TABLE ${table} (${columns}) USING heap`
-      : `TABLE ${table} (${columns})`;
-    await this.#session.all(`CREATE ${create}`);
-    if (this.#parallel) {
-      const { ledger, fence } = this.#attempt;
-      await this.#session.all(`${registerStaging(table, ledger!.target, fence)}; COMMIT`);
-    }
-    return { table, kind };
-  }
-
   /** Copies the rows to the staging table, or else to the target; gives how many. */
   async #copy(): Promise<number> {
     const { parallel = 1, connection } = this.#options;
@@ -232,6 +216,11 @@ export class Load {
       const sql = `ALTER TABLE ${staging!.table} ${clauses}`;
       await this.#session.all(this.#parallel ? `${BEGIN}; ${sql}; COMMIT` : sql);
     };
+    if (staging?.resumable) {
+      const rows = await staging.resumable.copy(this.#flow, this.#hashing(), this.#ctx.log);
+      await this.#session.all(BEGIN);
+      return rows;
+    }
     const bed = {
       ...this.#hashing(),
       table: staging?.table ?? quoted(this.#target),
@@ -305,7 +294,7 @@ export class Load {
     if (existing?.oid !== this.#target.existing?.oid || placement.lock !== lock) throw new Again();
     const done = await this.#session.all([
       ...placement.steps(staging),
-      ...this.#parallel ? [unregisterStaging(staging)] : [],
+      ...this.#committed ? [unregisterStaging(staging)] : [],
     ].join(";\n"));
     const count = (name: string) => done.find(({ command }) => command === name)?.rowCount;
     const { mode, deleteMissing } = this.#options;

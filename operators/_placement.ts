@@ -33,14 +33,16 @@ export interface Circumstances {
   readonly partition: Partition | undefined;
   /** Where the rows are already. */
   readonly made?: Placement["staging"] | undefined;
+  /** Whether a staging table is to be committed before it has all rows. */
+  readonly committed: boolean;
   readonly options: CopyOptions;
 }
 
 /** Chooses the least that will do. @throws {GiveUp} when nothing would, without harm to others */
 export function place(
-  { target, fit, slice, partition, made, options }: Circumstances,
+  { target, fit, slice, partition, made, committed, options }: Circumstances,
 ): Placement {
-  const { mode = "replace", isolation = "swap", parallel = 1 } = options;
+  const { mode = "replace", isolation = "swap" } = options;
   const { existing } = target;
   const table = quoted(target);
   const gone = (staging: string) => `DROP TABLE ${staging}`;
@@ -71,12 +73,12 @@ export function place(
     ? partitionSteps(target, partition, slice!)
     : [];
   const fill = (lock: Placement["lock"], steps: Placement["steps"]): Placement => ({
-    staging: parallel > 1 ? "new" : "temporary",
+    staging: committed ? "new" : "temporary",
     lock: alter.length > 0 ? "ACCESS EXCLUSIVE" : lock,
     steps: (staging) => [...alter, ...opened, ...steps(staging), gone(staging)],
   });
   if (mode === "append") {
-    const direct = (fit?.direct ?? true) && !policed && parallel === 1 &&
+    const direct = (fit?.direct ?? true) && !policed && !committed &&
       (made ?? "none") === "none";
     if (direct) return { staging: "none", lock: "ROW EXCLUSIVE", steps: () => [] };
     return fill("ROW EXCLUSIVE", (staging) => list(insert(staging)));

@@ -33,6 +33,11 @@ export class Window {
     };
   }
 
+  /** Where the next byte lies in the source; undefined as `base` is. */
+  get offset(): number | undefined {
+    return this.base === undefined ? undefined : this.base + this.from;
+  }
+
   /** Whether nothing is left, and nothing will come. */
   get empty(): boolean {
     return this.ended && this.from === this.to;

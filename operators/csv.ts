@@ -1,5 +1,6 @@
 import type { RecordBatch } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
+import { endsAt } from "./_batch_end.ts";
 import { type Block, fieldText } from "./_block.ts";
 import { checkNames, mendNames, type Plan, planColumn, planOf } from "./_columns.ts";
 import {
@@ -284,7 +285,7 @@ class Parser {
     const block = this.#block();
     const place = { line: this.#line, from: this.#blockFrom, base: this.#window.base };
     const batch = columns.read(block, (misfit) => lineOf(misfit, block, place));
-    if (!("record" in batch)) return batch;
+    if (!("record" in batch)) return endsAt(batch, this.#window.offset);
     throw misfit(columns.plan, batch, block, place);
   }
 

@@ -1,0 +1,55 @@
+import type { Attempt } from "./_attempt.ts";
+import { CommittedStaging, planOf } from "./_committed_staging.ts";
+import type { Column, CopyOptions } from "./_copy_options.ts";
+import { likeTarget } from "./_partition.ts";
+import type { Placement } from "./_placement.ts";
+import { BEGIN, type Session } from "./_session.ts";
+import { registerStaging, stagingTable } from "./_staging.ts";
+import { columnList } from "./_table.ts";
+import type { Target } from "./_target.ts";
+
+/** A table that has the rows before they are where they belong. */
+export interface Staging {
+  readonly table: string;
+  readonly kind: Placement["staging"];
+  /** Where the next attempt may go on with it. */
+  readonly resumable?: CommittedStaging;
+}
+
+/** What a staging table is made for. */
+export interface Stage {
+  readonly kind: Placement["staging"];
+  readonly columns: readonly Column[];
+  readonly target: Target;
+  /** Whether it is committed before it has all rows; that ends the transaction. */
+  readonly committed: boolean;
+  readonly options: CopyOptions;
+}
+
+/** Makes the table that the rows are copied to first, or finds the one that a dead attempt has left. */
+export async function stage(
+  session: Session,
+  attempt: Attempt,
+  { kind, columns, target, committed, options }: Stage,
+): Promise<Staging> {
+  const { ledger, fence, resumable } = attempt;
+  const like = kind === "like" ? target.existing!.columns : [];
+  const plan = resumable ? planOf(kind, columns, like, options) : undefined;
+  if (plan !== undefined) {
+    await session.all("COMMIT");
+    const adopted = await CommittedStaging.adopt(session, attempt, plan);
+    if (adopted) return { table: adopted.table, kind, resumable: adopted };
+    await session.all(BEGIN);
+  }
+  const table = stagingTable(kind === "temporary" ? undefined : target.schema);
+  const create = kind === "like"
+    ? `TABLE ${table} (${likeTarget(target)})`
+    : kind === "temporary"
+    ? `TEMPORARY TABLE ${table} (${columnList(columns)}) USING heap`
+    : `TABLE ${table} (${columnList(columns)})`;
+  await session.all(`CREATE ${create}`);
+  if (!committed) return { table, kind };
+  await session.all(`${registerStaging(table, ledger!, fence, plan)}; COMMIT`);
+  if (!resumable) return { table, kind };
+  return { table, kind, resumable: new CommittedStaging(session, attempt, table) };
+}
