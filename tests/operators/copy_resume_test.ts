@@ -238,7 +238,7 @@ Deno.test("a load of more than 10 GB whose key comes again commits its rows as t
       [9e9, {}, 0],
       [undefined, {}, 0],
       [11e9, { staging: "transaction" }, 0],
-        [11e9, { mode: "merge", on: ["n"] }, 0],
+      [11e9, { mode: "merge", on: ["n"] }, 0],
     ] as const
   ) {
     await using database = await freshDatabase();
