@@ -67,11 +67,13 @@ export interface Step {
   /** What is to be stopped, by how the run was before anything followed from its changes. */
   stops: readonly Stray[];
   run: Run;
+  /** The parts of that run that are its alone. */
+  readonly own: Set<object>;
 }
 
 export function add(step: Step, events: readonly Event[]): void {
   if (events.length === 0) return;
-  step.run = reduceAll(step.run, events)!;
+  step.run = reduceAll(step.run, events, step.own)!;
   step.events.push(...events);
 }
 

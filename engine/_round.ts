@@ -60,7 +60,10 @@ export class Round {
     if (!step) {
       this.#steps.set(
         live,
-        step = { live, changes, events: [], begun: [], stops: [], run: live.run },
+        step = {
+          ...{ live, changes, events: [], begun: [], stops: [] },
+          ...{ run: live.run, own: new Set() },
+        },
       );
     }
     return step;

@@ -175,7 +175,8 @@ export class Schedules implements Chores, AsyncDisposable {
     const params = await resolveParams(dag, {});
     for (const interval of create) {
       const date = interval.start.toInstant().toString();
-      const there = await this.#options.store.list({ dag: dag.id, from: date, to: date });
+      const query = { dag: dag.id, from: date, to: date, tasks: false };
+      const there = await this.#options.store.list(query);
       if (there.some(({ kind }) => kind === "scheduled" || kind === "backfill")) {
         // A backfill made one, or we did, and died before we could write that down. There is room for another one.
         scheduled.look = true;
@@ -199,7 +200,7 @@ export class Schedules implements Chores, AsyncDisposable {
       const interval = spanOf(causes, timetable.timezone);
       const date = interval.start.toInstant().toString();
       const kind = "dataset";
-      const there = await store.list({ dag: dag.id, kind, from: date, to: date });
+      const there = await store.list({ dag: dag.id, kind, from: date, to: date, tasks: false });
       // We made it, and died before we could write that down.
       if (!there.some((run) => run.causes && areSame(run.causes, causes))) {
         const params = await resolveParams(dag, {});

@@ -38,7 +38,6 @@ export class StateTables {
 
   list(query: RunQuery): Run[] {
     const { dag, state, kind, from, to, before, after, order = "created", limit = -1 } = query;
-    const only = query.tasks === false ? [] : undefined;
     const conditions = Object.entries({
       "dag = ?": dag,
       "state = ?": state,
@@ -52,17 +51,19 @@ export class StateTables {
     const by = order === "created" ? "place DESC" : "logical DESC, place DESC";
     return this.#sql(`SELECT id, version, run FROM runs WHERE ${where} ORDER BY ${by} LIMIT ?`)
       .all(...conditions.map(([, value]) => value), limit)
-      .map((row) => this.#assemble(row as unknown as RunRow, only))
-      .map((run) => only ? { ...run, mapped: {} } : run);
+      .map((row) => row as unknown as RunRow)
+      .map((row) => query.tasks === false ? withoutTasks(row) : this.#assemble(row));
   }
 
   append(id: string, version: number, events: readonly Event[]): boolean {
     const row = this.#run(id);
     if ((row?.version ?? 0) !== version) return false;
-    const before = row && this.#assemble(row, tasksOf(events));
-    const after = reduceAll(before, events);
-    if (!after) return true;
-    this.#keep(after, before);
+    if (!row || !this.#change(row, events)) {
+      const before = row && this.#assemble(row);
+      const after = reduceAll(before, events);
+      if (!after) return true;
+      this.#keep(after, before);
+    }
     const insert = this.#sql("INSERT INTO events (run, version, event) VALUES (?, ?, ?)");
     events.forEach((event, i) => insert.run(id, version + i + 1, JSON.stringify(event)));
     return true;
@@ -123,15 +124,12 @@ export class StateTables {
     return row as unknown as RunRow | undefined;
   }
 
-  /** Makes a run of its rows, with all its tasks or only some. */
-  #assemble({ id, version, run }: RunRow, only?: readonly TaskPlace[]): Run {
+  /** Makes a run of its rows. */
+  #assemble({ id, version, run }: RunRow): Run {
     const { mapped: counts, ...rest }: RunJson = JSON.parse(run);
-    const one = this.#sql(
-      "SELECT id, instance, task FROM tasks WHERE run = ? AND id = ? AND instance = ?",
-    );
-    const rows = only
-      ? only.flatMap(([task, instance]) => one.all(id, task, instance))
-      : this.#sql("SELECT id, instance, task FROM tasks WHERE run = ? ORDER BY position").all(id);
+    const rows = this.#sql(
+      "SELECT id, instance, task FROM tasks WHERE run = ? ORDER BY position",
+    ).all(id);
     const tasks: Record<string, TaskRun> = {};
     const mapped = Object.fromEntries(
       Object.entries(counts).map(([task, count]) => {
@@ -141,10 +139,6 @@ export class StateTables {
     for (const { id, instance, task } of rows as unknown as TaskRow[]) {
       if (instance < 0) tasks[id] = JSON.parse(task);
       else mapped[id]![instance] = JSON.parse(task);
-    }
-    // A task whose instances alone are wanted is there all the same.
-    for (const [task, instance] of only ?? []) {
-      if (instance >= 0) tasks[task] ??= UNTOUCHED;
     }
     return { ...rest, version, tasks, mapped };
   }
@@ -164,12 +158,8 @@ export class StateTables {
       ...[id, version, dag, kind, state, placeOf(run), sortable(logicalDate), end],
       JSON.stringify(json),
     );
-    const upsert = this.#sql(
-      "INSERT INTO tasks (run, id, instance, task) VALUES (?, ?, ?, ?) " +
-        "ON CONFLICT (run, id, instance) DO UPDATE SET task = excluded.task",
-    );
     for (const [task, to] of Object.entries(tasks)) {
-      if (to !== (before?.tasks[task])) upsert.run(id, task, -1, JSON.stringify(to));
+      if (to !== (before?.tasks[task])) this.#set(id, task, -1, to);
     }
     const clear = this.#sql("DELETE FROM tasks WHERE run = ? AND id = ? AND instance >= 0");
     for (const task of Object.keys(before?.mapped ?? {})) {
@@ -181,9 +171,34 @@ export class StateTables {
       // Another list takes the place of the old one.
       if (old && old.length !== instances.length) clear.run(id, task);
       instances.forEach((to, i) => {
-        if (to !== (old?.[i] ?? UNTOUCHED)) upsert.run(id, task, i, JSON.stringify(to));
+        if (to !== (old?.[i] ?? UNTOUCHED)) this.#set(id, task, i, to);
       });
     }
+  }
+
+  /** Writes what becomes of tasks, when that is all that happens, without a look at the others; false: it is not. */
+  #change({ id, version, run }: RunRow, events: readonly Event[]): boolean {
+    const places = new Map<string, Event & { type: "task_changed" }>();
+    for (const event of events) {
+      if (event.type !== "task_changed") return false;
+      places.set(`${event.task} ${event.index ?? -1}`, event);
+    }
+    const { mapped }: RunJson = JSON.parse(run);
+    const whole = this.#sql("SELECT id FROM tasks WHERE run = ? AND id = ? AND instance = -1");
+    for (const { task, index } of places.values()) {
+      const isThere = index === undefined ? whole.get(id, task) : index < (mapped[task] ?? 0);
+      if (!isThere) return false;
+    }
+    for (const { task, index = -1, to } of places.values()) this.#set(id, task, index, to);
+    this.#sql("UPDATE runs SET version = ? WHERE id = ?").run(version + events.length, id);
+    return true;
+  }
+
+  #set(run: string, task: string, instance: number, to: TaskRun): void {
+    this.#sql(
+      "INSERT INTO tasks (run, id, instance, task) VALUES (?, ?, ?, ?) " +
+        "ON CONFLICT (run, id, instance) DO UPDATE SET task = excluded.task",
+    ).run(run, task, instance, JSON.stringify(to));
   }
 
   #sql(text: string): StatementSync {
@@ -197,16 +212,6 @@ function toRecorded({ seq, event }: Record<string, unknown>): Recorded {
   return { ...JSON.parse(String(event)), seq: Number(seq) };
 }
 
-/** A task, and which of its instances; -1 for the task as a whole. */
-type TaskPlace = readonly [task: string, instance: number];
-
-/** The tasks that events are about, when they are about nothing else. */
-function tasksOf(events: readonly Event[]): TaskPlace[] | undefined {
-  const places = new Map<string, TaskPlace>();
-  for (const event of events) {
-    if (event.type !== "task_changed") return undefined;
-    const { task, index = -1 } = event;
-    places.set(`${task} ${index}`, [task, index]);
-  }
-  return [...places.values()];
+function withoutTasks({ version, run }: RunRow): Run {
+  return { ...JSON.parse(run), version, tasks: {}, mapped: {} };
 }

@@ -1,4 +1,4 @@
-import { places, runsOf } from "./plan.ts";
+import { forEachPlace, runsOf } from "./plan.ts";
 import type { TaskPlace } from "./plan.ts";
 import type { AnyDag, Task } from "./dag.ts";
 import type { Run, TaskRun } from "./state.ts";
@@ -117,29 +117,30 @@ const LOOKAHEAD = 256;
 export function demand(dag: AnyDag, run: Run, age: number): Demand {
   const candidates: Candidate[] = [];
   const holders: Demand["holders"][number][] = [];
-  const all = places(dag, run);
-  const followed = new Set(
-    all.filter(({ at }) => at.state === "running")
-      .flatMap(({ task, index }) =>
-        task.reads.map((id) => keyOf(id, task.each?.over === id ? index : undefined))
-      ),
-  );
-  const ahead = new Map<string, number>();
-  for (const { task, index, at } of all) {
+  const followed = new Set<string>();
+  forEachPlace(dag, run, (task, index, { state }) => {
+    if (state !== "running") return;
+    for (const id of task.reads) {
+      followed.add(keyOf(id, task.each?.over === id ? index : undefined));
+    }
+  });
+  const ahead = new Map<Task<unknown>, number>();
+  forEachPlace(dag, run, (task, index, { state, stream }) => {
+    if (state !== "running" && state !== "scheduled" && state !== "up_for_retry") return;
     const { pool = "default", slots = 1, executor = "inProcess", priority = 0 } = task.options;
-    const place = { task: task.id, index, pool, slots, executor };
-    const live = at.stream !== undefined &&
+    const live = stream !== undefined &&
       (followed.has(keyOf(task.id, index)) || followed.has(keyOf(task.id, undefined)));
-    const holds = live && (at.state === "up_for_retry" || at.state === "scheduled");
-    if (at.state === "running" || holds) holders.push(place);
-    if (at.state !== "scheduled") continue;
-    const seen = ahead.get(task.id) ?? 0;
-    ahead.set(task.id, seen + 1);
-    if (seen >= LOOKAHEAD) continue;
+    const holds = live && state !== "running";
+    const place = { task: task.id, index, pool, slots, executor };
+    if (state === "running" || holds) holders.push(place);
+    if (state !== "scheduled") return;
+    const seen = ahead.get(task) ?? 0;
+    ahead.set(task, seen + 1);
+    if (seen >= LOOKAHEAD) return;
     const follows = readsLive(run, task, index);
     const limit = task.each?.limit;
     candidates.push({ ...place, run: run.id, priority, follows, holds, age, limit });
-  }
+  });
   return { candidates, holders };
 }
 

@@ -3,7 +3,6 @@ import type { AnyDag } from "./dag.ts";
 import {
   type Event,
   type Failure,
-  instances as instancesOf,
   isDone,
   isOver,
   reduceAll,
@@ -55,20 +54,19 @@ export function plan(dag: AnyDag, run: Run, now: Temporal.Instant, past?: Run): 
     }
   }
   // Here tasks are changed one after the other, each in sight of those before it.
-  const draft = reduceAll(run, events)!;
-  const view = {
-    ...draft,
-    version: 0,
-    tasks: { ...draft.tasks } as Record<string, TaskRun>,
-    mapped: { ...draft.mapped } as Record<string, readonly TaskRun[]>,
-  };
+  const own = new Set<object>();
+  let view = reduceAll(run, events, own)!;
   const pruned = prune(dag, view);
   const judgeOf = (task: Task<unknown>, index?: number): Verdict =>
     judge({ run: view, past, pruned }, task, index);
 
+  function happen(event: Event): void {
+    events.push(event);
+    view = reduceAll(view, [event], own)!;
+  }
+
   function set(task: string, to: TaskRun): void {
-    view.tasks[task] = to;
-    events.push({ ...base, type: "task_changed", task, to });
+    happen({ ...base, type: "task_changed", task, to });
   }
 
   for (const task of dag.tasks.values()) {
@@ -94,21 +92,17 @@ export function plan(dag: AnyDag, run: Run, now: Temporal.Instant, past?: Run): 
         set(task.id, { ...to, state: "skipped", reason: "its list is empty" });
         continue;
       }
-      events.push({ ...base, type: "task_mapped", task: task.id, count });
-      view.mapped[task.id] = instancesOf(count, self);
+      happen({ ...base, type: "task_mapped", task: task.id, count });
       set(task.id, { ...to, state: "running", started: at });
     }
-    const instances = [...view.mapped[task.id]!];
     // But for those that follow another mapped task, the same holds for all.
     const common = task.each.over === undefined ? judgeOf(task, 0) : undefined;
-    instances.forEach((instance, index) => {
+    view.mapped[task.id]!.forEach((instance, index) => {
       const to = step(instance, () => common ?? judgeOf(task, index), now);
       if (to === instance) return;
-      instances[index] = to;
-      events.push({ ...base, type: "task_changed", task: task.id, index, to });
+      happen({ ...base, type: "task_changed", task: task.id, index, to });
     });
-    view.mapped[task.id] = instances;
-    const whole = summarize(view.tasks[task.id]!, instances, at);
+    const whole = summarize(view.tasks[task.id]!, view.mapped[task.id]!, at);
     if (whole !== view.tasks[task.id]) set(task.id, whole);
   }
   const end = conclude(dag, view, past);
@@ -308,27 +302,42 @@ export function strays(dag: AnyDag, run: Run, now: Temporal.Instant): Stray[] {
     state === "none" || isDone(state) && state !== "success" ||
     state === "up_for_retry" && due !== undefined &&
       !isDue(Temporal.Instant.from(due), now.add(REST));
-  return places(dag, run).flatMap(({ task, index, at: { state } }): Stray[] => {
-    if (state !== "running") return [];
+  const found: Stray[] = [];
+  forEachPlace(dag, run, (task, index, { state }) => {
+    if (state !== "running") return;
     const place = { task: task.id, index };
-    if (run.ending && task.setups.length === 0) return [{ ...place, why: "ended" }];
-    if ((task.options.when ?? "all_success") !== "all_success") return [];
-    const gone = task.reads.some((id) => runsOf(run, task, id, index).some(lost));
-    return gone ? [{ ...place, why: "restart" }] : [];
+    if (run.ending && task.setups.length === 0) found.push({ ...place, why: "ended" });
+    else if ((task.options.when ?? "all_success") === "all_success") {
+      const gone = task.reads.some((id) => runsOf(run, task, id, index).some(lost));
+      if (gone) found.push({ ...place, why: "restart" });
+    }
   });
+  return found;
+}
+
+/** Goes over all tasks of a run, and of mapped ones the instances: in each round, so it is to cost nothing. */
+export function forEachPlace(
+  dag: AnyDag,
+  { tasks, mapped }: Pick<Run, "tasks" | "mapped">,
+  visit: (task: Task<unknown>, index: number | undefined, at: TaskRun) => void,
+): void {
+  for (const task of dag.tasks.values()) {
+    const self = tasks[task.id];
+    const instances = mapped[task.id];
+    if (instances) instances.forEach((at, index) => visit(task, index, at));
+    // A mapped task runs by its instances alone.
+    else if (self && !task.each) visit(task, undefined, self);
+  }
 }
 
 /** All tasks of a run, and of mapped ones the instances. */
 export function places(
   dag: AnyDag,
-  { tasks, mapped }: Pick<Run, "tasks" | "mapped">,
-): { readonly task: Task<unknown>; readonly index?: number; readonly at: TaskRun }[] {
-  return [...dag.tasks.values()].flatMap((task) => {
-    const instances = mapped[task.id];
-    if (instances) return instances.map((at, index) => ({ task, index, at }));
-    // A mapped task runs by its instances alone.
-    return task.each || !tasks[task.id] ? [] : [{ task, at: tasks[task.id]! }];
-  });
+  run: Pick<Run, "tasks" | "mapped">,
+): { readonly task: Task<unknown>; readonly index: number | undefined; readonly at: TaskRun }[] {
+  const all: ReturnType<typeof places> = [];
+  forEachPlace(dag, run, (task, index, at) => all.push({ task, index, at }));
+  return all;
 }
 
 /** When, after now, something is next due in a run by the clock alone. */
@@ -338,8 +347,10 @@ export function nextDue(
   now: Temporal.Instant,
 ): Temporal.Instant | undefined {
   if (run.state !== "running") return undefined;
-  const dues = places(dag, run)
-    .flatMap(({ at: { due } }) => due === undefined ? [] : [Temporal.Instant.from(due)]);
+  const dues: Temporal.Instant[] = [];
+  forEachPlace(dag, run, (_, __, { due }) => {
+    if (due !== undefined) dues.push(Temporal.Instant.from(due));
+  });
   const bounds = [
     run.ending ? undefined : boundOf(dag, run, "timeout"),
     run.late ? undefined : boundOf(dag, run, "deadline"),

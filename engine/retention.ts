@@ -27,7 +27,7 @@ export async function retention(
   // Who was over by then was made before.
   let before: Place | undefined = { created: end, id: "" };
   while (logs && before) {
-    const page = await store.list({ before, limit: PAGE });
+    const page = await store.list({ before, limit: PAGE, tasks: false });
     for (const run of page) {
       if (isOver(run) && sortable(run.ended!) < sortable(end)) await logs.remove(run);
     }

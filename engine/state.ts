@@ -232,10 +232,19 @@ export function reduce(run: Run | undefined, event: Event): Run {
   return reduceAll(run, [event])!;
 }
 
-/** What events make of a run, one after the other. @throws {TypeError} when one does not fit the run */
-export function reduceAll(run: Run | undefined, events: readonly Event[]): Run | undefined {
+/**
+ * What events make of a run, one after the other.
+ *
+ * @param own the parts of the run that nobody else has: they are changed, and need not be copied first. What is copied is
+ * added, for who goes on from there and shows nobody the run in between
+ * @throws {TypeError} when an event does not fit the run
+ */
+export function reduceAll(
+  run: Run | undefined,
+  events: readonly Event[],
+  own: Set<object> = new Set(),
+): Run | undefined {
   let next: Draft | undefined = run && { ...run };
-  const own = new Set<object>();
   /** A part of the run that may be changed, since nobody else has it: copied once for all events. */
   function edit<T extends object>(part: T, copy: (part: T) => T): T {
     if (own.has(part)) return part;
@@ -294,7 +303,11 @@ export function reduceAll(run: Run | undefined, events: readonly Event[]): Run |
         if (!Object.hasOwn(next.tasks, task)) throw unknown(event.run, task);
         next.mapped = edit(next.mapped, (mapped) => ({ ...mapped }));
         if (count === undefined) delete next.mapped[task];
-        else next.mapped[task] = instances(count, next.tasks[task]!);
+        else {
+          const made = instances(count, next.tasks[task]!);
+          own.add(made);
+          next.mapped[task] = made;
+        }
         break;
       }
     }
