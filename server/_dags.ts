@@ -23,6 +23,7 @@ import {
 } from "./_documents.ts";
 import { type Route, route } from "./_route.ts";
 import { findDag, type Site, tell } from "./_site.ts";
+import { HIDDEN, isSecretName } from "./mask.ts";
 import { Refusal } from "./refusal.ts";
 
 export const NextRun = z.strictObject({ logical_date: Moment, interval: Span, run_after: Moment })
@@ -212,7 +213,7 @@ export function dagRoutes(site: Site): Route[] {
       end,
       max_active_runs: maxActiveRuns,
       tasks: [...dag.tasks.values()].map((task) => node(dag, task)),
-      params_schema: { ...paramsSchema(dag) },
+      params_schema: schemaOf(dag),
       next_runs: next(dag),
       last_run: last ? { run_id: last.run_id, state: last.state } : null,
       warnings: lint(dag, now()).map(({ task, rule, message }) => ({
@@ -235,6 +236,16 @@ export function dagRoutes(site: Site): Route[] {
     const rest = upcoming(timetable, { now: at, lastEnd: first.end, catchup: options.catchup });
     return [first, ...rest.take(RUNS - 1)].map(nextRun);
   }
+}
+
+/** What the params of a DAG must be like; what is a secret by its name has no default that is told. */
+function schemaOf(dag: AnyDag): Record<string, unknown> {
+  const { properties, ...rest } = paramsSchema(dag);
+  const told = Object.entries(properties).map(([name, schema]) => {
+    const hides = isSecretName(name) && typeof schema["default"] === "string";
+    return [name, hides ? { ...schema, default: HIDDEN } : schema];
+  });
+  return { ...rest, properties: Object.fromEntries(told) };
 }
 
 /** The last runs of a DAG by logical date, the latest last. */

@@ -6,7 +6,8 @@ export interface Mask {
   json(value: unknown): unknown;
 }
 
-const HIDDEN = "***";
+/** What stands where a secret was. */
+export const HIDDEN = "***";
 /** What is shorter would be found everywhere. */
 const SHORTEST = 4;
 /** Names of what is likely to be a secret, as a whole word of theirs: `db_password`, `apiKey`, but not `tokens`. */
