@@ -3,6 +3,7 @@ import type { SqlType } from "./_canonical.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
 import { quoteName, typeName } from "./_table.ts";
 import type { Target } from "./_target.ts";
+import type { Widening } from "./_widening.ts";
 
 /** How the columns that arrive go into a table that stays. */
 export interface Fit {
@@ -46,7 +47,7 @@ const HELD_BY: Readonly<Record<string, readonly string[]>> = {
 const SPELLED = ["integer", "bigint", "date", "text"];
 
 /**
- * Fits columns to those of a table, by their names.
+ * Fits columns to those of a table, by their names. Of those that `widened` names a value is known that needs the type.
  *
  * @throws {GiveUp} listing all the differences, where they may not be or cannot be mended
  */
@@ -54,6 +55,7 @@ export function fitColumns(
   columns: readonly Column[],
   { name: table, existing }: Target,
   evolution: NonNullable<CopyOptions["evolution"]> = "freeze",
+  widened: readonly Widening[] = [],
 ): Fit {
   const has = new Map(existing!.columns.map((column) => [column.name, column]));
   const faults: string[] = [];
@@ -85,6 +87,8 @@ export function fitColumns(
       continue;
     }
     const base = there.type.replace(/\(.*?\)/, ""), arrives = longName(type);
+    const since = widened.findLast(({ column }) => column === name);
+    const overflows = since && type === "bigint" && ["integer", "smallint"].includes(base);
     const wider = evolution === "evolve" ? widen(base, arrives) : undefined;
     if (there.generated) {
       faults.push(`its column ${shown} is computed by Postgres, and the source has one, too`);
@@ -95,12 +99,16 @@ export function fitColumns(
       );
       direct = false;
       put({ name, type }, wider);
-    } else if (wider !== undefined || base === arrives || TAKEN_BY[arrives]?.includes(base)) {
+    } else if (
+      wider !== undefined || base === arrives || (TAKEN_BY[arrives]?.includes(base) && !overflows)
+    ) {
       put(column, base);
     } else {
       frozen = evolution === "freeze";
       faults.push(
-        `its column ${shown} is ${there.type}, what arrives is ${type}; declare the column's type, or change the table` +
+        `its column ${shown} is ${there.type}, what arrives is ${type}${
+          since ? ` from line ${since.line} on` : ""
+        }; declare the column's type, or change the table` +
           (evolution === "evolve" ? ": no type holds both as they are" : ""),
       );
     }

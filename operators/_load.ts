@@ -42,6 +42,8 @@ export class Load {
   #attempt!: Attempt;
   #target!: Target;
   #staging: Staging | undefined;
+  /** Whether the target is ours, so that its types are, too. */
+  #made = false;
   /** What is told when all goes well, once that is all there is to do. */
   #copied: Copied | undefined;
 
@@ -148,6 +150,14 @@ export class Load {
     await this.#session.client.query("ROLLBACK");
     if (!this.#committed || !this.#staging || keep) return;
     await this.#session.client.query(`BEGIN; ${dropStaging(this.#staging.table)}; COMMIT`);
+    if (!this.#made) return;
+    const target = quoted(this.#target);
+    const { filled } = await this.#session.row<{ filled: boolean }>(
+      `BEGIN; SET LOCAL lock_timeout = '2s'; LOCK TABLE ${target};
+      SELECT EXISTS (SELECT FROM ${target}) AS filled`,
+    );
+    // Another load may have found it, and filled it.
+    await this.#session.all(filled ? "ROLLBACK" : `DROP TABLE ${target}; COMMIT`);
   }
 
   /** Looks at what is to be done with the target as it was last seen. */
@@ -157,7 +167,9 @@ export class Load {
     const committed = this.#committed;
     // Without rows there are no values that a type could change.
     const fits = target.existing && this.#filled && !replacesWhole(target, options);
-    const fit = fits ? fitColumns(this.#flow.columns, target, evolution) : undefined;
+    const { columns, widened } = this.#flow;
+    const policy = this.#made ? "evolve" : evolution;
+    const fit = fits ? fitColumns(columns, target, policy, widened) : undefined;
     const slice = mode === "partition" && target.existing
       ? sliceOf(target, options, this.#ctx)
       : undefined;
@@ -178,6 +190,7 @@ export class Load {
     let fault: unknown;
     try {
       await this.#session.all(create);
+      this.#made = true;
     } catch (error) {
       if (!isTaken(error)) throw error;
       await this.#session.all("ROLLBACK TO SAVEPOINT make");
