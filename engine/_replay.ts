@@ -97,7 +97,7 @@ export class Replay {
 
 /** A file that goes when it is closed, or its process ends. */
 async function openNameless(): Promise<Deno.FsFile> {
-  const path = await Deno.makeTempFile({ prefix: "sluice-" });
+  const path = await Deno.makeTempFile({ prefix: "sluice-replay-" });
   try {
     return await Deno.open(path, { read: true, write: true });
   } finally {
