@@ -14,8 +14,8 @@ export interface Way {
   /** The COPY that each of them runs. */
   readonly sql: string;
   readonly columns: readonly Column[];
-  /** Which columns of the batches these are; all without it. */
-  readonly pick?: readonly number[] | undefined;
+  /** Makes of each batch one of these columns; without it they are. */
+  readonly shape?: ((batch: RecordBatch) => RecordBatch) | undefined;
   /** Takes the bytes of the rows, in their order. */
   readonly digest?: Hash | undefined;
   readonly meter: Meter;
@@ -26,7 +26,7 @@ const ROWS_AT_ONCE = 1 << 14;
 
 /** Copies batches, and returns how many rows they had; on any failure each COPY fails, too, and keeps nothing. */
 export async function copyRows(batches: AsyncIterable<RecordBatch>, way: Way): Promise<number> {
-  const { clients, sql, columns, pick, digest, meter } = way;
+  const { clients, sql, columns, shape, digest, meter } = way;
   const encoder = new Encoder(columns.map(({ name }) => name), columns.map(({ type }) => type));
   const lanes = clients.map((client) => new Lane(new CopyIn(client, sql)));
   // One buffer is filled while the others are written.
@@ -35,7 +35,7 @@ export async function copyRows(batches: AsyncIterable<RecordBatch>, way: Way): P
   try {
     await Promise.all(lanes.map(({ copy }) => copy.write(PREAMBLE)));
     for await (const whole of batches) {
-      const batch = pick ? whole.selectAt([...pick]) : whole;
+      const batch = shape ? shape(whole) : whole;
       for (let from = 0; from < batch.numRows; from += ROWS_AT_ONCE) {
         const part = batch.numRows <= ROWS_AT_ONCE ? batch : batch.slice(from, from + ROWS_AT_ONCE);
         const encoded = encoder.encode(part, filling);

@@ -1,11 +1,20 @@
 import type { Hash } from "node:crypto";
+import type { RecordBatch } from "apache-arrow";
 // @ts-types="@types/pg"
 import type pg from "pg";
 import type { Meter } from "../engine/mod.ts";
 import { copyRows, type Way } from "./_copy_rows.ts";
 import { alterTypes, type Fit } from "./_evolve.ts";
 import type { Flow } from "./_flow.ts";
+import { PLACE_COLUMNS, type SiftedBatch } from "./_reject.ts";
 import { nameList } from "./_table.ts";
+
+/** How columns go where they belong. */
+export interface Fitting {
+  readonly fit: Fit | undefined;
+  /** Whether {@linkcode PLACE_COLUMNS} go with them, so that each row can be refused by itself. */
+  readonly placed: boolean;
+}
 
 /** Where a flow goes. */
 export interface Bed {
@@ -19,7 +28,7 @@ export interface Bed {
   readonly digest: Hash | undefined;
   readonly meter: Meter;
   /** How the columns of the flow, as they are now, go where they belong. @throws {GiveUp} where they do not */
-  fit(): Promise<Fit | undefined>;
+  fit(): Promise<Fitting>;
   /** Changes the table; undefined where it is not ours alone. */
   readonly alter: ((clauses: string) => Promise<void>) | undefined;
 }
@@ -62,11 +71,17 @@ export async function hashRows(
 /** How the columns of a flow, as they are now, go where they belong. */
 export function wayOf(
   flow: Flow,
-  fit: Fit | undefined,
+  { fit, placed }: Fitting,
   { digest, meter }: Pick<Bed, "digest" | "meter">,
 ): Omit<Way, "sql" | "clients"> {
   const columns = fit?.columns ?? flow.columns;
   const names = flow.columns.map(({ name }) => name);
   const pick = columns.map(({ name }) => names.indexOf(name));
-  return { columns, digest, meter, pick: pick.length < names.length ? pick : undefined };
+  if (placed) {
+    const all = [...pick, ...PLACE_COLUMNS.keys().map((i) => names.length + i)];
+    const shape = (batch: RecordBatch) => (batch as SiftedBatch).sifting.placed().selectAt(all);
+    return { columns: [...columns, ...PLACE_COLUMNS], digest, meter, shape };
+  }
+  const shape = (batch: RecordBatch) => batch.selectAt(pick);
+  return { columns, digest, meter, shape: pick.length < names.length ? shape : undefined };
 }

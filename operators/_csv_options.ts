@@ -1,5 +1,6 @@
 import { parseColumnType } from "./_column_type.ts";
 import { parseEncoding } from "./_encoding.ts";
+import { checkOnReject, type OnReject } from "./_reject.ts";
 import { type SpellingOptions, spellings } from "./_spelling.ts";
 import type { Dialect } from "./_tokenizer.ts";
 
@@ -41,6 +42,14 @@ export interface CsvOptions extends SpellingOptions {
   types?: Readonly<Record<string, string>>;
   /** Bytes to infer types from, at least 512. @default {1048576} */
   sampleBytes?: number;
+  /**
+   * Whether a record that cannot be read ends the load, or how many may be refused: of another width, wrongly quoted, too
+   * long, not of the encoding, with a value not of the type declared for its column. `copy` keeps them, and refuses what
+   * the table does in the same way.
+   *
+   * @default {"fail"}
+   */
+  onReject?: OnReject;
   /** The longest field to expect, so that a quote never closed cannot fill the memory. @default {16777216} */
   maxFieldBytes?: number;
 }
@@ -80,6 +89,7 @@ export function checkCsvOptions(options: CsvOptions): Dialect {
   for (const type of Object.values(types)) parseColumnType(type);
   if (encoding !== undefined) parseEncoding(encoding);
   spellings(options);
+  checkOnReject(options.onReject);
   const dialect = {
     delimiter: byteOf("delimiter", delimiter),
     quote: quote === "" ? -1 : byteOf("quote", quote),

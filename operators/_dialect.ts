@@ -92,6 +92,8 @@ function fit(
   const fields = sample.tokenizer(dialect);
   try {
     fields.scan(sample.bytes, sample.from, sample.to, sample.last);
+    // Where some may be refused, they must be few: in the wrong dialect all are strange.
+    if (fields.records < 10 * (fields.faults?.length ?? 0)) return undefined;
     return { width: fields.width, records: fields.records, fields };
   } catch (error) {
     if (error instanceof Malformed) return undefined;

@@ -70,58 +70,70 @@ function guarded(head: Uint8Array): string {
   return "utf-8";
 }
 
-/** Turns bytes of an encoding, from an offset in their file on, into UTF-8, wherever they are split. @throws {Malformed} for what is none of it */
-export function toUtf8(chunks: Chunks, encoding: string, offset = 0): Chunks {
+/**
+ * Turns bytes of an encoding, from an offset in their file on, into UTF-8, wherever they are split.
+ *
+ * @throws {Malformed} for what is none of it; with `lenient` that becomes a byte that is none of UTF-8
+ */
+export function toUtf8(chunks: Chunks, encoding: string, offset = 0, lenient = false): Chunks {
+  const source: Source = { chunks, encoding, offset, lenient };
   switch (encoding) {
     case "utf-16le":
-      return units(chunks, encoding, offset, 2, (b, i) => b[i]! | (b[i + 1]! << 8));
+      return units(source, 2, (b, i) => b[i]! | (b[i + 1]! << 8));
     case "utf-16be":
-      return units(chunks, encoding, offset, 2, (b, i) => (b[i]! << 8) | b[i + 1]!);
+      return units(source, 2, (b, i) => (b[i]! << 8) | b[i + 1]!);
     case "utf-32le":
       return units(
-        chunks,
-        encoding,
-        offset,
+        source,
         4,
         (b, i) => (b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24)) >>> 0,
       );
     case "utf-32be":
       return units(
-        chunks,
-        encoding,
-        offset,
+        source,
         4,
         (b, i) => ((b[i]! << 24) | (b[i + 1]! << 16) | (b[i + 2]! << 8) | b[i + 3]!) >>> 0,
       );
     case "latin1":
-      return units(chunks, encoding, offset, 1, (b, i) => b[i]!);
+      return units(source, 1, (b, i) => b[i]!);
     case "windows-1252": {
       const table = Uint16Array.from({ length: 256 }, (_, c) => {
         const code = new TextDecoder(encoding).decode(Uint8Array.of(c)).charCodeAt(0);
         // The five bytes it does not define; the web reads them as control characters.
         return c > 0x7f && code === c && c < 0xa0 ? NONE : code;
       });
-      return units(chunks, encoding, offset, 1, (b, i) => table[b[i]!]!);
+      return units(source, 1, (b, i) => table[b[i]!]!);
     }
     default:
-      return decoded(chunks, encoding, offset);
+      return decoded(source);
   }
 }
+
+/** What is to be read. */
+interface Source {
+  readonly chunks: Chunks;
+  readonly encoding: string;
+  /** Where it begins in its file. */
+  readonly offset: number;
+  readonly lenient: boolean;
+}
+
+/** A byte that is nowhere in UTF-8. */
+const BAD = 0xff;
 
 /** No character, and no half of one. */
 const NONE = 0xffff;
 
 /** Reads characters of `size` bytes, or of two such halves (UTF-16). */
 async function* units(
-  chunks: Chunks,
-  encoding: string,
-  offset: number,
+  { chunks, encoding, offset, lenient }: Source,
   size: 1 | 2 | 4,
   read: (bytes: Uint8Array, at: number) => number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
   let rest: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   let high = 0, line = 1, before = 0;
-  const fail = (at: number, count: number): never => {
+  const fail = (at: number, count: number): number => {
+    if (lenient) return BAD;
     throw new Malformed(
       `line ${line} is not valid ${encoding}: at byte ${at} (of the file from 0) ` +
         `${count < size ? "it ends within a character" : "is no character"}`,
@@ -144,16 +156,23 @@ async function* units(
       const at = offset + i;
       if (size === 2 && code >= 0xd800 && code <= 0xdfff) {
         if (code < 0xdc00) {
-          if (high) fail(at - 2, size);
+          if (high) out[n++] = fail(at - 2, size);
           high = code;
           continue;
         }
-        if (!high) fail(at, size);
+        if (!high) {
+          out[n++] = fail(at, size);
+          continue;
+        }
         code = 0x10000 + ((high - 0xd800) << 10) + (code - 0xdc00);
         high = 0;
-      } else if (high) fail(at - 2, size);
+      } else if (high) {
+        out[n++] = fail(at - 2, size);
+        high = 0;
+      }
       if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) || (size === 1 && code === NONE)) {
-        fail(at, size);
+        out[n++] = fail(at, size);
+        continue;
       }
       if (code < 0x80) out[n++] = code;
       else if (code < 0x800) {
@@ -173,7 +192,7 @@ async function* units(
     offset += whole;
     if (n > 0) yield out.subarray(0, n);
   }
-  if (rest.length > 0 || high) fail(high ? offset - 2 : offset, 0);
+  if (rest.length > 0 || high) yield Uint8Array.of(fail(high ? offset - 2 : offset, 0));
 }
 
 /** How many bytes are decoded at once, so that an error can say where it is. */
@@ -181,11 +200,9 @@ const PIECE = 4096;
 
 /** Reads any other encoding that the runtime knows. */
 async function* decoded(
-  chunks: Chunks,
-  encoding: string,
-  offset: number,
+  { chunks, encoding, offset, lenient }: Source,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
+  const decoder = new TextDecoder(encoding, { fatal: !lenient, ignoreBOM: true });
   const encoder = new TextEncoder();
   let line = 1, text = "";
   const decode = (piece?: Uint8Array): Uint8Array<ArrayBuffer> => {
@@ -201,7 +218,7 @@ async function* decoded(
     }
     line += text.match(/\r\n?|\n/g)?.length ?? 0;
     if (before && text.startsWith("\n")) line--;
-    return encoder.encode(text);
+    return lenient ? withoutReplacements(encoder.encode(text)) : encoder.encode(text);
   };
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += PIECE) {
@@ -213,4 +230,15 @@ async function* decoded(
   }
   const out = decode();
   if (out.length > 0) yield out;
+}
+
+/** Puts a byte that is no UTF-8 where the decoder put U+FFFD for what it could not read. */
+function withoutReplacements(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  let n = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const bad = bytes[i] === 0xef && bytes[i + 1] === 0xbf && bytes[i + 2] === 0xbd;
+    bytes[n++] = bad ? BAD : bytes[i]!;
+    if (bad) i += 2;
+  }
+  return bytes.subarray(0, n);
 }

@@ -4,6 +4,7 @@ import { sqlType } from "./_canonical.ts";
 import type { ColumnType } from "./_column_type.ts";
 import type { Column } from "./_copy_options.ts";
 import { wider } from "./_lattice.ts";
+import type { Refusals } from "./_refusals.ts";
 import { readAgain, type Widening, widenings } from "./_widening.ts";
 
 /** The batches of one load, in sections whose columns have the same types. */
@@ -12,16 +13,19 @@ export class Flow implements AsyncIterable<RecordBatch> {
   columns: readonly Column[];
   readonly #reader: ReadableStreamDefaultReader<RecordBatch>;
   readonly #signal: AbortSignal;
+  readonly #refusals: Refusals;
   #schema: Schema;
   #next: RecordBatch | undefined;
 
   private constructor(
     reader: ReadableStreamDefaultReader<RecordBatch>,
     signal: AbortSignal,
+    refusals: Refusals,
     first: RecordBatch,
   ) {
     this.#reader = reader;
     this.#signal = signal;
+    this.#refusals = refusals;
     this.#next = first;
     this.#schema = first.schema;
     this.columns = columnsOf(first.schema);
@@ -32,13 +36,14 @@ export class Flow implements AsyncIterable<RecordBatch> {
     reader: ReadableStreamDefaultReader<RecordBatch>,
     { signal }: Context,
     table: string,
+    refusals: Refusals,
   ): Promise<Flow> {
-    const first = await next(reader, signal);
+    const first = await next(reader, signal, refusals);
     if (!first) {
       throw new GiveUp(`Cannot load into ${JSON.stringify(table)}: nothing tells the columns`);
     }
-    const flow = new Flow(reader, signal, first);
-    while (flow.#next?.numRows === 0) flow.#next = await next(reader, signal);
+    const flow = new Flow(reader, signal, refusals, first);
+    while (flow.#next?.numRows === 0) flow.#next = await flow.#read();
     return flow;
   }
 
@@ -54,7 +59,7 @@ export class Flow implements AsyncIterable<RecordBatch> {
 
   /** The batches of this section. */
   async *[Symbol.asyncIterator](): AsyncGenerator<RecordBatch> {
-    for (; this.#next; this.#next = await next(this.#reader, this.#signal)) {
+    for (; this.#next; this.#next = await this.#read()) {
       if (this.#isOther(this.#next.schema)) return;
       yield this.#next;
     }
@@ -70,9 +75,13 @@ export class Flow implements AsyncIterable<RecordBatch> {
   async again(why: string): Promise<never> {
     while (this.#next) {
       this.#schema = this.#next.schema;
-      this.#next = await next(this.#reader, this.#signal);
+      this.#next = await this.#read();
     }
     throw readAgain(this.widened, why);
+  }
+
+  #read(): Promise<RecordBatch | undefined> {
+    return next(this.#reader, this.#signal, this.#refusals);
   }
 
   /** Whether a column has become wider; what is narrower is taken as it was announced. */
@@ -85,13 +94,15 @@ export class Flow implements AsyncIterable<RecordBatch> {
   }
 }
 
-/** The next batch, or undefined at the end. */
+/** The next batch, or undefined at the end; what was refused of it is kept. */
 async function next(
   reader: ReadableStreamDefaultReader<RecordBatch>,
   signal: AbortSignal,
+  refusals: Refusals,
 ): Promise<RecordBatch | undefined> {
   const { value } = await reader.read();
   signal.throwIfAborted(); // a source that was stopped looks like one that has ended
+  if (value) await refusals.take(value);
   return value;
 }
 

@@ -8,6 +8,7 @@ import { literal, quoted, quoteName } from "./_table.ts";
 export interface Entry {
   readonly fence: string;
   readonly rows: number;
+  readonly rejected: number;
   readonly validator: string | null;
   readonly sha256: string | null;
   /** SHA-256 of the rows as they were copied. */
@@ -16,7 +17,7 @@ export interface Entry {
 }
 
 /** What is to be written of a load. */
-export interface Loaded extends Pick<Entry, "rows" | "digest"> {
+export interface Loaded extends Pick<Entry, "rows" | "rejected" | "digest"> {
   readonly fence: string;
   readonly bytes: number;
   readonly columns: readonly Column[];
@@ -33,7 +34,8 @@ SELECT pg_catalog.current_database() AS database, current_user AS role,
   n.oid IS NOT NULL AS schema, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS "usesSchema",
   pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS "createsTables",
   count(c.oid) = 3 AND pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_attribute
-    WHERE attrelid = c.oid AND attname = 'kept_until')) AS made,
+    WHERE attrelid = c.oid AND attname = 'kept_until')) AND pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_attribute
+    WHERE attrelid = c.oid AND c.relname = 'loads' AND attname = 'rejected')) AS made,
   coalesce(pg_catalog.bool_and(pg_catalog.has_sequence_privilege(c.oid, 'USAGE')) FILTER (WHERE c.relkind = 'S'), true)
     AS draws,
   coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')
@@ -97,6 +99,7 @@ CREATE TABLE IF NOT EXISTS sluice.loads (
   columns pg_catalog.jsonb NOT NULL,
   began pg_catalog.timestamptz NOT NULL, committed pg_catalog.timestamptz NOT NULL,
   PRIMARY KEY (target, load_key));
+ALTER TABLE sluice.loads ADD COLUMN IF NOT EXISTS rejected bigint NOT NULL DEFAULT 0;
 CREATE TABLE IF NOT EXISTS sluice.staging (
   name pg_catalog.text PRIMARY KEY, target pg_catalog.text NOT NULL, fence bigint NOT NULL,
   began pg_catalog.timestamptz NOT NULL);
@@ -110,7 +113,8 @@ export function lockKey(what: string): string {
 }
 
 const ENTRY =
-  `pg_catalog.json_build_object('fence', fence::pg_catalog.text, 'rows', rows, 'validator', validator,
+  `pg_catalog.json_build_object('fence', fence::pg_catalog.text, 'rows', rows, 'rejected', rejected,
+  'validator', validator,
   'sha256', sha256, 'digest', digest, 'committed', committed)`;
 
 /** The lines of one load in the ledger: of a key, in a table. */
@@ -159,7 +163,7 @@ export class Ledger {
   }
 
   /** Writes the load down, unless a younger attempt has done so, or it is appended and somebody has. */
-  record({ fence, rows, bytes, digest, columns }: Loaded, began: string): string {
+  record({ fence, rows, rejected, bytes, digest, columns }: Loaded, began: string): string {
     const { mode = "replace", source = {} } = this.#options;
     const { dag, run, task, attempt } = this.#ctx;
     const values = [
@@ -167,18 +171,25 @@ export class Ledger {
       fence,
       ...[mode, `${dag}/${run}/${task}/${attempt}`].map(literal),
       rows,
+      rejected,
       bytes,
       ...[withoutSecrets(source.url), source.validator, source.sha256, digest].map(literal),
       ...[JSON.stringify(columns), began].map(literal),
       "pg_catalog.clock_timestamp()",
     ];
     const names =
-      "fence, mode, attempt, rows, bytes, source_url, validator, sha256, digest, columns, began, committed";
+      "fence, mode, attempt, rows, rejected, bytes, source_url, validator, sha256, digest, columns, began, committed";
     const update = names.split(", ").map((name) => `${name} = excluded.${name}`).join(", ");
     return `INSERT INTO sluice.loads AS l (target, load_key, ${names}) VALUES (${values.join(", ")})
       ON CONFLICT (target, load_key) DO ${
       mode === "append" ? "NOTHING" : `UPDATE SET ${update} WHERE l.fence < excluded.fence`
     }`;
+  }
+
+  /** Puts the record right where the database refused rows. */
+  mend({ rows, rejected }: Pick<Loaded, "rows" | "rejected">): string {
+    return `UPDATE sluice.loads SET rows = ${rows}, rejected = ${rejected}
+      WHERE target = ${literal(this.target)} AND load_key = ${literal(this.key)}`;
   }
 
   /** What is written now. */
@@ -196,7 +207,7 @@ function keyOf(ctx: Context & { index?: number | undefined }): string | undefine
 }
 
 /** An address without user, password, and what may be a signature. */
-function withoutSecrets(url: string | undefined): string | undefined {
+export function withoutSecrets(url: string | undefined): string | undefined {
   if (url === undefined || !URL.canParse(url)) return url;
   const plain = new URL(url);
   plain.username = plain.password = plain.hash = "";

@@ -5,14 +5,19 @@ import { type Context, GiveUp, SourceChanged } from "../engine/mod.ts";
 import { type Attempt, beginAttempt, resolveCommit } from "./_attempt.ts";
 import { connect, disconnect, lossOf } from "./_connect.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
-import { copySections, hashRows } from "./_copy_sections.ts";
+import { copySections, type Fitting, hashRows } from "./_copy_sections.ts";
 import { type Fit, fitColumns } from "./_evolve.ts";
 import { explain } from "./_explain.ts";
 import { Flow } from "./_flow.ts";
+import { guard } from "./_guard.ts";
+import { putRows, refuseWhere } from "./_isolate.ts";
 import type { Entry } from "./_ledger.ts";
-import { checkKey, dedupe } from "./_merge.ts";
-import { checkSlice, findPartition, isWithin, type Slice, sliceOf } from "./_partition.ts";
+import { checkKey, dedupe, keyless } from "./_merge.ts";
+import { findPartition, type Slice, sliceOf } from "./_partition.ts";
+import { another, AppendedBefore, refuseFenced } from "./_prior.ts";
 import { place, type Placement, replacesWhole } from "./_placement.ts";
+import { type Mark, Refusals } from "./_refusals.ts";
+import { PLACE_COLUMNS } from "./_reject.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
@@ -32,6 +37,7 @@ export class Load {
   readonly #options: CopyOptions;
   readonly #ctx: Context;
   readonly #parallel: boolean;
+  readonly #refusals: Refusals;
   /** Whether the staging table is committed before it has all rows. */
   #committed = false;
   /** Other sessions that rows go over. */
@@ -52,15 +58,24 @@ export class Load {
     this.#options = options;
     this.#ctx = ctx;
     this.#parallel = (options.parallel ?? 1) > 1;
+    this.#refusals = new Refusals(options, ctx);
   }
 
   async run(reader: ReadableStreamDefaultReader<RecordBatch>): Promise<Copied> {
-    const { table, mode } = this.#options;
-    this.#flow = await Flow.open(reader, this.#ctx, table);
-    this.#filled = this.#flow.more;
-    const { columns } = this.#flow;
-    if (mode === "merge") checkKey(columns, this.#options);
+    const { table, mode, deleteMissing } = this.#options;
     try {
+      this.#flow = await Flow.open(reader, this.#ctx, table, this.#refusals);
+      this.#filled = this.#flow.more;
+      const { columns } = this.#flow;
+      if (mode === "merge") checkKey(columns, this.#options);
+      if (deleteMissing && this.#refusals.tolerant) {
+        throw new GiveUp(
+          `Cannot load into ${
+            JSON.stringify(table)
+          }: deleteMissing would delete the rows whose records are refused; ` +
+            `leave it out, or let rejects fail`,
+        );
+      }
       this.#attempt = await beginAttempt(this.#session, columns, this.#options, this.#ctx);
       this.#target = this.#attempt.target;
       this.#committed = this.#parallel || this.#attempt.resumable;
@@ -71,6 +86,8 @@ export class Load {
       const final = error instanceof GiveUp || error instanceof SourceChanged;
       await this.#giveUp(!final && this.#attempt?.resumable).catch(() => {});
       throw explain(error, table, this.#lost);
+    } finally {
+      await this.#refusals.end();
     }
   }
 
@@ -88,31 +105,42 @@ export class Load {
     let plan = await this.#plan();
     if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
     if (plan.placement.staging !== "none") {
-      const kind = plan.placement.staging, columns = plan.fit?.columns ?? this.#flow.columns;
+      const { fit, placed } = await this.#fit();
+      const columns = [...fit?.columns ?? this.#flow.columns, ...placed ? PLACE_COLUMNS : []];
+      const kind = plan.placement.staging;
       const target = this.#target, committed = this.#committed, options = this.#options;
       const made = { kind, columns, target, committed, options };
       this.#staging = await stage(this.#session, this.#attempt, made);
     }
-    const rows = await this.#copy();
+    const copied = await this.#copy();
+    this.#refusals.count(copied);
+    let rows = copied;
+    if (mode === "merge" && this.#refusals.tolerant && this.#staging) {
+      const { table } = this.#staging, reasons = keyless(this.#options);
+      rows -= await refuseWhere(this.#session, table, reasons, this.#refusals);
+    }
     const duplicates = mode === "merge" && rows > 0
       ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
       : 0;
-    await this.#guard(rows, plan);
+    this.#refusals.check();
+    const { slice } = plan, into = this.#target, staging = this.#staging;
+    await guard(this.#session, rows, { into, slice, staging }, this.#options);
     const hash = digest?.digest("hex") ?? null;
     if (ifUnchanged === "skip" && known && hash === known.digest) return await this.#leave(known);
+    const mark = this.#refusals.mark();
     try {
-      const counts = await this.#takeTurns(() => this.#settle(rows, hash));
+      const { rows: kept, ...counts } = await this.#takeTurns(() => this.#settle(rows, mark, hash));
       const { table } = this.#options, { columns, widened } = this.#flow;
-      const resumed = this.#staging?.resumable?.resumed;
+      const { rejected } = this.#refusals, resumed = this.#staging?.resumable?.resumed;
       const found = { ...widened.length > 0 && { widened }, ...resumed && { resumed } };
-      const copied = { table, rows, rejected: 0, columns, ...found };
-      this.#copied = mode === "merge" ? { ...copied, merged: { ...counts, duplicates } } : copied;
+      const done = { table, rows: kept, rejected, columns, ...found };
+      this.#copied = mode === "merge" ? { ...done, merged: { ...counts, duplicates } } : done;
       await this.#session.all("COMMIT");
       return this.#copied;
     } catch (error) {
       if (!(error instanceof AppendedBefore)) throw error;
       if (hash === error.entry.digest) return await this.#leave(error.entry);
-      throw this.#another(error.entry);
+      throw another(error.entry, this.#attempt, this.#options);
     }
   }
 
@@ -130,11 +158,11 @@ export class Load {
       await hashRows(this.#flow, this.#hashing());
       if (prior.digest === this.#attempt.digest!.digest("hex")) return true;
     }
-    throw this.#another(prior);
+    throw another(prior, this.#attempt, this.#options);
   }
 
   /** Does nothing, and says so. */
-  async #leave({ rows, committed }: Entry): Promise<Copied> {
+  async #leave({ rows, rejected, committed }: Entry): Promise<Copied> {
     const { table } = this.#options;
     await this.#giveUp();
     this.#ctx.log.info(
@@ -142,7 +170,7 @@ export class Load {
         JSON.stringify(table)
       }: the source is as it was when it was loaded, at ${committed}`,
     );
-    return { table, rows, rejected: 0, columns: this.#flow.columns, unchanged: true };
+    return { table, rows, rejected, columns: this.#flow.columns, unchanged: true };
   }
 
   /** Rolls back, and drops what was committed unless it is to be kept for the next attempt. */
@@ -164,7 +192,7 @@ export class Load {
   async #plan(): Promise<Plan> {
     const { mode, evolution } = this.#options;
     const options = this.#options, target = this.#target, made = this.#staging?.kind;
-    const committed = this.#committed;
+    const committed = this.#committed, { tolerant } = this.#refusals;
     // Without rows there are no values that a type could change.
     const fits = target.existing && this.#filled && !replacesWhole(target, options);
     const { columns, widened } = this.#flow;
@@ -175,7 +203,7 @@ export class Load {
       : undefined;
     const partition = slice && await findPartition(this.#session.client, target, slice);
     return {
-      placement: place({ target, fit, slice, partition, made, committed, options }),
+      placement: place({ target, fit, slice, partition, made, committed, tolerant, options }),
       fit,
       slice,
     };
@@ -256,59 +284,50 @@ export class Load {
 
   #hashing() {
     const { digest } = this.#attempt, { meter } = this.#ctx;
-    return { digest, meter, fit: async () => (await this.#plan()).fit };
+    return { digest, meter, fit: () => this.#fit() };
   }
 
-  /** Refuses too few rows, and such as would stay when the slice is loaded again. */
-  async #guard(rows: number, { slice }: Plan): Promise<void> {
-    const { table, mode = "replace", deleteMissing, minRows = 0, allowEmpty } = this.#options;
-    const shown = JSON.stringify(table);
-    if (rows < minRows) {
-      throw new GiveUp(
-        `Cannot load into ${shown}: the source has ${rows} rows, and at least ${minRows} were asked for (minRows)`,
-      );
-    }
-    if (slice) await checkSlice(this.#session.client, this.#staging!, slice, this.#options);
-    const empties = mode === "replace" || mode === "partition" || deleteMissing;
-    if (rows > 0 || allowEmpty || !empties || !this.#target.existing) return;
-    const { filled } = await this.#session.row<{ filled: boolean }>(
-      `SELECT EXISTS (SELECT FROM ${quoted(this.#target)} ${
-        slice ? `WHERE ${isWithin(slice)}` : ""
-      }) AS filled`,
-    );
-    if (!filled) return;
-    // An empty file is more often a fault than a wish.
-    throw new GiveUp(
-      `Cannot replace ${
-        slice ? "a slice of " : ""
-      }table ${shown}, which has rows, by none: the source has only a ` +
-        `header; if that is meant, allow it (allowEmpty, --allow-empty)`,
-    );
+  /** How the columns go where they belong; `placed` where each row is to say where it comes from. */
+  async #fit(): Promise<Fitting> {
+    const { fit, placement } = await this.#plan();
+    return { fit, placed: this.#refusals.tolerant && placement.filling !== undefined };
   }
 
   /** Writes the ledger, and puts the rows where they belong: all but the COMMIT. */
-  async #settle(rows: number, digest: string | null): Promise<Counts> {
+  async #settle(copied: number, mark: Mark, digest: string | null): Promise<Counts> {
+    const refusals = this.#refusals;
+    await refusals.rewind(mark);
+    let rows = copied;
     const { ledger, fence, began } = this.#attempt;
     const { existing } = this.#target, staging = this.#staging?.table;
     const { placement: { lock } } = await this.#plan();
     const bytes = this.#ctx.meters.read()[0]?.bytes ?? 0;
-    const { columns } = this.#flow;
+    const { columns } = this.#flow, { rejected } = refusals;
     const entered = await this.#session.turn([
       // The table comes first, as it does for those who copy right into it: so nobody waits for each other.
       ...staging && lock ? [`LOCK TABLE ${quoted(this.#target)} IN ${lock} MODE`] : [],
-      ...ledger ? [ledger.turn, ledger.record({ fence, rows, bytes, digest, columns }, began)] : [],
+      ...ledger
+        ? [ledger.turn, ledger.record({ fence, rows, rejected, bytes, digest, columns }, began)]
+        : [],
     ]);
     const written = entered.find(({ command }) => command === "INSERT");
-    if (written?.rowCount === 0) await this.#fenced();
-    if (!staging) return { inserted: rows, updated: 0, deleted: 0 };
+    if (written?.rowCount === 0) await refuseFenced(this.#session, this.#attempt, this.#options);
+    const key = ledger?.key ?? "";
+    if (!staging) {
+      await refusals.write(this.#session, this.#target, key);
+      return { rows, inserted: rows, updated: 0, deleted: 0 };
+    }
     await this.#find();
     const { placement } = await this.#plan();
     // Somebody did something to it just before it was ours.
     if (existing?.oid !== this.#target.existing?.oid || placement.lock !== lock) throw new Again();
-    const done = await this.#session.all([
-      ...placement.steps(staging),
-      ...this.#committed ? [unregisterStaging(staging)] : [],
-    ].join(";\n"));
+    const after = this.#committed ? [unregisterStaging(staging)] : [];
+    const done = await putRows(this.#session, { staging, placement, after }, refusals);
+    if (refusals.rejected > rejected) {
+      rows -= refusals.rejected - rejected;
+      if (ledger) await this.#session.all(ledger.mend({ rows, rejected: refusals.rejected }));
+    }
+    await refusals.write(this.#session, this.#target, key);
     const count = (name: string) => done.find(({ command }) => command === name)?.rowCount;
     const { mode, deleteMissing } = this.#options;
     const inserted = count("INSERT");
@@ -321,32 +340,8 @@ export class Load {
       );
     }
     const deleted = deleteMissing ? count("DELETE") : 0;
-    return { inserted: inserted ?? 0, updated: count("UPDATE") ?? 0, deleted: deleted ?? 0 };
-  }
-
-  /** Another attempt has written down what this one would. */
-  async #fenced(): Promise<never> {
-    const { ledger, fence } = this.#attempt;
-    const { entry } = await this.#session.row<{ entry: Entry }>(ledger!.read);
-    if (this.#options.mode === "append") throw new AppendedBefore(entry);
-    throw new GiveUp(
-      `Cannot load into ${JSON.stringify(this.#options.table)}: a later attempt at the same load, ${
-        ledger!.key
-      }, was ` +
-        `committed at ${entry.committed} (fence ${entry.fence}); this one is too late (fence ${fence}). It was rolled back`,
-    );
-  }
-
-  /** Says that what was appended under a key is something else. */
-  #another({ committed, rows }: Entry): GiveUp {
-    const { key } = this.#attempt.ledger!;
-    return new GiveUp(
-      `Cannot append to ${JSON.stringify(this.#options.table)}: load ${
-        JSON.stringify(key)
-      } has appended ${rows} rows ` +
-        `at ${committed}, and its source is not what it was; appended rows are not found again. Use mode merge or ` +
-        `partition for what may change, or give the load another key`,
-    );
+    const updated = count("UPDATE") ?? 0;
+    return { rows, inserted: inserted ?? 0, updated, deleted: deleted ?? 0 };
   }
 
   #takeTurns<T>(work: () => Promise<T>): Promise<T> {
@@ -367,17 +362,9 @@ export class Load {
 }
 
 interface Counts {
+  /** Those that were not refused. */
+  readonly rows: number;
   readonly inserted: number;
   readonly updated: number;
   readonly deleted: number;
-}
-
-/** The same load has been appended while this attempt was at work. */
-class AppendedBefore extends Error {
-  readonly entry: Entry;
-
-  constructor(entry: Entry) {
-    super("this load has been appended");
-    this.entry = entry;
-  }
 }

@@ -1,4 +1,4 @@
-import { type Dialect, Malformed, Tokenizer } from "./_tokenizer.ts";
+import { type Dialect, isEnd, Malformed, miscount, Tokenizer } from "./_tokenizer.ts";
 
 const LF = 10, CR = 13;
 
@@ -39,6 +39,10 @@ export class LooseTokenizer extends Tokenizer {
     this.quoted.fill(0, 0, this.#used);
     this.#used = this.records = 0;
     const one = this.#one;
+    if (this.faults) {
+      this.faults.length = 0;
+      one.faults ??= [];
+    }
     let i = from;
     while (i < to && this.records < limit) {
       const end = this.#skip(bytes, i, to, last);
@@ -51,8 +55,10 @@ export class LooseTokenizer extends Tokenizer {
       one.width = isEnd(bytes[i]!) ? 1 : 0;
       one.line = this.line;
       const next = one.scan(bytes, i, to, last, 1);
-      if (one.records === 0) break;
-      this.#take();
+      const before = this.records;
+      this.faults?.push(...one.faults!.map((fault) => ({ ...fault, before })));
+      if (one.records === 0 && next === i) break;
+      if (one.records > 0) this.#take(i, next);
       this.line = one.line;
       i = next;
     }
@@ -75,8 +81,8 @@ export class LooseTokenizer extends Tokenizer {
     return bytes[i] === CR && i + 1 < to && bytes[i + 1] === LF ? i + 2 : i + 1;
   }
 
-  /** Adds the one record that was read to those there are. */
-  #take(): void {
+  /** Adds the one record that was read to those there are, or to the faults. */
+  #take(from: number, to: number): void {
     const { starts, ends, quoted, width: found } = this.#one;
     const at = this.records * this.width;
     const width = this.width ||= found;
@@ -85,10 +91,11 @@ export class LooseTokenizer extends Tokenizer {
       while (kept > width && starts[kept - 1] === ends[kept - 1] && !quoted[kept - 1]) kept--;
     }
     if (kept > width || (kept < width && !this.#pad)) {
-      throw new Malformed(
-        `line ${this.line} has ${found} field${found === 1 ? "" : "s"}, expected ${width}` +
-          (this.#pad ? `; what is too much is not empty` : ""),
-      );
+      const message = `line ${this.line} ${miscount(found, width)}` +
+        (this.#pad ? `; what is too much is not empty` : "");
+      if (!this.faults) throw new Malformed(message);
+      const { records: before, line } = this;
+      return void this.faults.push({ before, from, to, line, rule: "fields", message });
     }
     if (at + width > this.starts.length) this.#room(at + width);
     const place = ends[found - 1]!;
@@ -111,8 +118,4 @@ export class LooseTokenizer extends Tokenizer {
     this.ends = wide(new Int32Array(length), this.ends);
     this.quoted = wide(new Uint8Array(length), this.quoted);
   }
-}
-
-function isEnd(c: number): boolean {
-  return c === LF || c === CR;
 }

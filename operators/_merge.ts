@@ -3,6 +3,7 @@ import type pg from "pg";
 import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Fit } from "./_evolve.ts";
+import type { Reason } from "./_reject.ts";
 import { quoteName, typeName } from "./_table.ts";
 
 /** Refuses keys the source lacks. @throws {GiveUp} naming the column */
@@ -19,6 +20,16 @@ export function checkKey(
     }: the source has ` +
       `${names.map((name) => JSON.stringify(name)).join(", ")}`,
   );
+}
+
+/** Rows that a merge cannot take: their keys are equal to nothing. */
+export function keyless({ on = [] }: CopyOptions): Reason[] {
+  return on.map((name) => ({
+    condition: `${quoteName(name, "column")} IS NULL`,
+    state: "23502",
+    said: `null value in column ${JSON.stringify(name)}, by which rows are merged`,
+    field: name,
+  }));
 }
 
 /**

@@ -22,6 +22,16 @@ export interface Placement {
     | undefined;
   /** The statements, once the lock is had; `staging` has the rows, and goes. */
   steps(staging: string): string[];
+  /** The same taken apart, where some of the rows may be put there without the others. */
+  readonly filling?: Filling;
+}
+
+/** How rows get from a staging table, whose rows say where they come from, into a table. */
+export interface Filling {
+  /** What is done once, before. */
+  readonly before: readonly string[];
+  /** What puts the rows of a table, or of a query in brackets with a name, where they belong. */
+  fill(source: string): string[];
 }
 
 /** What a placement depends on. */
@@ -35,12 +45,14 @@ export interface Circumstances {
   readonly made?: Placement["staging"] | undefined;
   /** Whether a staging table is to be committed before it has all rows. */
   readonly committed: boolean;
+  /** Whether rows may be refused. */
+  readonly tolerant: boolean;
   readonly options: CopyOptions;
 }
 
 /** Chooses the least that will do. @throws {GiveUp} when nothing would, without harm to others */
 export function place(
-  { target, fit, slice, partition, made, committed, options }: Circumstances,
+  { target, fit, slice, partition, made, committed, tolerant, options }: Circumstances,
 ): Placement {
   const { mode = "replace", isolation = "swap" } = options;
   const { existing } = target;
@@ -72,13 +84,21 @@ export function place(
   const opened = partition && !partition.current && fit
     ? partitionSteps(target, partition, slice!)
     : [];
-  const fill = (lock: Placement["lock"], steps: Placement["steps"]): Placement => ({
-    staging: committed ? "new" : "temporary",
-    lock: alter.length > 0 ? "ACCESS EXCLUSIVE" : lock,
-    steps: (staging) => [...alter, ...opened, ...steps(staging), gone(staging)],
-  });
+  const fill = (
+    lock: Placement["lock"],
+    rows: Placement["steps"],
+    emptying: string[] = [],
+  ): Placement => {
+    const before = [...alter, ...opened, ...emptying];
+    return {
+      staging: committed ? "new" : "temporary",
+      lock: alter.length > 0 ? "ACCESS EXCLUSIVE" : lock,
+      steps: (staging) => [...before, ...rows(staging), gone(staging)],
+      filling: { before, fill: rows },
+    };
+  };
   if (mode === "append") {
-    const direct = (fit?.direct ?? true) && !policed && !committed &&
+    const direct = (fit?.direct ?? true) && !policed && !committed && !tolerant &&
       (made ?? "none") === "none";
     if (direct) return { staging: "none", lock: "ROW EXCLUSIVE", steps: () => [] };
     return fill("ROW EXCLUSIVE", (staging) => list(insert(staging)));
@@ -89,7 +109,7 @@ export function place(
       (staging) => fit ? mergeSteps(table, staging, fit, options) : emptied(table, options),
     );
   }
-  if (partition && fit?.direct && alter.length === 0 && (made ?? "like") === "like") {
+  if (partition && fit?.direct && !tolerant && alter.length === 0 && (made ?? "like") === "like") {
     return {
       staging: "like",
       lock: partition.current ? "ACCESS EXCLUSIVE" : "SHARE UPDATE EXCLUSIVE",
@@ -108,18 +128,20 @@ export function place(
   const doomed = `DELETE FROM ${table}${slice ? ` WHERE ${isWithin(slice)}` : ""}`;
   if (references.length > 0) {
     // In one statement: what refers to a row is looked at when it is over, and the row is there again.
-    return fill("SHARE ROW EXCLUSIVE", (staging) => [
+    const { filling: _, ...whole } = fill("SHARE ROW EXCLUSIVE", (staging) => [
       fit
         ? `WITH gone AS (${doomed} RETURNING 1) ${
           insert(staging, " WHERE (SELECT count(*) FROM gone) >= 0")
         }`
         : doomed,
     ]);
+    return whole;
   }
   const deletes = slice || isolation === "mvcc" || !truncates;
   return fill(
     deletes ? "SHARE ROW EXCLUSIVE" : "ACCESS EXCLUSIVE",
-    (staging) => [deletes ? doomed : `TRUNCATE ${table}`, ...list(insert(staging))],
+    (staging) => list(insert(staging)),
+    [deletes ? doomed : `TRUNCATE ${table}`],
   );
 }
 

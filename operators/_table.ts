@@ -43,6 +43,7 @@ export function columnList(columns: readonly { name: string; type: SqlType }[]):
 /** Types whose names are keywords of SQL; others are looked up along the search path, where anything may stand. */
 const KEYWORDS = [
   "boolean",
+  "character varying",
   "integer",
   "bigint",
   "smallint",

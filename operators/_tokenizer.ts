@@ -13,6 +13,18 @@ export class Malformed extends Error {
   override name = "Malformed";
 }
 
+/** A record, or a line, that was refused for its shape. */
+export interface Fault {
+  /** How many whole records the same scan had found before it. */
+  readonly before: number;
+  /** Where it lies in the bytes, without its line end. */
+  readonly from: number;
+  readonly to: number;
+  readonly line: number;
+  readonly rule: "fields" | "quotes" | "length" | "json" | "key";
+  readonly message: string;
+}
+
 const LF = 10;
 const CR = 13;
 
@@ -42,9 +54,13 @@ export class Tokenizer {
   records = 0;
   /** The line, from 1, on which the next block begins. */
   line = 1;
+  /** Takes what is wrong in the bytes of the last {@linkcode scan}, instead of its being thrown. */
+  faults: Fault[] | undefined;
   readonly dialect: Dialect;
   readonly #maxFieldBytes: number;
   #usedQuotes = 0;
+  /** Whether the bytes to come still belong to a line that was refused. */
+  #refusing = false;
 
   constructor(dialect: Dialect, maxFieldBytes: number) {
     this.dialect = dialect;
@@ -56,23 +72,39 @@ export class Tokenizer {
    * sentinel to `bytes[to]`, so the array must be longer than that. `last` says that no more bytes follow.
    *
    * @throws {Malformed} for a record of another width, bytes behind a closing quote, a quote never closed, a field
-   * or record without end
+   * or record without end; all but the last are {@linkcode faults}, where these are wanted
    */
   scan(bytes: Uint8Array, from: number, to: number, last: boolean, limit = Infinity): number {
-    const { delimiter, quote } = this.dialect;
     if (this.#usedQuotes > 0) this.quoted.fill(0, 0, this.#usedQuotes);
     this.#usedQuotes = 0;
+    this.records = 0;
+    if (this.faults) this.faults.length = 0;
+    for (let at = this.#refusing ? this.#goOn(bytes, from, to, last) : from;;) {
+      try {
+        return this.#find(bytes, at, to, last, limit);
+      } catch (error) {
+        if (!(error instanceof Misshapen)) throw error;
+        if (!this.faults) throw new Malformed(error.message);
+        this.quoted.fill(0, this.records * this.width, this.#usedQuotes);
+        at = this.#refuse(error, bytes, to, last);
+        if (at < 0) return error.begin;
+        if (limit < Infinity) return at;
+      }
+    }
+  }
+
+  #find(bytes: Uint8Array, from: number, to: number, last: boolean, limit: number): number {
+    const { delimiter, quote } = this.dialect;
     let { starts, ends, width } = this;
     // The longest run of bytes is that of plain ones: one comparison tells them from all that may end a field.
     const top = Math.max(delimiter, CR);
     bytes[to] = LF;
-    let n = 0; // fields so far
-    let first = 0; // the first field of this record
+    let first = this.records * width; // the first field of this record
+    let n = first; // fields so far
     let begin = from; // the first byte of this record
     let line = this.line; // the line of this record
     let inner = 0; // line ends within quotes in this record
     let i = from;
-    this.records = 0;
     while (i < to || (n > first && last)) {
       if (n >= starts.length) {
         if (n === MOST_FIELDS) {
@@ -86,7 +118,7 @@ export class Tokenizer {
       if (c === quote && i < to) {
         const close = this.#close(bytes, i + 1, to, n);
         if (close < 0) {
-          if (last || -close > this.#maxFieldBytes) this.#unclosed(line + inner, last);
+          if (last || -close > this.#maxFieldBytes) this.#unclosed(begin, i, line, inner, last);
           break;
         }
         inner += this.#innerLines;
@@ -95,13 +127,13 @@ export class Tokenizer {
         i = close + 1;
         if (i >= to && !last) break; // a second quote may follow
         c = bytes[i]!;
-        if (c !== delimiter && c !== LF && c !== CR) this.#junk(bytes, i, to, line + inner);
+        if (c !== delimiter && c !== LF && c !== CR) this.#junk(bytes, begin, i, to, line, inner);
       } else {
         const start = i;
         while (c > top || (c !== delimiter && c !== LF && c !== CR)) c = bytes[++i]!;
         starts[n] = start;
         ends[n++] = i;
-        if (i >= to && i - start > this.#maxFieldBytes) this.#endless(line + inner);
+        if (i >= to && i - start > this.#maxFieldBytes) this.#endless(begin, i, line, inner);
       }
       if (c === delimiter && i < to) {
         i++;
@@ -120,9 +152,7 @@ export class Tokenizer {
       ) {
         n = first; // an empty line
       } else if (fields !== width && width > 0) {
-        throw new Malformed(
-          `line ${line} has ${fields} field${fields === 1 ? "" : "s"}, expected ${width}`,
-        );
+        throw new Misshapen("fields", miscount(fields, width), begin, i, line, inner, true);
       } else {
         this.width = width = fields;
         first = n;
@@ -185,26 +215,106 @@ export class Tokenizer {
     this.quoted = grow(this.quoted, (n) => new Uint8Array(n));
   }
 
-  #unclosed(line: number, last: boolean): never {
-    throw new Malformed(
-      last
-        ? `the quote opened on line ${line} is never closed`
-        : `the quote opened on line ${line} is not closed within ${this.#maxFieldBytes} bytes ` +
-          `(maxFieldBytes)`,
-    );
+  #unclosed(begin: number, at: number, line: number, inner: number, last: boolean): never {
+    const where = last ? "is never closed" : `is not closed within ${this.#maxFieldBytes} bytes ` +
+      `(maxFieldBytes)`;
+    throw new Misshapen("quotes", where, begin, at, line, inner, false, "the quote opened on ");
   }
 
-  #endless(line: number): never {
-    throw new Malformed(
-      `a field on line ${line} does not end within ${this.#maxFieldBytes} bytes (maxFieldBytes)`,
-    );
+  #endless(begin: number, at: number, line: number, inner: number): never {
+    const what = `does not end within ${this.#maxFieldBytes} bytes (maxFieldBytes)`;
+    throw new Misshapen("length", what, begin, at, line, inner, false, "a field on ");
   }
 
-  #junk(bytes: Uint8Array, at: number, to: number, line: number): never {
+  #junk(
+    bytes: Uint8Array,
+    begin: number,
+    at: number,
+    to: number,
+    line: number,
+    inner: number,
+  ): never {
     const text = new TextDecoder().decode(bytes.subarray(at, Math.min(to, at + 20)));
-    throw new Malformed(
-      `line ${line} has ${JSON.stringify(text)} behind a closing quote, expected ` +
-        `${JSON.stringify(String.fromCharCode(this.dialect.delimiter))} or the end of the line`,
-    );
+    const what = `has ${JSON.stringify(text)} behind a closing quote, expected ` +
+      `${JSON.stringify(String.fromCharCode(this.dialect.delimiter))} or the end of the line`;
+    throw new Misshapen("quotes", what, begin, at, line, inner, false);
   }
+
+  /** Takes a record for a fault, and returns where the next one begins; -1 where that is not there yet. */
+  #refuse(
+    { rule, message, begin, at, line, inner, whole }: Misshapen,
+    bytes: Uint8Array,
+    to: number,
+    last: boolean,
+  ): number {
+    const end = whole ? at : endOfLine(bytes, at, to, last);
+    if (end < 0 && to - begin <= this.#maxFieldBytes) {
+      this.line = line;
+      return -1;
+    }
+    const before = this.records;
+    const add = (from: number, to: number, line: number) => {
+      while (to > from && isEnd(bytes[to - 1]!)) to--;
+      if (to > from) this.faults!.push({ before, from, to, line, rule, message });
+    };
+    if (whole) add(begin, end, line);
+    // Where quotes cannot be trusted, each line is refused, as it may have been a record of its own.
+    for (let from = begin, n = line; !whole && from >= 0 && from < to && from !== end; n++) {
+      const next = endOfLine(bytes, from, to, true);
+      add(from, next, n);
+      from = next;
+    }
+    this.#refusing = end < 0;
+    this.line = line + inner + (end < 0 ? 0 : 1);
+    return end < 0 ? to : end;
+  }
+
+  /** Passes over the rest of a line that was refused. */
+  #goOn(bytes: Uint8Array, from: number, to: number, last: boolean): number {
+    const end = endOfLine(bytes, from, to, last);
+    if (end < 0) return to;
+    this.#refusing = false;
+    this.line++;
+    return end;
+  }
+}
+
+/** Thrown, without the cost of a stack, for a record that cannot be read. */
+class Misshapen {
+  readonly message: string;
+
+  constructor(
+    readonly rule: Fault["rule"],
+    what: string,
+    /** Where the record begins, and where its fault shows; behind it, where it is whole. */
+    readonly begin: number,
+    readonly at: number,
+    /** The line on which it begins, and the line ends up to its fault. */
+    readonly line: number,
+    readonly inner: number,
+    readonly whole: boolean,
+    subject = "",
+  ) {
+    this.message = `${subject}line ${whole ? line : line + inner} ${what}`;
+  }
+}
+
+/** Says that a record has not as many fields as the first. */
+export function miscount(fields: number, width: number): string {
+  return `has ${fields} field${fields === 1 ? "" : "s"}, expected ${width}`;
+}
+
+/** Where the line behind that of `at` begins; -1 where that is not there yet. */
+export function endOfLine(bytes: Uint8Array, at: number, to: number, last: boolean): number {
+  let i = at;
+  while (i < to && !isEnd(bytes[i]!)) i++;
+  if (i >= to) return last ? to : -1;
+  if (bytes[i] === LF) return i + 1;
+  if (i + 1 >= to && !last) return -1; // a line feed may follow
+  return i + 1 < to && bytes[i + 1] === LF ? i + 2 : i + 1;
+}
+
+/** Whether a byte ends a line. */
+export function isEnd(c: number): boolean {
+  return c === LF || c === CR;
 }

@@ -15,8 +15,11 @@ import { encodingOf, toUtf8 } from "./_encoding.ts";
 import { withoutFooter, withoutNuls } from "./_footer.ts";
 import { refuseForeign } from "./_foreign.ts";
 import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
+import { csvLayout } from "./_layout.ts";
 import { ENCODING_HINT, lineOf, misfit } from "./_misfit.ts";
 import { isUtf8 } from "./_read_text.ts";
+import { checkOnReject } from "./_reject.ts";
+import { type Layout, Sieve } from "./_sieve.ts";
 import { type Spelled, type Spelling, spellings } from "./_spelling.ts";
 import { type Dialect, Malformed, Tokenizer } from "./_tokenizer.ts";
 import { WideningColumns } from "./_widening_columns.ts";
@@ -79,6 +82,8 @@ class Parser {
   #fields: Tokenizer;
   readonly #learnt: unknown;
   #columns: WideningColumns | undefined;
+  /** Keeps back what is refused, where that does not end the reading. */
+  readonly #sieve: Sieve | undefined;
 
   constructor(bytes: Bytes, options: CsvOptions, { log, learnt }: Context) {
     const { sampleBytes = 1 << 20, maxFieldBytes = 1 << 24 } = options;
@@ -89,6 +94,8 @@ class Parser {
       ? undefined
       : options.nulls!.map((text) => new TextEncoder().encode(text));
     this.#told = checkCsvOptions(options);
+    const tolerance = checkOnReject(options.onReject);
+    this.#sieve = tolerance && new Sieve(tolerance);
     this.#spellings = spellings(options);
     this.#maxFieldBytes = maxFieldBytes;
     this.#fields = this.#tokenizer(this.#told);
@@ -108,7 +115,7 @@ class Parser {
       if (!columns) return await this.#first();
       for (let want = BLOCK_BYTES;; want = window.more(BLOCK_BYTES)) {
         await window.fill(want);
-        if (this.#scan() > 0) {
+        if (this.#scan() > 0 || this.#fields.faults?.length) {
           if (this.#nulls) this.#markNulls(this.#nulls);
           const batch = this.#batch(columns);
           if (!columns.stale) return batch;
@@ -142,7 +149,10 @@ class Parser {
       }
       names = this.#header();
     }
-    while (this.#scan() === 0 && !window.empty) await window.fill(window.more(this.#sampleBytes));
+    if (this.#sieve) this.#fields.faults = [];
+    while (this.#scan() === 0 && !window.empty && !this.#fields.faults?.length) {
+      await window.fill(window.more(this.#sampleBytes));
+    }
     if (this.#nulls) this.#markNulls(this.#nulls);
     const { width } = this.#fields;
     if (names && width > 0 && names.length !== width) {
@@ -166,7 +176,8 @@ class Parser {
     const { encoding, mark } = encodingOf(window.bytes.subarray(window.from, window.to), told);
     window.from += mark;
     if (encoding !== "utf-8") {
-      window.through((chunks) => toUtf8(chunks, encoding, mark));
+      const lenient = this.#sieve !== undefined;
+      window.through((chunks) => toUtf8(chunks, encoding, mark, lenient));
     }
     if (nul === "remove") window.through(withoutNuls);
     if (skipFooter > 0) {
@@ -209,7 +220,11 @@ class Parser {
       to: end - from,
       last: ended && end === to,
       line: (this.#options.skipLines ?? 0) + 1,
-      tokenizer: (dialect) => tokenizer(dialect, Infinity, { comment, pad }),
+      tokenizer: (dialect) => {
+        const fields = tokenizer(dialect, Infinity, { comment, pad });
+        if (this.#sieve) fields.faults = [];
+        return fields;
+      },
     };
   }
 
@@ -283,10 +298,19 @@ class Parser {
 
   #batch(columns: WideningColumns): RecordBatch {
     const block = this.#block();
+    if (this.#sieve) {
+      return endsAt(this.#sieve.batch(columns, block, this.#layout()), this.#window.offset);
+    }
     const place = { line: this.#line, from: this.#blockFrom, base: this.#window.base };
     const batch = columns.read(block, (misfit) => lineOf(misfit, block, place));
     if (!("record" in batch)) return endsAt(batch, this.#window.offset);
     throw misfit(columns.plan, batch, block, place);
+  }
+
+  #layout(): Layout {
+    const { from: to, base } = this.#window;
+    const place = { from: this.#blockFrom, to, line: this.#line, next: this.#fields.line, base };
+    return csvLayout(this.#window.bytes, this.#fields, place);
   }
 
   #block(): Block {

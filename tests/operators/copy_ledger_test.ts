@@ -68,6 +68,7 @@ Deno.test("a load is written down by the transaction that makes it visible", asy
     load_key: "test/test/2021-01-01T00:00:00Z",
     fence: "1",
     mode: "replace",
+    rejected: "0",
     attempt: "test/manual__20210101T000000Z/test/1",
     rows: "2",
     bytes: "0",

@@ -1,0 +1,72 @@
+import { type Fault, isEnd, type Tokenizer } from "./_tokenizer.ts";
+import type { Layout } from "./_sieve.ts";
+
+/** Where a block of CSV lies. */
+export interface CsvPlace {
+  /** Its first byte, and the one behind its last. */
+  readonly from: number;
+  readonly to: number;
+  /** The lines on which it begins, and the next one does. */
+  readonly line: number;
+  readonly next: number;
+  /** Where byte 0 lies in the source. */
+  readonly base: number | undefined;
+}
+
+/** Where the records of a block of CSV lie, found by their fields. */
+export function csvLayout(bytes: Uint8Array, fields: Tokenizer, place: CsvPlace): Layout {
+  const { starts, width, records, dialect: { quote }, faults = [] } = fields;
+  const { base } = place;
+  const isQuoted = (k: number) =>
+    starts[k]! > place.from && bytes[starts[k]! - 1] === quote && fields.quoted[k] !== 0;
+  const from = (r: number) => starts[r * width]! - (isQuoted(r * width) ? 1 : 0);
+  const to = (r: number) => {
+    const k = r * width + width - 1;
+    let i = isQuoted(k) ? fields.ends[k]! + 1 : starts[k]!;
+    while (i < place.to && !isEnd(bytes[i]!)) i++;
+    return i;
+  };
+  let lines: Int32Array | undefined;
+  // Where each record has a line of its own, and no other line is there, none has to be counted.
+  const single = place.next - place.line === records + faults.length;
+  return {
+    bytes,
+    base,
+    faults,
+    from,
+    to,
+    line(r) {
+      if (single) return place.line + r + countBefore(faults, r);
+      lines ??= linesOf(bytes, place, records, from);
+      return lines[r]!;
+    },
+  };
+}
+
+/** How many faults come before a record. */
+function countBefore(faults: readonly Fault[], record: number): number {
+  let low = 0, high = faults.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (faults[middle]!.before <= record) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The line of each record. */
+function linesOf(
+  bytes: Uint8Array,
+  { from, line }: CsvPlace,
+  records: number,
+  begin: (record: number) => number,
+): Int32Array {
+  const lines = new Int32Array(records);
+  for (let r = 0, i = from, n = line; r < records; r++) {
+    for (const at = begin(r); i < at; i++) {
+      if (bytes[i] === 13 || (bytes[i] === 10 && (i === from || bytes[i - 1] !== 13))) n++;
+    }
+    lines[r] = n;
+  }
+  return lines;
+}

@@ -1,0 +1,120 @@
+import { RecordBatch } from "apache-arrow";
+import type { Json } from "../engine/mod.ts";
+
+/** Why records are refused: the first six by who reads them, the others by Postgres. */
+export const REJECT_RULES = {
+  fields: "it has not as many fields as the others",
+  quotes: "its quotes cannot be trusted: text behind a closing one, or one that is never closed",
+  length: "it has a field, or is a line, that is too long",
+  json: "it is no JSON object, or one with a key twice or not known",
+  encoding: "it has bytes that are not of the encoding, or a NUL byte, which Postgres cannot keep",
+  type: "a value is not of the type that was declared",
+  not_null: "a value is missing where there must be one",
+  unique: "another row has its key, or excludes it",
+  foreign_key: "the row that it refers to is not there",
+  check: "a check of the table, or the view or policy of it, does not hold",
+  value: "a value does not fit into its column: out of range, too long, not to be cast",
+  other: "something else in the database, such as a trigger, refuses it",
+} as const;
+
+/** One of {@linkcode REJECT_RULES}. */
+export type RejectRule = keyof typeof REJECT_RULES;
+
+/** What to do about records that cannot be loaded: end the load at the first one, or put up with some. */
+export type OnReject = "fail" | Tolerance;
+
+/** How many records may be refused, and where they go beside the table of rejects. */
+export interface Tolerance {
+  /** A share of all records where it is below 1 (`0.01` is one in a hundred), else a number of them. */
+  readonly limit: number;
+  /**
+   * A file to write the refused records to, one JSON object to a line; what stands there goes.
+   *
+   * @default {none, but where the load fails: then one in the folder for temporary files is left}
+   */
+  readonly file?: string;
+}
+
+/** A record that was refused while it was read. */
+export interface Reject {
+  /** Which one of the source's records it is, from 1. */
+  readonly record: number;
+  /** The line on which it begins, from 1. */
+  readonly line: number;
+  /** Where it lies in the bytes of the source, decompressed; null where these were changed on their way. */
+  readonly from_byte: number | null;
+  readonly to_byte: number | null;
+  readonly column_name: string | null;
+  readonly rule: RejectRule;
+  readonly message: string;
+  /** As it is written, up to 64 KiB; what is no text shows as U+FFFD, and then `bytes` has it in base64. */
+  readonly raw: string;
+  readonly bytes: string | null;
+  /** Its values by column, as far as they could be told apart. */
+  readonly row: { readonly [column: string]: Json } | null;
+}
+
+/** What was found out about the records that a batch was made of. */
+export interface Sifting {
+  readonly tolerance: Tolerance;
+  readonly rejects: readonly Reject[];
+  /** How many records of the source have been read so far. */
+  readonly records: number;
+  /**
+   * The batch with columns behind its own that say where each row comes from: {@linkcode PLACE_COLUMNS}. To be asked for
+   * before the next batch is, whose bytes take the place of these.
+   */
+  placed(): RecordBatch;
+}
+
+/** A batch of the records that were not refused; whoever takes it must keep the others. */
+export class SiftedBatch extends RecordBatch {
+  readonly sifting: Sifting;
+
+  constructor({ schema, data }: RecordBatch, sifting: Sifting) {
+    super(schema, data);
+    this.sifting = sifting;
+  }
+
+  /** Some of its rows, which still tell where they come from. */
+  override slice(begin?: number, end?: number): RecordBatch {
+    const { sifting } = this;
+    return new SiftedBatch(super.slice(begin, end), {
+      ...sifting,
+      placed: () => sifting.placed().slice(begin, end),
+    });
+  }
+}
+
+/** The columns of {@linkcode Sifting.placed}, in their order, named as no column of a table is. */
+export const PLACE_COLUMNS = [
+  { name: "sluice:record", type: "bigint" },
+  { name: "sluice:line", type: "bigint" },
+  { name: "sluice:from", type: "bigint" },
+  { name: "sluice:to", type: "bigint" },
+  { name: "sluice:raw", type: "text" },
+] as const;
+
+/** Looks at the option alone. @throws {TypeError} for a limit that is none */
+export function checkOnReject(onReject: OnReject | undefined): Tolerance | undefined {
+  if (onReject === undefined || onReject === "fail") return undefined;
+  const { limit } = onReject;
+  if (limit >= 0 && (limit < 1 || limit === Infinity || Number.isInteger(limit))) return onReject;
+  throw new TypeError(
+    `Cannot take ${limit} as the limit of rejects: give a whole number of records, or a share below 1`,
+  );
+}
+
+/** Whether so many refused records are too many. */
+export function isBeyond({ limit }: Tolerance, rejected: number, records: number): boolean {
+  return limit > 0 && limit < 1 ? rejected / Math.max(records, 1) > limit : rejected > limit;
+}
+
+/** Why rows of a staging table are refused, as Postgres would say it. */
+export interface Reason {
+  /** What holds of them. */
+  readonly condition: string;
+  readonly state: string;
+  readonly said: string;
+  readonly field: string;
+}

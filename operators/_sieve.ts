@@ -1,0 +1,256 @@
+import { makeData, RecordBatch, Schema, Struct, Utf8 } from "apache-arrow";
+import type { Json } from "../engine/mod.ts";
+import { type Block, type Fields, fieldText } from "./_block.ts";
+import { type Misfit, type Plan, type PlannedColumn, readPlanned } from "./_columns.ts";
+import { arrowField } from "./_column_type.ts";
+import { dropRows } from "./_drop_rows.ts";
+import { putInt64 } from "./_read_numbers.ts";
+import { isUtf8 } from "./_read_text.ts";
+import {
+  PLACE_COLUMNS,
+  type Reject,
+  type RejectRule,
+  SiftedBatch,
+  type Tolerance,
+} from "./_reject.ts";
+import type { Fault } from "./_tokenizer.ts";
+import type { WideningColumns } from "./_widening_columns.ts";
+
+/** Where the records of a block lie. */
+export interface Layout {
+  /** The bytes as they came, which those of the block may be changed from. */
+  readonly bytes: Uint8Array;
+  /** Where byte 0 lies in the source; undefined where bytes were changed on their way. */
+  readonly base: number | undefined;
+  from(record: number): number;
+  to(record: number): number;
+  line(record: number): number;
+  /** Those that were refused for their shape. */
+  readonly faults: readonly Fault[];
+}
+
+/** How much of a refused record is kept. */
+const MAX_RAW = 1 << 16;
+
+/** Keeps back the records that cannot be loaded, and counts them all. */
+export class Sieve {
+  readonly #tolerance: Tolerance;
+  /** The columns in which records were refused: looked at first, so that the others are read once. */
+  readonly #suspects = new Set<number>();
+  #records = 0;
+
+  constructor(tolerance: Tolerance) {
+    this.#tolerance = tolerance;
+  }
+
+  /** Makes a batch of the records of a block that fit. What does not is NULL in the block then. */
+  batch(columns: WideningColumns, block: Block, layout: Layout): SiftedBatch {
+    const { records } = block.fields;
+    const misfits = new Map<number, Reject>();
+    const refuse = (column: number) => {
+      for (const r of misfitsOf(columns.plan.columns[column]!, block, column)) {
+        misfits.set(r, misfitOf(columns.plan, block, layout, r, column));
+        clear(block, r);
+      }
+    };
+    this.#suspects.forEach(refuse);
+    let read: RecordBatch | Misfit;
+    while ("record" in (read = columns.read(block, ({ record }) => layout.line(record)))) {
+      this.#suspects.add(read.column);
+      refuse(read.column);
+    }
+    const rows = [...misfits.keys()].sort((a, b) => a - b);
+    const batch = dropped(read, rows);
+    const faults = layout.faults.map((fault) => faultOf(layout, fault));
+    const before = this.#records;
+    this.#records += records + faults.length;
+    return new SiftedBatch(batch, {
+      tolerance: this.#tolerance,
+      rejects: numbered(rows.map((r) => misfits.get(r)!), faults, before),
+      records: this.#records,
+      placed: () => withPlaces(batch, records, misfits, layout, before),
+    });
+  }
+}
+
+/** A batch without some of its rows. */
+function dropped({ schema, data }: RecordBatch, rows: readonly number[]): RecordBatch {
+  const children = data.children.map((column) => dropRows(column, rows));
+  const length = data.length - rows.length;
+  return new RecordBatch(schema, makeData({ type: data.type, length, nullCount: 0, children }));
+}
+
+/** The records whose field in a column is not of its type: each stretch between two of them is read once. */
+function misfitsOf(planned: PlannedColumn, { bytes, fields }: Block, column: number): number[] {
+  if (!planned.declared && planned.type !== "text") return [];
+  const { width, records } = fields;
+  const found: number[] = [];
+  for (let from = 0; from < records;) {
+    const rest: Fields = {
+      starts: fields.starts.subarray(from * width),
+      ends: fields.ends.subarray(from * width),
+      quoted: fields.quoted.subarray(from * width),
+      width,
+      records: records - from,
+      dialect: fields.dialect,
+    };
+    const read = readPlanned(planned, { bytes, fields: rest }, column);
+    if (typeof read !== "number") break;
+    found.push(from + read);
+    from += read + 1;
+  }
+  return found;
+}
+
+/** Makes all fields of a record NULL. */
+function clear({ fields: { starts, ends, quoted, width } }: Block, record: number): void {
+  for (let k = record * width; k < (record + 1) * width; k++) {
+    ends[k] = starts[k]!;
+    quoted[k] = 0;
+  }
+}
+
+function misfitOf(plan: Plan, block: Block, layout: Layout, r: number, column: number): Reject {
+  const { name, type } = plan.columns[column]!;
+  const { bytes, fields: { starts, ends, width } } = block;
+  const k = r * width + column;
+  const field = bytes.subarray(starts[k]!, ends[k]!);
+  const text = fieldText(block, k);
+  const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  const [rule, message]: [RejectRule, string] = !isUtf8(field)
+    ? ["encoding", `${shown} is not valid in the encoding of the file`]
+    : text.includes("\0")
+    ? ["encoding", `${shown} has a NUL byte`]
+    : ["type", `${shown} is not of type ${type}`];
+  const values = plan.columns.map((planned, i) => [planned.name, valueOf(planned, block, r, i)]);
+  const place = { from: layout.from(r), to: layout.to(r), line: layout.line(r) };
+  return {
+    ...shownRecord(layout, place),
+    record: r,
+    column_name: name,
+    rule,
+    message,
+    row: Object.fromEntries(values),
+  };
+}
+
+/** A field as text that Postgres reads, if it is any of its type. */
+function valueOf({ spelling }: PlannedColumn, block: Block, r: number, column: number): Json {
+  const { starts, ends, quoted, width } = block.fields;
+  const k = r * width + column;
+  if (starts[k] === ends[k] && !quoted[k]) return null;
+  const text = fieldText(block, k).replaceAll("\0", "\ufffd");
+  return spelling?.(text) ?? text;
+}
+
+function faultOf(layout: Layout, fault: Fault): Reject {
+  const { before, rule, message } = fault;
+  return {
+    ...shownRecord(layout, fault),
+    record: before,
+    column_name: null,
+    rule: rule === "key" ? "json" : rule,
+    message,
+    row: null,
+  };
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Where a record is, and how it is written. */
+function shownRecord(
+  { bytes, base }: Layout,
+  { from, to, line }: { from: number; to: number; line: number },
+): Pick<Reject, "line" | "from_byte" | "to_byte" | "raw" | "bytes"> {
+  const kept = bytes.subarray(from, Math.min(to, from + MAX_RAW));
+  const text = decoder.decode(kept);
+  const plain = !text.includes("\0") && (!text.includes("\ufffd") || isUtf8(kept));
+  return {
+    line,
+    from_byte: base === undefined ? null : base + from,
+    to_byte: base === undefined ? null : base + to,
+    raw: plain ? text : text.replaceAll("\0", "\ufffd"),
+    bytes: plain ? null : btoa(String.fromCharCode.apply(null, kept as never)),
+  };
+}
+
+/** All that were refused in the order of the source, numbered in it: until then, by how many records found are before. */
+function numbered(misfits: readonly Reject[], faults: readonly Reject[], before: number): Reject[] {
+  const all: Reject[] = [];
+  let m = 0, f = 0;
+  while (m < misfits.length || f < faults.length) {
+    const fault = faults[f], misfit = misfits[m];
+    if (fault && (!misfit || fault.record <= misfit.record)) {
+      all.push({ ...fault, record: before + fault.record + ++f });
+    } else all.push({ ...misfit!, record: before + misfit!.record + f + 1 }), m++;
+  }
+  return all;
+}
+
+/** Adds to a batch where its rows come from. */
+function withPlaces(
+  batch: RecordBatch,
+  records: number,
+  misfits: ReadonlyMap<number, unknown>,
+  { bytes, base, faults, from, to, line }: Layout,
+  before: number,
+): RecordBatch {
+  const rows = batch.numRows;
+  const numbers = PLACE_COLUMNS.slice(0, 4).map(() => new BigInt64Array(rows));
+  const words = numbers.map(({ buffer }) => new Int32Array(buffer));
+  const offsets = new Int32Array(rows + 1);
+  let size = 0;
+  for (let r = 0, n = 0; r < records; r++) {
+    if (misfits.has(r)) continue;
+    offsets[n + 1] = size += to(r) - from(r);
+    n++;
+  }
+  const raw = new Uint8Array(size);
+  for (let r = 0, n = 0, f = 0; r < records; r++) {
+    while (f < faults.length && faults[f]!.before <= r) f++;
+    if (misfits.has(r)) continue;
+    const start = from(r), end = to(r);
+    putInt64(words[0]!, n, before + r + f + 1);
+    putInt64(words[1]!, n, line(r));
+    putInt64(words[2]!, n, (base ?? 0) + start);
+    putInt64(words[3]!, n, (base ?? 0) + end);
+    raw.set(bytes.subarray(start, end), offsets[n]!);
+    n++;
+  }
+  const fields = PLACE_COLUMNS.map(({ name, type }) => arrowField(name, type));
+  const nowhere = new Uint8Array((rows + 7) >> 3);
+  const places = numbers.map((data, i) =>
+    makeData({
+      type: fields[i]!.type,
+      length: rows,
+      data,
+      ...i >= 2 && base === undefined ? { nullBitmap: nowhere, nullCount: rows } : { nullCount: 0 },
+    } as never)
+  );
+  const texts = plainText(raw, offsets);
+  places.push(makeData({ type: new Utf8(), length: rows, nullCount: 0, ...texts } as never));
+  const schema = new Schema([...batch.schema.fields, ...fields]);
+  const children = [...batch.data.children, ...places];
+  return new RecordBatch(
+    schema,
+    makeData({ type: new Struct(schema.fields), length: rows, nullCount: 0, children }),
+  );
+}
+
+/** Texts that Postgres takes: what a value that was left out may have that is none becomes U+FFFD. */
+function plainText(
+  data: Uint8Array,
+  valueOffsets: Int32Array,
+): { data: Uint8Array; valueOffsets: Int32Array } {
+  if (isUtf8(data) && !data.includes(0)) return { data, valueOffsets };
+  const encoder = new TextEncoder();
+  const texts = Array.from({ length: valueOffsets.length - 1 }, (_, n) => {
+    const text = decoder.decode(data.subarray(valueOffsets[n], valueOffsets[n + 1]));
+    return encoder.encode(text.replaceAll("\0", "\ufffd"));
+  });
+  const offsets = new Int32Array(valueOffsets.length);
+  texts.forEach((text, n) => offsets[n + 1] = offsets[n]! + text.length);
+  const joined = new Uint8Array(offsets.at(-1)!);
+  texts.forEach((text, n) => joined.set(text, offsets[n]!));
+  return { data: joined, valueOffsets: offsets };
+}
