@@ -10,7 +10,7 @@ import { literal, nameList } from "./_table.ts";
 const OF_ROWS = /^(22|23|44000$|P0001$)/;
 
 /** Whether an error is about a row that was to go into a table. */
-function isAboutRows(error: unknown): boolean {
+export function isAboutRows(error: unknown): boolean {
   return OF_ROWS.test((error as { code?: string }).code ?? "");
 }
 

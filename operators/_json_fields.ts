@@ -1,5 +1,5 @@
 import type { Fields } from "./_block.ts";
-import { type Dialect, Malformed, QUOTED } from "./_tokenizer.ts";
+import { type Dialect, endOfLine, type Fault, Malformed, QUOTED } from "./_tokenizer.ts";
 
 /** What a value of JSON is, as {@linkcode JsonFields.quoted} has it; 0 is null, or not there. */
 export const STRING = QUOTED, NUMBER = 4, TRUTH = 8, NESTED = 16;
@@ -26,8 +26,14 @@ export class JsonFields implements Fields {
   readonly dialect = BARE;
   /** The lines of the last {@linkcode scan}, and behind them what was written anew. */
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-  /** The line of each record. */
+  /** The line of each record, and where it lies. */
   lines: number[] = [];
+  froms: number[] = [];
+  tos: number[] = [];
+  /** Takes the lines of the last {@linkcode scan} that cannot be read, instead of the first one being thrown. */
+  faults: Fault[] | undefined;
+  /** Whether the bytes to come still belong to a line that was refused. */
+  #refusing = false;
   /** The line on which the next block begins. */
   line = 1;
   readonly keys: string[] = [];
@@ -62,35 +68,80 @@ export class JsonFields implements Fields {
 
   /** Finds the whole lines in `bytes[from, to)`; returns where the rest begins. @throws {Malformed} for a bad line */
   scan(bytes: Uint8Array<ArrayBuffer>, from: number, to: number, last: boolean): number {
-    let end = to;
-    if (!last) { while (end > from && bytes[end - 1] !== LF) end--; }
-    if (end === from && to - from > this.#maxLineBytes) {
-      throw new Malformed(
-        `line ${this.line} does not end within ${this.#maxLineBytes} bytes (maxLineBytes)`,
-      );
-    }
     this.bytes = bytes;
     this.#free = to;
     this.#reset();
+    let begin = from, end = to;
+    if (this.#refusing) {
+      begin = endOfLine(bytes, from, to, last);
+      if (begin < 0) return to;
+      this.#refusing = false;
+      this.line++;
+    }
+    if (!last) { while (end > begin && bytes[end - 1] !== LF) end--; }
+    if (end === begin && to - begin > this.#maxLineBytes) {
+      const message = `line ${this.line} does not end within ${this.#maxLineBytes} bytes ` +
+        `(maxLineBytes)`;
+      this.#refuse(begin, to, "length", new Malformed(message));
+      this.#refusing = true;
+      return to;
+    }
     // Columns may be added while the first lines are read: their widths are made equal then.
-    for (let at = from; at < end; this.line++) {
+    for (let at = begin; at < end; this.line++) {
       let stop = bytes.indexOf(LF, at);
       if (stop < 0 || stop > end) stop = end;
       this.#at = at;
       this.#end = stop;
-      if (this.#space() < stop) {
-        this.#object();
-        this.lines.push(this.line);
-        this.records++;
-      }
+      if (this.#space() < stop) this.#record(stop);
       at = stop + 1;
     }
     return end;
   }
 
+  /** Reads the object on a line. */
+  #record(stop: number): void {
+    const from = this.#at, { width } = this;
+    const to = this.bytes[stop - 1] === CR ? stop - 1 : stop;
+    try {
+      this.#object();
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.#refuse(from, to, "json", error);
+      this.#forget(width);
+      return;
+    }
+    this.lines.push(this.line);
+    this.froms.push(from);
+    this.tos.push(to);
+    this.records++;
+  }
+
+  #refuse(from: number, to: number, rule: Fault["rule"], error: Malformed): void {
+    if (!this.faults) throw error;
+    const { records: before, line } = this;
+    this.faults.push({ before, from, to, line, rule, message: error.message });
+  }
+
+  /** Forgets what was read of a record that was refused, and the columns that it brought. */
+  #forget(width: number): void {
+    const { width: wide, records } = this;
+    for (const array of [this.starts, this.ends, this.quoted]) {
+      array.fill(0, records * wide, (records + 1) * wide);
+      if (wide === width) continue;
+      for (let r = 1; r < records; r++) array.copyWithin(r * width, r * wide, r * wide + width);
+      array.fill(0, records * width, records * wide);
+    }
+    for (const key of this.keys.splice(width)) this.#columns.delete(key);
+    this.#written.length = width;
+    this.width = width;
+  }
+
   #reset(): void {
     this.records = 0;
     this.lines = [];
+    this.froms = [];
+    this.tos = [];
+    if (this.faults) this.faults.length = 0;
     this.quoted.fill(0);
     this.starts.fill(0);
     this.ends.fill(0);

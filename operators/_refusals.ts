@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import type { RecordBatch } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
@@ -7,7 +6,8 @@ import { withoutSecrets } from "./_ledger.ts";
 import { localPath, reason } from "./_open_file.ts";
 import { isBeyond, type Reject, SiftedBatch, type Tolerance } from "./_reject.ts";
 import type { Session } from "./_session.ts";
-import { literal, quoted, quoteName } from "./_table.ts";
+import { REJECT_COLUMNS, REJECT_NAMES, rejectsComment, rejectsName } from "./_reject_table.ts";
+import { literal, quoted } from "./_table.ts";
 import type { Target } from "./_target.ts";
 
 /** A place in what was refused. */
@@ -155,14 +155,14 @@ export class Refusals {
     }
     if (!there) {
       await session.all(
-        `CREATE TABLE ${table} (${COLUMNS}); COMMENT ON TABLE ${table} IS ${literal(of)}`,
+        `CREATE TABLE ${table} (${REJECT_COLUMNS}); COMMENT ON TABLE ${table} IS ${literal(of)}`,
       );
     }
     for await (const lines of this.#lines()) {
       const document = literal(`[${lines.join(",")}]`);
       await session.all(
-        `INSERT INTO ${table} (load, ${NAMES}, bytes)
-         SELECT ${literal(key)}, ${NAMES}, pg_catalog.decode(bytes, 'base64')
+        `INSERT INTO ${table} (load, ${REJECT_NAMES}, bytes)
+         SELECT ${literal(key)}, ${REJECT_NAMES}, pg_catalog.decode(bytes, 'base64')
          FROM pg_catalog.json_to_recordset(${document}) AS r (run pg_catalog.text, source pg_catalog.text,
            record bigint, line bigint, from_byte bigint, to_byte bigint, column_name pg_catalog.text,
            rule pg_catalog.text, message pg_catalog.text, raw pg_catalog.text, bytes pg_catalog.text,
@@ -207,35 +207,4 @@ export class Refusals {
       for (let i = 0; i < lines.length; i += AT_ONCE) yield lines.slice(i, i + AT_ONCE);
     }
   }
-}
-
-/** What the table of rejects has of each line of the file, beside the key of its load. */
-const NAMES =
-  `run, source, record, line, from_byte, to_byte, column_name, rule, message, raw, "row", refused`;
-
-const COLUMNS = `id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  load pg_catalog.text NOT NULL, run pg_catalog.text NOT NULL, source pg_catalog.text,
-  record bigint NOT NULL, line bigint, from_byte bigint, to_byte bigint,
-  column_name pg_catalog.text, rule pg_catalog.text NOT NULL, message pg_catalog.text NOT NULL,
-  raw pg_catalog.text NOT NULL, bytes pg_catalog.bytea, "row" pg_catalog.jsonb,
-  refused pg_catalog.timestamptz NOT NULL, replayed pg_catalog.timestamptz`;
-
-/** The most bytes a name may have. */
-const MAX_NAME_BYTES = 63, SUFFIX = "__rejects";
-
-/** Names the table of a table's rejects; where that would be too long, by a hash of what is cut off. */
-export function rejectsName(table: string): string {
-  const bytes = new TextEncoder().encode(table);
-  if (bytes.length + SUFFIX.length <= MAX_NAME_BYTES) return table + SUFFIX;
-  const hash = `_${createHash("sha256").update(bytes).digest("hex").slice(0, 8)}`;
-  const room = new Uint8Array(MAX_NAME_BYTES - SUFFIX.length - hash.length);
-  const { read } = new TextEncoder().encodeInto(table, room);
-  return table.slice(0, read) + hash + SUFFIX;
-}
-
-/** What the comment of a table of rejects begins with; the name of the table follows, quoted. */
-export const REJECTS_COMMENT = "Rejects of ";
-
-function rejectsComment({ schema, name }: Target): string {
-  return `${REJECTS_COMMENT}${quoteName(schema, "schema")}.${quoteName(name, "table")}`;
 }

@@ -149,7 +149,7 @@ function faultOf(layout: Layout, fault: Fault): Reject {
     ...shownRecord(layout, fault),
     record: before,
     column_name: null,
-    rule: rule === "key" ? "json" : rule,
+    rule,
     message,
     row: null,
   };

@@ -21,7 +21,7 @@ export interface Fault {
   readonly from: number;
   readonly to: number;
   readonly line: number;
-  readonly rule: "fields" | "quotes" | "length" | "json" | "key";
+  readonly rule: "fields" | "quotes" | "length" | "json";
   readonly message: string;
 }
 

@@ -8,6 +8,8 @@ import { JsonFields, NUMBER, STRING, TRUTH } from "./_json_fields.ts";
 import { ENCODING_HINT } from "./_misfit.ts";
 import { inferType } from "./_read_column.ts";
 import { isUtf8 } from "./_read_text.ts";
+import { checkOnReject, type OnReject } from "./_reject.ts";
+import { type Layout, Sieve } from "./_sieve.ts";
 import { Malformed } from "./_tokenizer.ts";
 import { WideningColumns } from "./_widening_columns.ts";
 import { Window } from "./_window.ts";
@@ -23,6 +25,8 @@ export interface JsonLinesOptions {
   encoding?: string;
   /** Bytes to take the keys and their types from, at least 512. @default {1048576} */
   sampleBytes?: number;
+  /** Whether a line that cannot be read ends the load, or how many may be refused, as for `csv`. @default {"fail"} */
+  onReject?: OnReject;
   /** The longest line to expect. @default {16777216} */
   maxLineBytes?: number;
 }
@@ -71,6 +75,8 @@ class Parser {
   readonly #fields: JsonFields;
   readonly #sampleBytes: number;
   readonly #learnt: unknown;
+  /** Keeps back what is refused, where that does not end the reading. */
+  readonly #sieve: Sieve | undefined;
   #columns: WideningColumns | undefined;
   /** The one kind of values each column takes while it is not text; 0 for any. */
   #kinds: readonly number[] = [];
@@ -85,6 +91,9 @@ class Parser {
     this.#learnt = learnt;
     this.#sampleBytes = Math.max(sampleBytes, 512);
     this.#fields = new JsonFields(unknownKeys, maxLineBytes);
+    const tolerance = checkOnReject(options.onReject);
+    this.#sieve = tolerance && new Sieve(tolerance);
+    if (this.#sieve) this.#fields.faults = [];
     this.#window = new Window(bytes, Math.max(this.#sampleBytes, BLOCK_BYTES));
   }
 
@@ -100,7 +109,7 @@ class Parser {
       if (!columns) return await this.#first();
       for (let want = BLOCK_BYTES;; want = window.more(BLOCK_BYTES)) {
         await window.fill(want);
-        if (this.#scan() > 0) {
+        if (this.#scan() > 0 || this.#fields.faults?.length) {
           const batch = this.#batch(columns);
           if (!columns.stale) return batch;
         }
@@ -121,10 +130,17 @@ class Parser {
     const told = this.#options.encoding;
     const { encoding, mark } = encodingOf(window.bytes.subarray(window.from, window.to), told);
     window.from += mark;
-    if (encoding !== "utf-8") window.through((chunks) => toUtf8(chunks, encoding, mark));
+    if (encoding !== "utf-8") {
+      const lenient = this.#sieve !== undefined;
+      window.through((chunks) => toUtf8(chunks, encoding, mark, lenient));
+    }
     await window.fill(this.#sampleBytes);
-    while (this.#scan() === 0 && !window.empty) await window.fill(window.more(this.#sampleBytes));
-    if (fields.records === 0) throw new Malformed("the file is empty");
+    while (this.#scan() === 0 && !window.empty && !fields.faults?.length) {
+      await window.fill(window.more(this.#sampleBytes));
+    }
+    if (fields.records === 0) {
+      throw new Malformed(fields.faults?.[0]?.message ?? "the file is empty");
+    }
     const { types = {} } = this.#options;
     const columns = fields.keys.map((key, i) => this.#column(key, i));
     this.#kinds = columns.map(({ kind }) => kind);
@@ -186,9 +202,16 @@ class Parser {
         break;
       }
     }
+    if (this.#sieve) return this.#sieve.batch(columns, this.#block(), this.#layout());
     const batch = columns.read(this.#block(), lineOf);
     if ("record" in batch) throw this.#misfit(columns.plan, batch.column, batch.record);
     return batch;
+  }
+
+  #layout(): Layout {
+    const { bytes, lines, froms, tos, faults = [] } = this.#fields;
+    const [from, to, line] = [froms, tos, lines].map((all) => (r: number) => all[r]!);
+    return { bytes, base: this.#window.base, from: from!, to: to!, line: line!, faults };
   }
 
   #misfit({ columns }: Plan, column: number, record: number): GiveUp {

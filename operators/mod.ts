@@ -41,4 +41,15 @@ export type {
   TimeReachedOptions,
 } from "./sensors.ts";
 export type { Column } from "./_copy_options.ts";
+export { REJECT_RULES, SiftedBatch } from "./_reject.ts";
+export type { OnReject, Reject, RejectRule, Sifting, Tolerance } from "./_reject.ts";
+export { columnsOf, listRejects, listRejectTables } from "./list_rejects.ts";
+export type {
+  ListedReject,
+  ListRejectsOptions,
+  RejectsOptions,
+  RejectTable,
+} from "./list_rejects.ts";
+export { replayRejects } from "./replay_rejects.ts";
+export type { Correction, Replayed, ReplayOptions } from "./replay_rejects.ts";
 export type { Widening } from "./_widening.ts";

@@ -3,6 +3,7 @@ import { type Bytes, type Context, GiveUp, type Operator, operator } from "../en
 import type { Batches } from "./csv.ts";
 import { readAgain, widenings } from "./_widening.ts";
 import { type File, save } from "./file.ts";
+import { type Reject, SiftedBatch } from "./_reject.ts";
 
 /** Options for {@linkcode parquet}. */
 export interface ParquetOptions {
@@ -95,6 +96,13 @@ class Groups {
           this.#ctx.signal.throwIfAborted();
           this.#ended = done;
           if (done) return controller.close();
+          if (value instanceof SiftedBatch && value.sifting.rejects.length > 0) {
+            const [{ line, message }] = value.sifting.rejects as [Reject];
+            throw new GiveUp(
+              `Cannot write a Parquet file: it has no place for records that are refused, as the one on line ` +
+                `${line} is: ${message}`,
+            );
+          }
           // The encoder would leave it out without a word.
           if (!util.compareSchemas(first.value.schema, value.schema)) {
             await this.#learn(value);

@@ -1,0 +1,189 @@
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { type Connection, GiveUp, type Json } from "../engine/mod.ts";
+import { connect, disconnect } from "./_connect.ts";
+import { isAboutRows, ruleOf } from "./_isolate.ts";
+import { BEGIN } from "./_session.ts";
+import { literal, nameList, quoted } from "./_table.ts";
+import { findTable, rejectsOf, type RejectsOptions } from "./list_rejects.ts";
+
+/** A row that was corrected. */
+export interface Correction {
+  /** The id of the reject that it was. */
+  readonly id: string;
+  /** Its values by column, in text as Postgres reads it, or in JSON; columns left out get their defaults. */
+  readonly row: Readonly<Record<string, Json>>;
+}
+
+/** Which rejects to replay. */
+export interface ReplayOptions extends RejectsOptions {
+  /** Of this table. */
+  readonly table: string;
+  /** Its schema. @default the first of the search path that has it */
+  readonly schema?: string;
+  /** Only these. @default {all that can be tried as they are} */
+  readonly ids?: readonly string[];
+  /** Corrected ones, and no others. */
+  readonly rows?: readonly Correction[];
+}
+
+/** What became of a replay. */
+export interface Replayed {
+  /** The table's name, as it was given. */
+  readonly table: string;
+  /** How many rows are in it by this. */
+  readonly replayed: number;
+  /** How many were refused again. */
+  readonly rejected: number;
+  /** How many had been replayed before, or cannot be tried before they are corrected. */
+  readonly skipped: number;
+}
+
+/** A reject that is to be tried. */
+interface Waiting {
+  readonly id: string;
+  readonly row: Readonly<Record<string, Json>> | null;
+  readonly replayed: boolean;
+}
+
+/**
+ * Puts rejects into their table, as they are or corrected, in one transaction, in which each of them is marked: what was
+ * replayed is not replayed again. Those that Postgres refuses stay rejects, with what it says now.
+ *
+ * Dates are read as ISO 8601 writes them, so that none is taken for another.
+ *
+ * @throws {GiveUp} when there is no such table, no such reject, or no such column
+ */
+export async function replayRejects(
+  connection: Connection,
+  options: ReplayOptions,
+): Promise<Replayed> {
+  const { table, rows, signal = new AbortController().signal } = options;
+  const client = await connect(connection, { signal });
+  try {
+    await client.query(
+      `${BEGIN}; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL lock_timeout = '10s'; SET CONSTRAINTS ALL IMMEDIATE`,
+    );
+    const target = await findTable(client, options);
+    const names = target.existing!.columns.map(({ name }) => name);
+    const rejects = await rejectsOf(client, target);
+    if (!rejects) {
+      if (rows?.length) throw unknown(table, rows[0]!.id);
+      return { table, replayed: 0, rejected: 0, skipped: 0 };
+    }
+    const waiting = await hold(client, rejects, options);
+    const corrected = new Map(rows?.map(({ id, row }) => [id, row]));
+    for (const [id, row] of corrected) {
+      if (!waiting.some((one) => one.id === id)) throw unknown(table, id);
+      checkColumns(table, id, row, names);
+    }
+    let replayed = 0, rejected = 0, skipped = 0;
+    for (const { id, row: as, replayed: before } of waiting) {
+      const row = corrected.get(id) ?? as;
+      if (before || !row) skipped++;
+      else {
+        const into = { table: quoted(target), rejects, id };
+        if (await tryRow(client, into, row, names)) replayed++;
+        else rejected++;
+      }
+    }
+    await client.query("COMMIT");
+    return { table, replayed, rejected, skipped };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof GiveUp || !(error instanceof Error) || !("severity" in error)) throw error;
+    throw new Error(
+      `Cannot replay rejects of ${JSON.stringify(table)}: Postgres says: ${error.message}. ` +
+        `All was rolled back`,
+      { cause: error },
+    );
+  } finally {
+    // A session that ends within a transaction rolls it back.
+    await disconnect(client);
+  }
+}
+
+/** Locks the rejects that are meant, so that nobody else replays them meanwhile. */
+async function hold(
+  client: pg.Client,
+  rejects: string,
+  { ids, rows }: ReplayOptions,
+): Promise<Waiting[]> {
+  const wanted = rows ? rows.map(({ id }) => id) : ids;
+  const found = await client.query<Waiting>(
+    `SELECT id::pg_catalog.text, "row", replayed IS NOT NULL AS replayed FROM ${rejects} AS r
+     WHERE CASE WHEN $1::bigint[] IS NULL THEN replayed IS NULL ELSE id = ANY ($1) END
+     ORDER BY r.id FOR UPDATE`,
+    [wanted],
+  );
+  return found.rows;
+}
+
+/** Tries to put a row into the table, and writes down what came of it. */
+async function tryRow(
+  client: pg.Client,
+  { table, rejects, id }: { table: string; rejects: string; id: string },
+  row: Readonly<Record<string, Json>>,
+  names: readonly string[],
+): Promise<boolean> {
+  // What a load left out, as the table has no such column, is left out here, too.
+  const values = Object.entries(row).filter(([name]) => names.includes(name));
+  const columns = nameList(values.map(([name]) => ({ name })));
+  const insert = values.length === 0
+    ? `INSERT INTO ${table} DEFAULT VALUES`
+    : `INSERT INTO ${table} (${columns}) OVERRIDING SYSTEM VALUE VALUES (${
+      values.map(([, value]) => literal(textOf(value))).join(", ")
+    })`;
+  await client.query("SAVEPOINT replay");
+  try {
+    const { rowCount } = await client.query(insert);
+    if (rowCount !== 1) {
+      throw Object.assign(new Error("a trigger or rule of the table left the row out"), {
+        code: "P0001",
+      });
+    }
+  } catch (error) {
+    if (!isAboutRows(error)) throw error;
+    const { message, code = "", column = null } = error as Error & Record<string, string>;
+    await client.query("ROLLBACK TO SAVEPOINT replay");
+    await client.query(
+      `UPDATE ${rejects} SET rule = $2, message = $3, column_name = $4, "row" = $5,
+         refused = pg_catalog.clock_timestamp() WHERE id = $1`,
+      [id, ruleOf(code), `${message} (${code})`, column, JSON.stringify(row)],
+    );
+    return false;
+  }
+  await client.query(
+    `UPDATE ${rejects} SET replayed = pg_catalog.clock_timestamp(), "row" = $2 WHERE id = $1`,
+    [id, JSON.stringify(row)],
+  );
+  return true;
+}
+
+/** A value in the text that Postgres reads. @throws {TypeError} for a number that JSON could not keep */
+function textOf(value: Json): string | null {
+  if (value === null || typeof value === "string") return value;
+  if (typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    throw new TypeError(`Cannot be sure of the digits of ${value}: write it as text, in quotes`);
+  }
+  return JSON.stringify(value);
+}
+
+function checkColumns(
+  table: string,
+  id: string,
+  row: Readonly<Record<string, Json>>,
+  names: readonly string[],
+): void {
+  const strange = Object.keys(row).find((name) => !names.includes(name));
+  if (strange === undefined) return;
+  throw new GiveUp(
+    `Cannot replay reject ${id}: table ${JSON.stringify(table)} has no column ${
+      JSON.stringify(strange)
+    }; its columns are ${names.map((name) => JSON.stringify(name)).join(", ")}`,
+  );
+}
+
+function unknown(table: string, id: string): GiveUp {
+  return new GiveUp(`Cannot replay reject ${id}: ${JSON.stringify(table)} has none of that id`);
+}
