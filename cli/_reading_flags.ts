@@ -1,4 +1,4 @@
-import type { CsvOptions, RecordFormat, RecordsOptions } from "../operators/mod.ts";
+import type { CsvOptions, OnReject, RecordFormat, RecordsOptions } from "../operators/mod.ts";
 import * as flags from "./flags.ts";
 import { fromUser, UsageError } from "./world.ts";
 
@@ -177,7 +177,10 @@ const CSV_FLAGS = [
 ] as const;
 
 /** The options that flags stand for. @throws {UsageError} for those that cannot be used */
-export async function readingOptions(options: ReadingFlags): Promise<RecordsOptions> {
+export async function readingOptions(
+  options: ReadingFlags,
+  onReject: OnReject = "fail",
+): Promise<RecordsOptions> {
   const { checkCsvOptions } = await import("../operators/mod.ts");
   const { format, encoding, delimiter, quote, null: nulls, sign, type = [], unknownKeys } = options;
   const own: CsvOptions = {
@@ -193,6 +196,7 @@ export async function readingOptions(options: ReadingFlags): Promise<RecordsOpti
   };
   const shared = {
     types: Object.fromEntries(type),
+    ...onReject === "fail" ? {} : { onReject },
     ...encoding === undefined ? {} : { encoding },
   };
   const csv = { ...own, ...shared };

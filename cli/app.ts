@@ -19,6 +19,7 @@ import { load } from "./load.ts";
 import { logs } from "./logs.ts";
 import { mark } from "./mark.ts";
 import { pause } from "./pause.ts";
+import { rejects } from "./rejects.ts";
 import { run as runVerb } from "./run.ts";
 import { serve } from "./serve.ts";
 import { show } from "./show.ts";
@@ -53,6 +54,7 @@ const verbs = buildRouteMap({
     simulate,
     state,
     spool,
+    rejects,
     db,
     init,
     doctor,

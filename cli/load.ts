@@ -2,6 +2,7 @@ import { buildCommand } from "@stricli/core";
 import type { Copied } from "../operators/mod.ts";
 import { type Meters, pace, pipe } from "../engine/mod.ts";
 import { type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
+import { type RejectFlags, rejectFlags, rejectOptions } from "./_reject_flags.ts";
 import { type TargetFlags, targetFlags, targetOptions } from "./_target_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
@@ -10,7 +11,7 @@ import { LiveView } from "./live_view.ts";
 import { remaining, stageRow } from "./stages.ts";
 import { print, tell, UsageError, verb, type World } from "./world.ts";
 
-interface LoadFlags extends PlaceFlags, ReadingFlags, TargetFlags {
+interface LoadFlags extends PlaceFlags, ReadingFlags, TargetFlags, RejectFlags {
   readonly into: string;
   readonly json: boolean;
 }
@@ -38,6 +39,7 @@ export const load = buildCommand<LoadFlags, [string], World>({
       database: flags.database,
       home: flags.home,
       ...readingFlags,
+      ...rejectFlags,
       json: flags.json,
     },
   },
@@ -55,6 +57,7 @@ export const load = buildCommand<LoadFlags, [string], World>({
       "  sluice load data.tsv --into data --delimiter tab --null NA --type zip=text",
       "  sluice load umsatz.csv --into sales --encoding latin1 --decimal , --date-order dmy",
       "  zcat old.csv.gz | sluice load - --into old --mode append --json",
+      "  sluice load people.csv --into people --type age=integer --max-rejects 1% --rejects bad.jsonl",
       "  sluice load people.csv --into people --mode merge --on id --evolution evolve",
       "  sluice load jan.csv --into trips --mode partition --slice day=2021-01-01..2021-02-01",
     ].join("\n"),
@@ -65,7 +68,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   const target = tableName(options.into);
   if (options.into === "") throw new UsageError("--into needs the name of a table");
   const placing = targetOptions(options, source);
-  const reading = await readingOptions(options);
+  const reading = await readingOptions(options, rejectOptions(world, options));
   await using database = await Database.from(world, options);
   const { copy, decompress, http, PLAIN_CSV, records } = await import("../operators/mod.ts");
   const { perform } = await import("../engine/mod.ts");
@@ -110,6 +113,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         table: options.into,
         rows: loaded.rows,
         rejected: loaded.rejected,
+        ...loaded.rejects && { rejects: loaded.rejects },
         ...loaded.merged && { merged: loaded.merged },
         ...loaded.unchanged && { unchanged: true },
         bytes_read: moved("http"),
@@ -137,6 +141,14 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
       world,
       `  ${count(inserted)} inserted, ${count(updated)} updated, ${count(deleted)} deleted, ` +
         `${count(duplicates)} duplicates`,
+    );
+  }
+  if (loaded.rejects) {
+    const { table, rules, file } = loaded.rejects;
+    const why = Object.entries(rules).map(([rule, n]) => `${count(n)} ${rule}`).join(", ");
+    print(
+      world,
+      `  ${count(loaded.rejected)} rejected (${why}): in table ${table}, and in ${file}`,
     );
   }
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));

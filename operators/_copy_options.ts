@@ -1,4 +1,5 @@
 import type { SqlType } from "./_canonical.ts";
+import type { RejectRule } from "./_reject.ts";
 import type { Widening } from "./_widening.ts";
 
 /** Options for `copy`. */
@@ -83,8 +84,17 @@ export interface Copied {
   readonly table: string;
   /** Rows that are in the table by this load. */
   readonly rows: number;
-  /** Rows that were refused. */
+  /** Records that were refused. */
   readonly rejected: number;
+  /** What is known of them, where there are any. */
+  readonly rejects?: {
+    /** The table that they are in, in the schema of the other. */
+    readonly table: string;
+    /** How many broke each rule. */
+    readonly rules: Readonly<Partial<Record<RejectRule, number>>>;
+    /** The file that they are in, if one was asked for. */
+    readonly file: string | null;
+  };
   /** The columns, as they arrived. */
   readonly columns: readonly Column[];
   /** The columns whose inferred types did not hold for the whole source, step by step. */

@@ -131,9 +131,9 @@ export class Load {
     try {
       const { rows: kept, ...counts } = await this.#takeTurns(() => this.#settle(rows, mark, hash));
       const { table } = this.#options, { columns, widened } = this.#flow;
-      const { rejected } = this.#refusals, resumed = this.#staging?.resumable?.resumed;
+      const { told } = this.#refusals, resumed = this.#staging?.resumable?.resumed;
       const found = { ...widened.length > 0 && { widened }, ...resumed && { resumed } };
-      const done = { table, rows: kept, rejected, columns, ...found };
+      const done = { table, rows: kept, ...told, columns, ...found };
       this.#copied = mode === "merge" ? { ...done, merged: { ...counts, duplicates } } : done;
       await this.#session.all("COMMIT");
       return this.#copied;

@@ -1,10 +1,10 @@
 import { dirname } from "node:path";
 import type { RecordBatch } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
-import type { CopyOptions } from "./_copy_options.ts";
+import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { withoutSecrets } from "./_ledger.ts";
 import { localPath, reason } from "./_open_file.ts";
-import { isBeyond, type Reject, SiftedBatch, type Tolerance } from "./_reject.ts";
+import { isBeyond, type Reject, type RejectRule, SiftedBatch, type Tolerance } from "./_reject.ts";
 import type { Session } from "./_session.ts";
 import { REJECT_COLUMNS, REJECT_NAMES, rejectsComment, rejectsName } from "./_reject_table.ts";
 import { literal, quoted } from "./_table.ts";
@@ -14,6 +14,7 @@ import type { Target } from "./_target.ts";
 export interface Mark {
   readonly rejected: number;
   readonly size: number;
+  readonly rules: ReadonlyMap<RejectRule, number>;
 }
 
 /** How many rejects an error shows, and how many are written by one statement. */
@@ -25,6 +26,8 @@ export class Refusals {
   rejected = 0;
   /** How many records of the source were read. */
   #records = 0;
+  /** How many broke each rule. */
+  #rules = new Map<RejectRule, number>();
   /** Bytes in the file. */
   #size = 0;
   readonly #options: CopyOptions;
@@ -61,7 +64,14 @@ export class Refusals {
   /** Adds some to the file. */
   async add(rejects: readonly Reject[]): Promise<void> {
     if (rejects.length === 0) return;
+    if (this.rejected === 0) {
+      const { line, message } = rejects[0]!;
+      this.#ctx.log.warn(
+        `keeps aside what cannot be loaded, the first on line ${line}: ${message}`,
+      );
+    }
     this.rejected += rejects.length;
+    for (const { rule } of rejects) this.#rules.set(rule, (this.#rules.get(rule) ?? 0) + 1);
     this.#first.push(...rejects.slice(0, SHOWN - this.#first.length));
     const { table, source } = this.#options;
     const { dag, run, task, attempt } = this.#ctx;
@@ -84,18 +94,27 @@ export class Refusals {
     }
   }
 
+  /** What the load says of them. */
+  get told(): Pick<Copied, "rejected" | "rejects"> {
+    const { rejected } = this;
+    if (rejected === 0) return { rejected };
+    const table = rejectsName(this.#options.table), rules = Object.fromEntries(this.#rules);
+    return { rejected, rejects: { table, rules, file: this.#tolerance?.file ?? null } };
+  }
+
   /** Where the rejects stand, to come back to. */
   mark(): Mark {
-    return { rejected: this.rejected, size: this.#size };
+    return { rejected: this.rejected, size: this.#size, rules: new Map(this.#rules) };
   }
 
   /** Forgets what was refused since: that was undone. */
-  async rewind({ rejected, size }: Mark): Promise<void> {
+  async rewind({ rejected, size, rules }: Mark): Promise<void> {
     if (this.rejected === rejected) return;
     await this.#file!.truncate(size);
     await this.#file!.seek(size, Deno.SeekMode.Start);
     this.rejected = rejected;
     this.#size = size;
+    this.#rules = new Map(rules);
   }
 
   /** Checks that every record was copied or refused. */

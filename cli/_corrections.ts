@@ -1,0 +1,60 @@
+import type { RecordBatch } from "apache-arrow";
+import { type Json, pipe } from "../engine/mod.ts";
+import type { Correction } from "../operators/mod.ts";
+import type { World } from "./world.ts";
+
+/** The column that tells which reject a corrected row was. What else begins so is for people. */
+export const REJECT_COLUMN = "__reject";
+
+/** Reads corrected rows from a file, an URL or `-`: CSV or JSON lines. @throws {Error} where it has no {@linkcode REJECT_COLUMN} */
+export async function readCorrections(world: World, source: string): Promise<Correction[]> {
+  const { operator, perform } = await import("../engine/mod.ts");
+  const { decompress, http, records } = await import("../operators/mod.ts");
+  const { signal } = world;
+  const gather = operator(
+    "gather",
+    async (_: unknown, __, bytes: ReadableStream<Uint8Array>) =>
+      new Uint8Array(await new Response(bytes as never).arrayBuffer()),
+  );
+  const file = await perform(pipe(http({ url: source }), decompress(), gather()), { signal });
+  const read = async (types: Record<string, string>): Promise<RecordBatch[]> => {
+    const given = operator(
+      "given",
+      () => new Response(file).body as ReadableStream<Uint8Array<ArrayBuffer>>,
+    );
+    const all = operator(
+      "all",
+      (_: unknown, __, batches: ReadableStream<RecordBatch>) => Array.fromAsync(batches),
+    );
+    const each = { types };
+    return await perform(pipe(given(), records({ csv: each, jsonl: each }), all()), { signal });
+  };
+  // First for the names: a number keeps all that was written of it as text alone.
+  const names = (await read({}))[0]!.schema.fields.map(({ name }) => name);
+  if (!names.includes(REJECT_COLUMN)) {
+    throw new Error(
+      `Cannot tell which rejects "${source}" corrects: it needs a column "${REJECT_COLUMN}" with their ids, as ` +
+        `\`${world.command} rejects show TABLE --csv\` writes it`,
+    );
+  }
+  const batches = await read(Object.fromEntries(names.map((name) => [name, "text"])));
+  return batches.flatMap((batch) =>
+    Array.from({ length: batch.numRows }, (_, r) => toCorrection(batch, r))
+  ).filter(({ row }) => Object.values(row).some((value) => value !== null)); // else nobody has filled it in
+}
+
+function toCorrection(batch: RecordBatch, r: number): Correction {
+  const row: Record<string, Json> = {};
+  let id = "";
+  batch.schema.fields.forEach(({ name }, i) => {
+    const value = batch.getChildAt(i)!.get(r) as string | null;
+    if (name === REJECT_COLUMN) id = value ?? "";
+    else if (!name.startsWith("__")) row[name] = value;
+  });
+  if (!/^\d{1,18}$/.test(id)) {
+    throw new Error(
+      `Cannot tell which reject row ${r + 1} corrects: its "${REJECT_COLUMN}" is "${id}"`,
+    );
+  }
+  return { id, row };
+}
