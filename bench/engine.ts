@@ -141,6 +141,20 @@ async function idle(): Promise<number> {
   });
 }
 
+/** Milliseconds that this disk takes to make a few bytes durable, each time. */
+function syncs(): number[] {
+  const path = Deno.makeTempFileSync({ prefix: "sluice-bench-" });
+  using file = Deno.openSync(path, { write: true });
+  const taken = Array.from({ length: 200 }, () => {
+    file.writeSync(new Uint8Array(4096));
+    const begun = performance.now();
+    file.syncDataSync();
+    return performance.now() - begun;
+  });
+  Deno.removeSync(path);
+  return taken;
+}
+
 function year(): { runs: number; seconds: number } {
   const d = dag("year", { schedule: "@hourly", timezone: "Europe/Berlin", catchup: "all" });
   const begun = performance.now();
@@ -159,6 +173,7 @@ const count = (value: number): string => Math.round(value).toLocaleString("en-US
 /** Logs nothing. */
 const quiet = new Logger(() => () => {});
 
+const [load] = Deno.loadavg();
 // First, while this process is as a fresh one.
 const share = await idle();
 say("# Bench of the engine");
@@ -166,9 +181,13 @@ say("");
 say(
   `${
     new Date().toISOString().slice(0, 10)
-  }, ${navigator.hardwareConcurrency} cores, Deno ${Deno.version.deno}. Tasks do ` +
-    "nothing, so all the time is the engine's; each change is synced to the disk before it counts. Written by " +
-    "`deno task bench:engine`.",
+  }, ${navigator.hardwareConcurrency} cores, of which others took ${
+    load!.toFixed(1)
+  } as it began, Deno ${Deno.version.deno}. ` +
+    "Tasks do nothing, so all the time is the engine's and the disk's: each change is synced before it counts, and one " +
+    `such sync alone takes ${
+      ms(percentile(syncs(), 50))
+    } here (p50). Written by \`deno task bench:engine\`.`,
 );
 say("");
 say(`## Beside a queue`);
