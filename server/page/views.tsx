@@ -3,6 +3,7 @@ import { match, type Place } from "./router.ts";
 import { Empty } from "./parts/empty.tsx";
 import { DagView } from "./views/dag_view.tsx";
 import { DatasetsView } from "./views/datasets_view.tsx";
+import { LoadsView } from "./views/loads_view.tsx";
 import { HomeView } from "./views/home_view.tsx";
 
 /** A place in the page: what its address is like, and what is shown there. */
@@ -18,6 +19,8 @@ const VIEWS: readonly View[] = [
     pattern: "/dags/:dag/:tab",
     show: ({ dag, tab }) => <DagView key={dag} dag={dag!} tab={tab!} />,
   },
+  { pattern: "/loads", show: () => <LoadsView tab="loads" /> },
+  { pattern: "/loads/:tab", show: ({ tab }) => <LoadsView tab={tab!} /> },
   { pattern: "/datasets", show: () => <DatasetsView /> },
 ];
 
@@ -29,6 +32,7 @@ export const NAVIGATION: readonly {
   readonly under: RegExp;
 }[] = [
   { label: "DAGs", to: "/", under: /^\/($|dags)/ },
+  { label: "Loads", to: "/loads", under: /^\/loads/ },
   { label: "Datasets", to: "/datasets", under: /^\/datasets/ },
 ];
 
