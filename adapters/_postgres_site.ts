@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
+import { makeHome } from "../engine/mod.ts";
 import { type Account, exists, spawnProgram } from "./_postgres_programs.ts";
 
 /** Where the parts of a server are, and as whom it runs. */
@@ -39,7 +40,7 @@ export async function findSite(home: string): Promise<Site | undefined> {
 
 /** Makes the folder for them. */
 export async function makeSite(home: string, log: (message: string) => void): Promise<Site> {
-  await Deno.mkdir(home, { recursive: true, mode: 0o700 });
+  await makeHome(home);
   const account = accountOf();
   const all = await candidates(home);
   const inside = dirname(all[0]!);

@@ -91,10 +91,23 @@ export async function file(folder: string | URL, options: FileStoreOptions = {})
   };
 }
 
+/** Makes the home folder where it is not, its owner's alone. @throws {Error} where it cannot be made or written */
+export async function makeHome(home: string): Promise<void> {
+  try {
+    await Deno.mkdir(home, { recursive: true, mode: 0o700 });
+    await Deno.remove(await Deno.makeTempFile({ dir: home }));
+  } catch (cause) {
+    throw new Error(
+      `Cannot use "${home}" as home folder: ${(cause as Error).message}. Choose another`,
+      { cause },
+    );
+  }
+}
+
 /** Makes a folder ours to write to. */
 async function claim(home: string): Promise<AsyncDisposable> {
   const info = join(home, "engine.json");
-  await Deno.mkdir(home, { recursive: true, mode: 0o700 });
+  await makeHome(home);
   const held = lock(join(home, "state.lock"));
   if (!held) {
     throw new Error(

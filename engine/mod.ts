@@ -120,7 +120,7 @@ export { memory, StoreFull } from "./store.ts";
 export type { DagRecord, Place, Recorded, RunQuery, Store } from "./store.ts";
 export { retention } from "./retention.ts";
 export type { RetentionOptions } from "./retention.ts";
-export { file } from "./file_store.ts";
+export { file, makeHome } from "./file_store.ts";
 export type { FileStoreOptions } from "./file_store.ts";
 export { logFiles } from "./log_files.ts";
 export type {

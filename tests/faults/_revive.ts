@@ -14,7 +14,9 @@ export class Killer implements AsyncDisposable {
 
   /** Kills the postmaster, whatever it is at; what it has started ends soon after. */
   async kill(): Promise<void> {
-    Deno.kill(this.#server.pid(), "SIGKILL");
+    try {
+      Deno.kill(this.#server.pid(), "SIGKILL");
+    } catch { /* it has ended by itself */ }
     await this.#child?.status;
     this.#child = undefined;
   }
