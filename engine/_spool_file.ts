@@ -129,7 +129,7 @@ export class SpoolFile {
     publish?: (path: string, sidecar: Sidecar) => { path: string; use: Disposable },
   ): Promise<void> {
     await this.#handle!.truncate(this.bytes);
-    await this.#handle!.syncData();
+    await this.#sync();
     this.#close();
     const sha256 = this.#hash!.digest("hex");
     const sidecar = this.#sidecar();
@@ -189,10 +189,30 @@ export class SpoolFile {
     const at = { bytes: this.bytes, at: this.#clock() };
     const sidecar = this.#sidecar();
     if (sidecar) {
-      await this.#handle!.syncData();
+      await this.#sync();
       writeSidecar(this.path, sidecar);
     }
     this.#recorded = at;
+  }
+
+  /**
+   * Sees that all of it is on the disk. What a sync fails to write may be lost although the next one succeeds: then only
+   * what was on record before counts.
+   */
+  async #sync(): Promise<void> {
+    try {
+      await this.#handle!.syncData();
+    } catch (cause) {
+      this.bytes = this.#recorded.bytes;
+      this.#hash = undefined;
+      if (isDiskFull(cause)) throw cause;
+      throw new Error(
+        `Cannot keep ${this.#name}: the disk of "${this.path}" fails (${
+          (cause as Error).message
+        }); look after it`,
+        { cause },
+      );
+    }
   }
 
   /** None for what cannot be continued. */

@@ -21,6 +21,8 @@ export interface RunOptions {
   /** Beside PATH and the like, of which only the least is handed on. */
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Uint8Array;
+  /** A program, and its arguments, that starts the command. */
+  readonly under?: readonly string[];
   /** Milliseconds until it is killed. @default {30_000} */
   readonly patience?: number;
 }
@@ -83,7 +85,8 @@ export class Sluice implements AsyncDisposable {
   }
 
   #start(program: string, args: readonly string[], options: RunOptions): Command {
-    const command = new Command(program, args, this, options);
+    const [first, ...rest] = [...options.under ?? [], program, ...args];
+    const command = new Command(first!, rest, this, options);
     this.#running.add(command);
     command.ended.finally(() => this.#running.delete(command)).catch(() => {});
     return command;

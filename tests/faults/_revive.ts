@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TestPostgres } from "../_postgres.ts";
 
+/** What a server needs to keep what was acknowledged when it is killed; those of tests do without. */
+export const KEEPING = { synchronous_commit: "on", full_page_writes: "on" } as const;
+
 /** Kills a server's postmaster, and starts another in its place; disposing of it stops that one. */
 export class Killer implements AsyncDisposable {
   readonly #server: TestPostgres;

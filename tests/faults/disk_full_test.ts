@@ -5,7 +5,7 @@ import { smallDisk } from "../engine/_folder.ts";
 import { freshDatabase, sharedPostgres, testPostgres } from "../_postgres.ts";
 import { invariants, type State } from "./_invariants.ts";
 import { begin, load, Made } from "./_made.ts";
-import { Killer } from "./_revive.ts";
+import { KEEPING, Killer } from "./_revive.ts";
 
 const postgres = await sharedPostgres();
 
@@ -68,7 +68,7 @@ Deno.test("a disk for the write-ahead log that is full stops the server, and onc
   if (!disk) return;
   // Segments take the room that is written, and no more.
   const sparse = { wal_init_zero: "off", wal_recycle: "off" };
-  const settings = { synchronous_commit: "on", full_page_writes: "on", ...sparse };
+  const settings = { ...KEEPING, ...sparse };
   await using server = await testPostgres({ settings });
   await using killer = new Killer(server);
   await begin(server, old);

@@ -4,7 +4,7 @@ import type { CopyOptions } from "../../operators/mod.ts";
 import { testPostgres } from "../_postgres.ts";
 import { invariants, type State } from "./_invariants.ts";
 import { begin, load, Made } from "./_made.ts";
-import { Killer } from "./_revive.ts";
+import { KEEPING, Killer } from "./_revive.ts";
 import { random, soak } from "./_soak.ts";
 
 const WAYS: readonly Partial<CopyOptions>[] = [
@@ -16,9 +16,7 @@ const WAYS: readonly Partial<CopyOptions>[] = [
 
 for (const [what, kills] of [["backend", soak ? 100 : 6], ["postmaster", soak ? 60 : 4]] as const) {
   Deno.test(`a ${what} that is killed at ${kills} random points of a load: the table is old or new, and the retry exact`, async () => {
-    // What was acknowledged must be there though the server was killed: this it does not promise otherwise.
-    const settings = { synchronous_commit: "on", full_page_writes: "on" };
-    await using server = await testPostgres({ settings });
+    await using server = await testPostgres({ settings: KEEPING });
     await using killer = new Killer(server);
     const dice = random(what.length);
     let lost = 0, kept = 0;
