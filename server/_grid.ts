@@ -1,23 +1,9 @@
 import { z } from "zod";
-import { isDone, type Run, type TaskState as State } from "../engine/mod.ts";
+import { isDone, type Run } from "../engine/mod.ts";
 import { Id, named, RunHead, runHead, whole } from "./_documents.ts";
 import { type Route, route } from "./_route.ts";
 import { findDag, type Site, tell } from "./_site.ts";
-
-/** A letter for each state, so that a thousand tasks of a hundred runs are told at once. */
-export const LETTERS: Readonly<Record<State, string>> = {
-  none: "-",
-  scheduled: "c",
-  queued: "q",
-  running: "r",
-  success: "s",
-  failed: "f",
-  skipped: "k",
-  upstream_failed: "u",
-  up_for_retry: "t",
-  up_for_reschedule: "w",
-  removed: "x",
-};
+import { LETTERS } from "./letters.ts";
 
 const letters = Object.entries(LETTERS).map(([state, letter]) => `${letter} ${state}`).join(", ");
 

@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Engine, LogFiles, Store } from "../engine/mod.ts";
 import { backfillRoutes } from "./_backfills.ts";
+import { calendarRoutes } from "./_calendar.ts";
 import { dagRoutes } from "./_dags.ts";
 import { eventRoutes } from "./_events.ts";
 import { gridRoutes } from "./_grid.ts";
@@ -100,6 +101,7 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono<Env> {
     ...systemRoutes(site),
     ...dagRoutes(site),
     ...gridRoutes(site),
+    ...calendarRoutes(site),
     ...runRoutes(site, desk),
     ...previewRoutes(site),
     ...taskRoutes(site),

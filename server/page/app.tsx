@@ -5,6 +5,7 @@ import { connection, epoch, meters } from "./live.ts";
 import { Button } from "./parts/button.tsx";
 import { DialogHost } from "./parts/dialog.tsx";
 import { Notices } from "./parts/notices.tsx";
+import { TipHost } from "./parts/tip.tsx";
 import { place } from "./router.ts";
 import { theme, turnTheme } from "./theme.ts";
 import { throughput } from "./throughput.ts";
@@ -24,6 +25,7 @@ export function App(): JSX.Element {
       <main class="main">{viewOf(place.value)}</main>
       <DialogHost />
       <Notices />
+      <TipHost />
     </div>
   );
 }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { PlannedSchema } from "../_backfills.ts";
+import type { CalendarSchema } from "../_calendar.ts";
 import type { DagRow, DagTask, FullDag, NextRun } from "../_dags.ts";
 import type {
   FullRunSchema,
@@ -34,6 +35,7 @@ export type Reading = z.output<typeof ReadingSchema>;
 export type Happening = z.output<typeof EventSchema>;
 export type Meters = z.output<typeof MetersSchema>;
 export type Grid = z.output<typeof GridSchema>;
+export type Calendar = z.output<typeof CalendarSchema>;
 export type Dataset = z.output<typeof DatasetRow>;
 export type WholeTask = z.output<typeof FullTask>;
 export type Attempt = z.output<typeof AttemptSchema>;
@@ -45,3 +47,5 @@ export type BackfillPlan = z.output<typeof PlannedSchema>;
 export type Load = z.output<typeof LoadSchema>;
 export type RefusedTable = z.output<typeof RefusedTableSchema>;
 export type RefusedRow = z.output<typeof RefusedRowSchema>;
+export type GridRun = Grid["runs"][number];
+export type Meter = Meters["attempts"][number];

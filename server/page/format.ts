@@ -22,8 +22,9 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** Seconds for people: `1.9 s`, `2 min 05 s`, `3 d 4 h`. */
+/** Seconds for people: `35 ms`, `1.9 s`, `2 min 05 s`, `3 d 4 h`. */
 export function duration(seconds: number): string {
+  if (seconds < 0.095) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const all = Math.round(seconds);
   const two = (n: number): string => String(n).padStart(2, "0");

@@ -78,6 +78,14 @@ Deno.test("all that the API is asked, it answers as it says", async (t) => {
     const { dags } = (await api.get("/api/dags?runs=2")).json;
     const row = dags.find(({ id }: { id: string }) => id === "report");
     assert.equal(row.runs.at(-1).run_id, run);
+    const { days } = (await api.get("/api/dags/report/calendar")).json;
+    const sum = (of: string) =>
+      days.reduce((n: number, day: Record<string, number>) => n + day[of]!, 0);
+    assert.equal(
+      sum("success") + sum("failed") + sum("running") + sum("queued"),
+      (await engine.runs({ dag: "report" })).length,
+    );
+    assert.equal(days.at(-1).last, json.runs.at(-1).run_id);
   });
   await t.step("a manual trigger of a paused DAG waits, and says so", async () => {
     const { json, status } = await api.post("/api/dags/taxi/runs", { logical_date: "2021-01-02" });

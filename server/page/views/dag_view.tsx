@@ -1,31 +1,45 @@
 import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
 import { get } from "../api.ts";
 import type { WholeDag } from "../documents.ts";
-import { Bones, Empty } from "../parts/empty.tsx";
+import { GridModel } from "../grid_model.ts";
+import { epoch, onEvent } from "../live.ts";
+import { Bones } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { useResource } from "../resource.ts";
 import { goQuery, place } from "../router.ts";
+import { addShortcuts } from "../shortcuts.ts";
+import { Beside } from "./beside.tsx";
+import { CalendarView } from "./calendar_view.tsx";
+import { CodeView } from "./code_view.tsx";
+import { DagDatasetsView } from "./dag_datasets_view.tsx";
+import { DagHead } from "./dag_head.tsx";
+import { GanttView } from "./gantt_view.tsx";
+import { GraphView } from "./graph_view.tsx";
+import { GridView } from "./grid_view.tsx";
+import { ParamsView } from "./params_view.tsx";
 import { RunPanel } from "./run_panel.tsx";
 import { TaskPanel } from "./task_panel.tsx";
 
 /** What a tab of a DAG is given. */
 export interface TabProps {
   readonly dag: WholeDag;
+  readonly grid: GridModel;
 }
 
 const TABS: readonly {
   readonly id: string;
   readonly label: string;
-  readonly show: (dag: WholeDag) => JSX.Element;
+  readonly show: (props: TabProps) => JSX.Element;
 }[] = [
-  { id: "grid", label: "Grid", show: () => <Empty title="The grid" /> },
-  { id: "graph", label: "Graph", show: () => <Empty title="The graph" /> },
-  { id: "gantt", label: "Gantt", show: () => <Empty title="The gantt" /> },
-  { id: "calendar", label: "Calendar", show: () => <Empty title="The calendar" /> },
-  { id: "code", label: "Code", show: () => <Empty title="The code" /> },
-  { id: "params", label: "Params", show: () => <Empty title="The params" /> },
-  { id: "datasets", label: "Datasets", show: () => <Empty title="The datasets" /> },
+  { id: "grid", label: "Grid", show: (props) => <GridView {...props} /> },
+  { id: "graph", label: "Graph", show: (props) => <GraphView {...props} /> },
+  { id: "gantt", label: "Gantt", show: (props) => <GanttView {...props} /> },
+  { id: "calendar", label: "Calendar", show: (props) => <CalendarView {...props} /> },
+  { id: "code", label: "Code", show: (props) => <CodeView {...props} /> },
+  { id: "params", label: "Params", show: (props) => <ParamsView {...props} /> },
+  { id: "datasets", label: "Datasets", show: (props) => <DagDatasetsView {...props} /> },
 ];
 
 /** One DAG: its head, its tabs, and beside them a run or a task of one. */
@@ -36,48 +50,83 @@ export function DagView(
     (signal) => get<WholeDag>(`/api/dags/${id}`, {}, signal),
     [id],
   );
+  const grid = useGrid(id);
+  useEffect(() =>
+    addShortcuts(TABS.map(({ id: tab, label }, i) => ({
+      keys: String(i + 1),
+      does: `Show ${label.toLowerCase()}`,
+      run: () => goTab(tab),
+    }))), [id]);
   const dag = data.value;
   if (!dag) {
     return (
       <div class="wide">
-        {error.value ? <ErrorBox error={error.value} retry={reload} /> : <Bones />}
+        {error.value ? <ErrorBox error={error.value} retry={reload} /> : <Bones height={280} />}
       </div>
     );
   }
   const current = TABS.find((one) => one.id === tab) ?? TABS[0]!;
+  const query = place.value.query.toString();
   return (
     <div class="dag">
-      <header class="dag-head">
-        <h1>{dag.id}</h1>
-      </header>
+      <DagHead dag={dag} onChange={reload} />
       <Tabs
-        tabs={TABS.map(({ id, label }) => ({ id, label, to: `/dags/${dag.id}/${id}` }))}
+        tabs={TABS.map(({ id, label }) => ({
+          id,
+          label,
+          to: `/dags/${dag.id}/${id}${query ? `?${query}` : ""}`,
+        }))}
         current={current.id}
       />
       <div class="dag-body">
-        <div class="dag-view">{current.show(dag)}</div>
-        <Beside dag={dag} />
+        <div class="dag-view">{current.show({ dag, grid })}</div>
+        <Opened />
       </div>
     </div>
   );
+
+  function goTab(tab: string): void {
+    const link = [...document.querySelectorAll<HTMLAnchorElement>(".tabs a")]
+      .find((link) => link.pathname.endsWith(`/${tab}`));
+    link?.click();
+  }
+}
+
+/** The grid of a DAG, kept by events while it is shown. */
+function useGrid(dag: string): GridModel {
+  const grid = useMemo(() => new GridModel(dag), [dag]);
+  useEffect(() => {
+    const end = new AbortController();
+    const load = (): void => void grid.load(end.signal).catch(() => {});
+    const unsubscribe = [onEvent((event) => grid.apply(event)), epoch.subscribe(load)];
+    return () => {
+      end.abort();
+      for (const stop of unsubscribe) stop();
+    };
+  }, [grid]);
+  return grid;
 }
 
 /** What the address says is open: `?run=…`, or `?run=…&task=…&index=…`. */
-function Beside({ dag }: TabProps): JSX.Element | null {
+function Opened(): JSX.Element | null {
   const { query } = place.value;
   const run = query.get("run");
   const task = query.get("task");
   const index = query.get("index");
-  if (run === null) return null;
   const close = (): void => goQuery({ run: null, task: null, index: null });
-  if (task === null) return <RunPanel key={run} dag={dag} run={run} onClose={close} />;
+  useEffect(() => addShortcuts([{ keys: "Escape", does: "Close the panel", run: close }]), []);
+  if (run === null) return null;
   return (
-    <TaskPanel
-      key={`${run} ${task} ${index}`}
-      run={run}
-      task={task}
-      {...index === null ? {} : { index: Number(index) }}
-      onClose={close}
-    />
+    <Beside>
+      {task === null ? <RunPanel key={run} run={run} onClose={close} /> : (
+        <TaskPanel
+          key={`${run} ${task} ${index}`}
+          run={run}
+          task={task}
+          {...index === null ? {} : { index: Number(index) }}
+          onClose={close}
+        />
+      )}
+    </Beside>
   );
 }

@@ -1,0 +1,116 @@
+import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { LETTERS } from "../letters.ts";
+import { get } from "./api.ts";
+import type { Grid, GridRun, Happening, RunHead, TaskState } from "./documents.ts";
+import { afterEvent } from "./runs.ts";
+
+/** How many of a DAG's runs are shown. */
+const LAST = 100;
+const NONE = LETTERS.none;
+const STATES = new Map(
+  Object.entries(LETTERS).map(([state, letter]) => [letter, state as TaskState]),
+);
+
+/**
+ * The states of a DAG's tasks in its last runs, kept by events.
+ *
+ * There may be a hundred thousand of them: a state is a letter in an array, and who shows a task subscribes to that task.
+ */
+export class GridModel {
+  readonly #dag: string;
+  readonly #runs = signal<readonly GridRun[]>([]);
+  readonly #tasks = signal<readonly string[]>([]);
+  readonly #loaded = signal(false);
+  #indexes = new Map<string, number>();
+  #letters = new Map<string, string[]>();
+  #changes = new Map<string, Signal<number>>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Of a DAG; it is empty until it was loaded. */
+  constructor(dag: string) {
+    this.#dag = dag;
+  }
+
+  /** The runs by logical date, the latest last. */
+  get runs(): ReadonlySignal<readonly GridRun[]> {
+    return this.#runs;
+  }
+
+  /** The ids of the tasks, in the DAG's order. */
+  get tasks(): ReadonlySignal<readonly string[]> {
+    return this.#tasks;
+  }
+
+  /** Whether it was. */
+  get loaded(): ReadonlySignal<boolean> {
+    return this.#loaded;
+  }
+
+  /** Reads all of it. */
+  async load(end?: AbortSignal): Promise<void> {
+    const grid = await get<Grid>(`/api/dags/${this.#dag}/grid`, { runs: LAST }, end);
+    this.#indexes = new Map(grid.tasks.map((id, i) => [id, i]));
+    this.#letters = new Map(grid.runs.map(({ run_id, states }) => [run_id, [...states]]));
+    this.#tasks.value = grid.tasks;
+    this.#runs.value = grid.runs;
+    this.#loaded.value = true;
+    for (const change of this.#changes.values()) change.value++;
+  }
+
+  /** The state of a task in a run. */
+  state(run: string, task: string): TaskState {
+    const index = this.#indexes.get(task);
+    const letter = index === undefined ? undefined : this.#letters.get(run)?.[index];
+    return STATES.get(letter ?? NONE) ?? "none";
+  }
+
+  /** Grows when a state of the task changes. */
+  changes(task: string): ReadonlySignal<number> {
+    let change = this.#changes.get(task);
+    if (!change) this.#changes.set(task, change = signal(0));
+    return change;
+  }
+
+  /** Takes in what happened. */
+  apply(event: Happening): void {
+    if (event.dag !== this.#dag || !this.#loaded.peek()) return;
+    const { run_id, task } = event;
+    if (task) {
+      // How the instances of a mapped task fare is counted by the server.
+      if (task.index !== undefined) return this.#loadSoon();
+      const index = this.#indexes.get(task.id);
+      const letters = this.#letters.get(run_id);
+      if (index === undefined || !letters) return this.#loadSoon();
+      letters[index] = LETTERS[task.state];
+      const change = this.#changes.get(task.id);
+      if (change) change.value++;
+    }
+    if (event.type === "run_adopted" || event.mapped) this.#loadSoon();
+    const make = (head: RunHead): GridRun => {
+      this.#letters.set(run_id, Array(this.#tasks.peek().length).fill(NONE));
+      return { ...head, states: "", mapped: {} };
+    };
+    this.#runs.value = afterEvent(this.#runs.peek(), event, { limit: LAST, make });
+  }
+
+  #loadSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.load().catch(() => {});
+    }, 200);
+  }
+}
+
+/** The state that stands for many: of a group, or of all instances. */
+export function stateOfAll(states: Iterable<TaskState>): TaskState {
+  const seen = new Set(states);
+  const first = (["failed", "upstream_failed", "running", "up_for_retry"] as const)
+    .find((state) => seen.has(state));
+  if (first) return first;
+  const rest = [...seen].filter((state) => state !== "removed");
+  if (rest.every((state) => state === "skipped")) return rest.length > 0 ? "skipped" : "none";
+  if (rest.every((state) => state === "success" || state === "skipped")) return "success";
+  if (rest.length === 1) return rest[0]!;
+  const isUnderWay = rest.some((state) => state !== "none" && state !== "skipped");
+  return isUnderWay ? seen.has("success") ? "running" : rest.find((s) => s !== "none")! : "none";
+}
