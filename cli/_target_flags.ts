@@ -12,6 +12,8 @@ export interface TargetFlags {
   readonly key?: string;
   readonly ifUnchanged: NonNullable<CopyOptions["ifUnchanged"]>;
   readonly parallel: number;
+  readonly staging?: NonNullable<CopyOptions["staging"]>;
+  readonly resume: boolean;
   readonly isolation?: NonNullable<CopyOptions["isolation"]>;
   readonly allowEmpty: boolean;
 }
@@ -89,6 +91,19 @@ export const targetFlags = {
     placeholder: "N",
     brief: "Connections to copy over; the order of rows is lost with more than one",
   },
+  staging: {
+    kind: "enum",
+    values: ["transaction", "committed"],
+    optional: true,
+    brief:
+      "Copy in one transaction, or commit rows as they come, apart, to go on with them [by size]",
+  },
+  resume: {
+    kind: "boolean",
+    default: false,
+    withNegated: false,
+    brief: "Go on where a load of this source into this table was killed; committed staging",
+  },
   isolation: {
     kind: "enum",
     values: ["swap", "mvcc"],
@@ -109,7 +124,8 @@ export function targetOptions(
   source: string,
 ): Omit<CopyOptions, "table" | "schema"> {
   const { mode, on, deleteMissing, duplicates, slice, isolation, key } = options;
-  const { evolution, ifUnchanged, parallel, allowEmpty } = options;
+  const { evolution, ifUnchanged, parallel, allowEmpty, resume } = options;
+  const staging = resume ? "committed" : options.staging;
   const fault = mode === "merge" && !on
     ? "--mode merge needs --on COLUMN, which tells which row is which"
     : mode === "partition" && !slice
@@ -122,6 +138,14 @@ export function targetOptions(
     ? "--isolation mvcc belongs to --mode replace"
     : mode === "merge" && parallel > 1 && duplicates !== "fail"
     ? "with --parallel no row is the last: add --duplicates fail"
+    : resume && source === "-"
+    ? "--resume needs a source that can be read again: a URL or a file"
+    : resume && options.staging === "transaction"
+    ? "--resume goes on with rows that are committed: leave --staging transaction out"
+    : staging && parallel > 1
+    ? "--staging and --resume are for one connection: leave --parallel out"
+    : mode === "merge" && staging === "committed" && duplicates !== "fail"
+    ? "in committed staging no row is the last: add --duplicates fail"
     : undefined;
   if (fault) throw new UsageError(fault);
   return {
@@ -136,6 +160,7 @@ export function targetOptions(
     ...duplicates && { duplicates },
     ...slice && { slice },
     ...isolation && { isolation },
+    ...staging && { staging },
     ...key === undefined ? {} : { key },
   };
 }

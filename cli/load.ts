@@ -3,6 +3,7 @@ import type { Copied } from "../operators/mod.ts";
 import { type Meters, pace, pipe } from "../engine/mod.ts";
 import { type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
 import { type RejectFlags, rejectFlags, rejectOptions } from "./_reject_flags.ts";
+import { keepFor, lasting, persist } from "./_resuming.ts";
 import { type TargetFlags, targetFlags, targetOptions } from "./_target_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
@@ -60,6 +61,12 @@ export const load = buildCommand<LoadFlags, [string], World>({
       "  sluice load people.csv --into people --type age=integer --max-rejects 1% --rejects bad.jsonl",
       "  sluice load people.csv --into people --mode merge --on id --evolution evolve",
       "  sluice load jan.csv --into trips --mode partition --slice day=2021-01-01..2021-02-01",
+      "  sluice load https://example.com/huge.csv.gz --into huge --resume",
+      "",
+      "With --resume, rows are committed in a table apart as they come, and the download is kept in the home folder. When it",
+      "is killed, or fails, the same command goes on: the download at its next byte (if the server tells versions apart by a",
+      "strong ETag), the load at its next record. Other options, another file: it begins anew. What nobody goes on with",
+      "within a day is dropped.",
     ].join("\n"),
   },
 });
@@ -72,11 +79,13 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   await using database = await Database.from(world, options);
   const { copy, decompress, http, PLAIN_CSV, records } = await import("../operators/mod.ts");
   const { perform } = await import("../engine/mod.ts");
+  using kept = options.resume ? await keepFor(world, options, source) : undefined;
+  const opened = http({ url: source });
   const work = pipe(
-    http({ url: source }),
+    kept ? kept.through(opened) : opened,
     decompress(),
     records(reading),
-    copy({ ...target, ...placing }),
+    copy({ ...target, ...placing, ...kept && lasting(kept, placing, source) }),
   );
   const began = performance.now();
   let meters: Meters | undefined;
@@ -93,16 +102,19 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
       },
       line: () => progressLine(options.into, read()),
     });
-    loaded = await perform(work, {
-      signal: world.signal,
-      connections: { database: database.connect },
-      log: ({ message, fields }) => {
-        dialect = fields?.dialect ?? dialect;
-        view.say(message);
-      },
-      onOpen: (opened) => meters = opened,
-    });
+    const once = () =>
+      perform(work, {
+        signal: world.signal,
+        connections: { database: database.connect },
+        log: ({ message, fields }) => {
+          dialect = fields?.dialect ?? dialect;
+          view.say(message);
+        },
+        onOpen: (opened) => meters = opened,
+      });
+    loaded = kept ? await persist(once, (message) => view.say(message)) : await once();
   }
+  kept?.forget();
   const seconds = (performance.now() - began) / 1000;
   const readings = read();
   const moved = (stage: string) => readings.find((reading) => reading.stage === stage)?.bytes ?? 0;
@@ -115,6 +127,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         rejected: loaded.rejected,
         ...loaded.rejects && { rejects: loaded.rejects },
         ...loaded.merged && { merged: loaded.merged },
+        ...loaded.resumed && { resumed: loaded.resumed },
         ...loaded.unchanged && { unchanged: true },
         bytes_read: moved("http"),
         bytes_decompressed: moved("decompress"),
@@ -149,6 +162,13 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     print(
       world,
       `  ${count(loaded.rejected)} rejected (${why}): in table ${table}, and in ${file}`,
+    );
+  }
+  if (loaded.resumed) {
+    const { record, byte } = loaded.resumed;
+    print(
+      world,
+      `  went on at record ${count(record)}${byte === null ? "" : `, byte ${count(byte)}`}`,
     );
   }
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));

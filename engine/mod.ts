@@ -46,6 +46,8 @@ export type { Headway, Pace, Wait } from "./pace.ts";
 export { pipe, tee } from "./pipe.ts";
 export { all, Ref } from "./ref.ts";
 export type { Scope } from "./ref.ts";
+export { keepSource } from "./kept_source.ts";
+export type { KeepSourceOptions, KeptSource } from "./kept_source.ts";
 export { Source, SourceChanged } from "./source.ts";
 export type { Bytes, Kept, Origin } from "./source.ts";
 export { fn, GiveUp, NotYet, operator, ReadAgain, sensor, Skip } from "./work.ts";

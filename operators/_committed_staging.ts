@@ -119,12 +119,12 @@ export class CommittedStaging {
       if (rows !== there || this.#hash() !== digest) {
         throw new SourceChanged(
           `The first ${there} rows of the source are not those that an attempt before this one has copied: ` +
-            `those are dropped, and the load begins anew`,
+            `those are dropped, and the next attempt begins anew`,
         );
       }
       this.resumed = { record: there + 1, byte: bytes };
       const byte = bytes === null ? "" : `, byte ${bytes}`;
-      log.info(`went on at record ${there + 1}${byte}: the rows before it are there already`);
+      log.info(`goes on at record ${there + 1}${byte}: the rows before it are there already`);
     }
     const clients = [this.#session.client];
     while (await queue.more()) {

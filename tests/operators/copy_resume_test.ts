@@ -107,7 +107,7 @@ for (const [what, options, sql] of MODES) {
     assert.match(line!, new RegExp(`^${kept!.rows},text ${kept!.rows} x+$`));
     assert.match(
       said[0]!,
-      /^went on at record \d+, byte \d+: the rows before it are there already$/,
+      /^goes on at record \d+, byte \d+: the rows before it are there already$/,
     );
     await complete(database);
     if (what.includes("new table") || what.includes("in its place")) {
@@ -170,7 +170,8 @@ Deno.test("rows that are not those that were copied are noticed, and the next at
   const other = csvOf(ROWS, "other");
   await assert.rejects(
     attempt(database, await batchesOf(other)).copied,
-    (error) => error instanceof SourceChanged && /the load begins anew$/.test(error.message),
+    (error) =>
+      error instanceof SourceChanged && /the next attempt begins anew$/.test(error.message),
   );
   assert.deepEqual(await staged(database), []);
   const { resumed } = await attempt(database, await batchesOf(other)).copied;

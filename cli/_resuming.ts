@@ -1,0 +1,48 @@
+import { join, resolve } from "node:path";
+import type { KeptSource } from "../engine/mod.ts";
+import type { CopyOptions } from "../operators/mod.ts";
+import { homeFolder, type PlaceFlags } from "./database.ts";
+import { type World } from "./world.ts";
+
+/** Keeps what a load reads for the next process that is to do the same. @throws {Error} when another is at it now */
+export async function keepFor(
+  world: World,
+  options: PlaceFlags & { readonly into: string },
+  source: string,
+): Promise<KeptSource> {
+  const { keepSource } = await import("../engine/mod.ts");
+  const place = URL.canParse(source) ? source : resolve(world.cwd, source);
+  const folder = join(homeFolder(world, options), "loads");
+  const kept = keepSource(folder, JSON.stringify([place, options.into]));
+  if (kept) return kept;
+  throw new Error(`Cannot load into "${options.into}": another process loads this source into it`);
+}
+
+/** What `copy` has to know so that it finds the rows of the process before. */
+export function lasting(
+  kept: KeptSource,
+  { key = kept.id }: Pick<CopyOptions, "key">,
+  url: string,
+): { key: string; source: () => NonNullable<CopyOptions["source"]> } {
+  const source = () => ({ url, ...kept.validator && { validator: kept.validator } });
+  return { key, source };
+}
+
+/** How often a source may change, or turn out to have changed, while it is loaded. */
+const MAX_CHANGES = 3;
+
+/** Does something again when its source changed meanwhile. */
+export async function persist<T>(
+  work: () => Promise<T>,
+  say: (message: string) => void,
+): Promise<T> {
+  const { SourceChanged } = await import("../engine/mod.ts");
+  for (let changes = 1;; changes++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof SourceChanged) || changes > MAX_CHANGES) throw error;
+      say(`${error.message}; trying again`);
+    }
+  }
+}

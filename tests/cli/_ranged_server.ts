@@ -1,0 +1,64 @@
+/** A server of one file that answers ranges, no faster than it is told, and counts what it sends. */
+export interface RangedServer extends AsyncDisposable {
+  readonly url: string;
+  /** Bytes sent, over all requests. */
+  sent: number;
+  /** Where each request began. */
+  readonly starts: number[];
+  /** The version it serves. */
+  etag: string;
+  body: Uint8Array<ArrayBuffer>;
+  /** Resolves when so many bytes were sent in all. */
+  reaches(bytes: number): Promise<void>;
+}
+
+const PIECE = 16 * 1024;
+
+/** Serves bytes with a strong ETag, `pause` milliseconds between pieces of 16 KiB. */
+export function rangedServer(body: Uint8Array<ArrayBuffer>, pause = 1): RangedServer {
+  const waiting: { bytes: number; resolve: () => void }[] = [];
+  const stop = new AbortController();
+  const options = { port: 0, hostname: "127.0.0.1", signal: stop.signal, onListen() {} };
+  const server = Deno.serve(options, (request) => {
+    const { etag, body } = self;
+    if (request.headers.get("if-none-match") === etag) {
+      return new Response(null, { status: 304, headers: { etag } });
+    }
+    const range = request.headers.get("range")?.match(/^bytes=(\d+)-$/)?.[1];
+    const ranged = range !== undefined && request.headers.get("if-range") === etag;
+    let at = ranged ? Number(range) : 0;
+    self.starts.push(at);
+    const stream = new ReadableStream({
+      async pull(controller) {
+        if (at >= body.length) return controller.close();
+        await new Promise((resolve) => setTimeout(resolve, pause));
+        const piece = body.slice(at, at + PIECE);
+        at += piece.length;
+        self.sent += piece.length;
+        controller.enqueue(piece);
+        for (const { bytes, resolve } of waiting) if (self.sent >= bytes) resolve();
+      },
+    }, { highWaterMark: 0 });
+    const headers = { etag, "content-length": String(body.length - at) };
+    if (!ranged) return new Response(stream, { headers });
+    const where = `bytes ${at}-${body.length - 1}/${body.length}`;
+    return new Response(stream, { status: 206, headers: { ...headers, "content-range": where } });
+  });
+  const self: RangedServer = {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    sent: 0,
+    starts: [],
+    etag: '"v1"',
+    body,
+    reaches(bytes) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      waiting.push({ bytes, resolve });
+      return promise;
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await server.finished;
+    },
+  };
+  return self;
+}

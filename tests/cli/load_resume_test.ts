@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
+import { type RangedServer, rangedServer } from "./_ranged_server.ts";
+import { document, refusal, Sluice, until } from "./_sluice.ts";
+
+await sharedPostgres();
+
+/** In full: 200 kills of loads of 200 MB. */
+const FULL = Deno.env.get("SLUICE_SOAK") === "1";
+const MB = FULL ? 200 : 20;
+const CHAINS = FULL ? 34 : 2;
+/** How often one load is killed before it is let go on to its end. */
+const KILLS = FULL ? 6 : 3;
+const SEED = Number(Deno.env.get("SEED") ?? 20210102);
+/** Bytes of rows that are committed together. */
+const CHUNK = 8 * 2 ** 20;
+
+/** Numbers in [0, 1), always the same. */
+function chance(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x9e3779b9) | 0;
+    let mixed = Math.imul(state ^ state >>> 16, 0x85ebca6b);
+    mixed = Math.imul(mixed ^ mixed >>> 13, 0xc2b2ae35);
+    return ((mixed ^ mixed >>> 16) >>> 0) / 2 ** 32;
+  };
+}
+
+const ROW = 400;
+const ROWS = MB * 1e6 / ROW;
+
+/** Rows of some 400 bytes that compress to half. */
+function csvOf(version: string): Uint8Array<ArrayBuffer> {
+  const random = chance(SEED);
+  const digits = Array.from({ length: 1 << 20 }, () => Math.floor(random() * 16).toString(16)).join(
+    "",
+  );
+  const lines = ["n,at,price,note"];
+  for (let n = 0; n < ROWS; n++) {
+    const at = Math.floor(random() * (digits.length - 360));
+    lines.push(`${n},2021-01-02 03:04:05,${n / 4},${version} ${digits.slice(at, at + 360)}`);
+  }
+  return new TextEncoder().encode(lines.join("\n") + "\n");
+}
+
+/** Rows that one table has and another one has not, each as often as it has it more. */
+async function differences(database: TestDatabase, one: string, other: string): Promise<unknown[]> {
+  return await database.query(
+    `(SELECT * FROM ${one} EXCEPT ALL SELECT * FROM ${other}) UNION ALL
+     (SELECT * FROM ${other} EXCEPT ALL SELECT * FROM ${one}) LIMIT 5`,
+  );
+}
+
+/** How many rows the server was sent for a table, those that were rolled back among them. */
+async function inserted(database: TestDatabase, table: string): Promise<number> {
+  for (;;) {
+    const [{ n }] = await database.query<{ n: number }>(
+      "SELECT n_tup_ins::int AS n FROM pg_stat_user_tables WHERE relname = $1",
+      [table],
+    ) as [{ n: number }];
+    if (n >= ROWS) return n;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const plain = csvOf("one");
+const packed = new Uint8Array(gzipSync(plain, { level: 1 }));
+
+Deno.test("a load that is killed at random points goes on, and nothing is fetched or copied twice", async () => {
+  const random = chance(SEED);
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const whole = sluice.file("whole.csv", plain);
+  const at = ["--database", db.url, "--json"];
+  assert.equal((await sluice.run(["load", whole, "--into", "whole", ...at])).code, 0);
+  for (let chain = 0; chain < CHAINS; chain++) {
+    const body = chain % 2 === 0 ? packed : plain;
+    await using server = rangedServer(body);
+    await db.query("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT -1 AS old");
+    const load = ["load", `${server.url}/file`, "--into", "t", "--resume", ...at];
+    const points = Array.from({ length: KILLS }, random).sort((a, b) => a - b);
+    for (const point of points) {
+      const killed = sluice.start(load, { patience: 120_000 });
+      await Promise.race([server.reaches(point * body.length), killed.ended]);
+      killed.kill("SIGKILL");
+      await killed.ended;
+      const old = await db.query("SELECT * FROM t LIMIT 2");
+      assert.deepEqual(old, [{ old: -1 }], "the table is as it was");
+    }
+    const done = await sluice.run(load, { patience: 120_000 });
+    assert.equal(done.code, 0, done.stderr);
+    const { rows, resumed } = document(done);
+    assert.equal(rows, ROWS);
+    // What was killed last had a chunk committed, unless it was killed early.
+    if (points.at(-1)! * plain.length > 4 * CHUNK) assert.ok(resumed.record > 1);
+    assert.deepEqual(await differences(db, "t", "whole"), []);
+    const twice = server.sent - body.length;
+    assert.ok(twice < 0.05 * body.length, `${twice} of ${body.length} bytes came twice`);
+    const again = await inserted(db, "t") - ROWS;
+    assert.ok(again <= KILLS * CHUNK / (ROW - 20), `${again} rows were copied twice`);
+    assert.deepEqual(await db.query("SELECT * FROM sluice.staging"), []);
+    assert.deepEqual([...Deno.readDirSync(`${sluice.home}/loads`)], []);
+  }
+});
+
+/** Starts a load with `--resume`, and kills it when half of the source was sent. */
+async function kill(
+  sluice: Sluice,
+  server: RangedServer,
+  load: readonly string[],
+): Promise<void> {
+  const killed = sluice.start(load);
+  await Promise.race([server.reaches(server.sent + server.body.length * 0.8), killed.ended]);
+  killed.kill("SIGKILL");
+  await killed.ended;
+}
+
+Deno.test("a load begins anew when the source or the options are others, and downloads no more than it must", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  await using server = rangedServer(plain);
+  const load = ["load", `${server.url}/file`, "--into", "t", "--resume", "--json"];
+  load.push("--database", db.url);
+  await kill(sluice, server, load);
+  const [kept] = await db.query<{ name: string }>("SELECT name FROM sluice.staging");
+  // Other options: the rows are copied anew, and the download goes on all the same.
+  const first = server.sent;
+  const other = [...load, "--type", "price=text"];
+  const [, answer] = await Promise.all([
+    server.reaches(first + 0.05 * plain.length),
+    sluice.run(other),
+  ]);
+  const told = document(answer);
+  assert.deepEqual([told.rows, told.resumed], [ROWS, undefined]);
+  assert.ok(server.sent - plain.length < 0.05 * plain.length);
+  assert.deepEqual(await db.query("SELECT to_regclass($1) AS there", [kept!.name]), [{
+    there: null,
+  }]);
+  // Another version: all of it is downloaded and copied anew.
+  await kill(sluice, server, load);
+  server.body = csvOf("two");
+  server.etag = '"v2"';
+  const anew = document(await sluice.run(load));
+  assert.deepEqual([anew.rows, anew.resumed], [ROWS, undefined]);
+  assert.equal(server.starts.at(-1), 0);
+  assert.deepEqual(
+    await db.query(
+      "SELECT count(*)::int AS rows, count(DISTINCT n)::int AS ns, bool_and(note LIKE 'two %') AS good FROM t",
+    ),
+    [{ rows: ROWS, ns: ROWS, good: true }],
+  );
+  assert.deepEqual(await db.query("SELECT * FROM sluice.staging"), []);
+});
+
+Deno.test("a file goes on where it was killed, and begins anew when it was changed where it was read", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const file = sluice.file("file.csv", plain);
+  const load = ["load", file, "--into", "t", "--resume", "--database", db.url];
+  const killed = async (): Promise<void> => {
+    const command = sluice.start(load);
+    const rows = "SELECT FROM sluice.staging WHERE rows > 0";
+    await until(() => db.query(rows).then((found) => found.length > 0, () => false));
+    command.kill("SIGKILL");
+    await command.ended;
+  };
+  await killed();
+  const done = await sluice.run(load);
+  assert.match(done.stdout, /^ {2}went on at record [\d,]+, byte [\d,]+$/m);
+  assert.match(
+    done.stderr,
+    /^goes on at record \d+, byte \d+: the rows before it are there already$/m,
+  );
+  await killed();
+  // Its size and time stay: only the rows tell.
+  const { mtime, atime } = await Deno.stat(file);
+  const other = plain.slice();
+  other[other.indexOf(10) + 1000]! ^= 1;
+  await Deno.writeFile(file, other);
+  await Deno.utime(file, atime!, mtime!);
+  const again = await sluice.run([...load, "--json"]);
+  assert.match(
+    again.stderr,
+    /are not those that an attempt before this one has copied.*trying again/,
+  );
+  const { rows, resumed } = document(again);
+  assert.deepEqual([rows, resumed], [ROWS, undefined]);
+});
+
+Deno.test("a column that turns out wider behind what is committed is right in the end, killed or not", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const text = new TextDecoder().decode(plain).replace(
+    /\n[^\n]+\n$/,
+    "\nN/A,2021-01-02 03:04:05,,\n",
+  );
+  await using server = rangedServer(new TextEncoder().encode(text));
+  const load = ["load", `${server.url}/file`, "--into", "t", "--resume", "--json"];
+  load.push("--database", db.url);
+  await kill(sluice, server, load);
+  const { rows, columns } = document(await sluice.run(load));
+  assert.equal(rows, ROWS);
+  assert.deepEqual(columns[0], { name: "n", type: "text" });
+  const [sum] = await db.query(
+    "SELECT count(*)::int AS rows, count(DISTINCT n)::int AS ns, max(n) AS last FROM t",
+  );
+  assert.deepEqual(sum, { rows: ROWS, ns: ROWS, last: "N/A" });
+  assert.deepEqual(await db.query("SELECT * FROM sluice.staging"), []);
+});
+
+Deno.test("load --resume refuses what it could not go on with", async () => {
+  await using sluice = new Sluice();
+  for (
+    const [flags, why] of [
+      [["-", "--resume"], /--resume needs a source that can be read again/],
+      [["a.csv", "--resume", "--staging", "transaction"], /leave --staging transaction out/],
+      [["a.csv", "--resume", "--parallel", "2"], /leave --parallel out/],
+      [["a.csv", "--staging", "committed", "--mode", "merge", "--on", "a"], /--duplicates fail/],
+    ] as const
+  ) {
+    const outcome = await sluice.run(["load", ...flags, "--into", "t"]);
+    assert.match(refusal(outcome, 2), why);
+  }
+});
+
+Deno.test("two processes do not load the same source into the same table at once with --resume", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  await using server = rangedServer(plain, 20);
+  const load = ["load", `${server.url}/file`, "--into", "t", "--resume", "--database", db.url];
+  const first = sluice.start(load);
+  await server.reaches(1);
+  const second = await sluice.run(load);
+  assert.match(refusal(second, 1), /^Cannot load into "t": another process loads this source/);
+  first.kill("SIGKILL");
+  await first.ended;
+});
