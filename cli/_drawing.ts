@@ -58,13 +58,14 @@ export function drawTasks(dag: AnyDag): string[] {
 /** What a task does, and what is special about how it is run. */
 function describe({ work, options, each, setups }: Node): string {
   const stages = work.steps.filter(({ inputs }) => !(inputs["from"] instanceof Ref));
-  const { when = "all_success", retries = 0, pool = "default" } = options;
+  const { when = "all_success", retries = 0, pool = "default", writes = [] } = options;
   const notes = [
     each ? `each of ${(each.over === undefined ? each.reads : [each.over]).join(", ")}` : "",
     setups.length === 0 ? "" : `tears down ${setups.join(", ")}`,
     when === "all_success" ? "" : when,
     retries === 0 ? "" : `${retries} ${retries === 1 ? "retry" : "retries"}`,
     pool === "default" ? "" : `pool ${pool}`,
+    writes.length === 0 ? "" : `writes ${writes.map(({ name }) => name).join(", ")}`,
   ].filter(Boolean);
   const what = stages.map(({ name }) => name).join(" → ");
   return notes.length === 0 ? what : `${what} (${notes.join(", ")})`;

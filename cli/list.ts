@@ -1,5 +1,5 @@
 import { buildCommand } from "@stricli/core";
-import type { AnyDag, DagRecord, Run, Store } from "../engine/mod.ts";
+import { type AnyDag, type DagRecord, datasetsOf, type Run, type Store } from "../engine/mod.ts";
 import { type LoadedDag, warningsOf } from "./dag_files.ts";
 import { loadDags } from "./dags.ts";
 import * as flags from "./flags.ts";
@@ -21,6 +21,8 @@ export interface DagDocument {
   readonly schedule: unknown;
   readonly schedule_in_words: string;
   readonly timezone: string;
+  /** The datasets it is scheduled on. */
+  readonly datasets: readonly string[];
   readonly next_run: NextRun | null;
   /** null when no scheduler has seen it yet. */
   readonly paused: boolean | null;
@@ -107,6 +109,7 @@ export function dagDocument(
     schedule: typeof schedule === "function" ? null : schedule ?? null,
     schedule_in_words: outlook.schedule,
     timezone,
+    datasets: (datasetsOf(schedule) ?? []).map(({ name }) => name),
     next_run: next ? nextRun(next) : null,
     paused: record?.paused ?? null,
     ...record?.held === undefined ? {} : { held: record.held },
@@ -133,7 +136,14 @@ function overview(documents: readonly DagDocument[], now: Temporal.Instant): str
 }
 
 /** When it runs next, or why it does not. */
-function nextInWords({ paused, held, next_run }: DagDocument, now: Temporal.Instant): string {
-  const next = next_run ? fromNow(Temporal.Instant.from(next_run.run_after), now) : "none";
+function nextInWords(
+  { datasets, paused, held, next_run }: DagDocument,
+  now: Temporal.Instant,
+): string {
+  const next = next_run
+    ? fromNow(Temporal.Instant.from(next_run.run_after), now)
+    : datasets.length > 0
+    ? "when written"
+    : "none";
   return [next, held && "held", paused && "paused"].filter(Boolean).join(", ");
 }

@@ -64,6 +64,7 @@ function document(loaded: LoadedDag, before: Past, now: Temporal.Instant): strin
     next_runs: lookAhead(dag, before.record, now, RUNS).next.map(nextRun),
     tasks: [...dag.tasks.values()].map((task) => ({
       id: task.id,
+      writes: (task.options.writes ?? []).map(({ name }) => name),
       operators: task.work.steps.map(({ name }) => name),
       upstream: task.upstream.map((id) => ({ id, edge: edge(dag, task, id) })),
     })),
@@ -79,6 +80,7 @@ function page(loaded: LoadedDag, { record, last }: Past, now: Temporal.Instant):
     ["start", start ?? ""],
     ["end", end ?? ""],
     ["state", record?.held ?? (record?.paused ? "paused" : "")],
+    ["written", Object.keys(record?.writes?.since ?? {}).join(", ")],
     ["last run", last ? `${last.id}  ${last.state}` : ""],
     ["file", file],
   ].filter(([, value]) => value !== "");

@@ -3,12 +3,13 @@ import { file } from "../../engine/mod.ts";
 import { document, refusal, Sluice } from "./_sluice.ts";
 
 const DAGS = `
-  import { dag } from "sluice";
+  import { dag, dataset } from "sluice";
   const task = (d) => (d.task("t", () => 1), d);
   export default [
     task(dag("daily", { schedule: "@daily", start: "2021-01-01", catchup: true })),
     task(dag("over", { schedule: "@daily", start: "2021-01-01", end: "2021-01-05", catchup: "none" })),
     dag("asked"),
+    dag("fed", { schedule: [dataset("trips"), dataset("zones")] }),
   ];
 `;
 const at = "2021-01-01T00:00:00Z";
@@ -40,7 +41,7 @@ Deno.test("list tells of each DAG when it runs, how it fared, and where it is", 
     // It looks on while somebody writes.
     const outcome = await sluice.run(["list", "--json"]);
     assert.equal(outcome.code, 0, outcome.stderr);
-    const { dags: [asked, daily, over], faults } = document(outcome);
+    const { dags: [asked, daily, fed, over], faults } = document(outcome);
     assert.deepEqual(faults, []);
     assert.match(daily.hash, /^[0-9a-f]{64}$/);
     const { hash } = daily;
@@ -49,6 +50,7 @@ Deno.test("list tells of each DAG when it runs, how it fared, and where it is", 
       schedule: "@daily",
       schedule_in_words: "at 00:00 each day, UTC",
       timezone: "UTC",
+      datasets: [],
       next_run: {
         logical_date: "2021-01-03T00:00:00Z",
         interval: { start: "2021-01-03T00:00:00Z", end: "2021-01-04T00:00:00Z" },
@@ -63,12 +65,14 @@ Deno.test("list tells of each DAG when it runs, how it fared, and where it is", 
     });
     assert.deepEqual([asked.schedule, asked.next_run, asked.paused], [null, null, null]);
     assert.equal(asked.schedule_in_words, "only when triggered");
+    assert.deepEqual([fed.datasets, fed.next_run], [["trips", "zones"], null]);
     assert.deepEqual([over.next_run, over.paused, over.last_run], [null, false, null]);
   }
   const { stdout } = await sluice.run(["list"]);
-  const [head, asked, daily] = stdout.split("\n");
+  const [head, asked, daily, fed] = stdout.split("\n");
   assert.match(head!, /^DAG +SCHEDULE +NEXT RUN +LAST RUN +TASKS +FILE$/);
   assert.match(asked!, /^asked +only when triggered +none +none +none +\S+some\.js$/);
+  assert.match(fed!, /^fed +when "trips" and "zones" are written +when written +none +none /);
   assert.match(daily!, /^daily +at 00:00 each day, UTC +due, paused +failed 2021-01-01 +1 +\S+$/);
 });
 
@@ -80,7 +84,7 @@ Deno.test("list tells of what is broken on stderr, and hides nothing for it", as
   const outcome = await sluice.run(["list", "--dags", "mine", "--json"]);
   assert.equal(outcome.code, 0, outcome.stderr);
   const { dags, faults } = document(outcome);
-  assert.equal(dags.length, 3);
+  assert.equal(dags.length, 4);
   assert.match(faults.join("\n"), /mine\/broken\.ts:2: not today\n.*state\.db.*damaged/);
   assert.equal(outcome.stderr.match(/broken\.ts:2|damaged/g)?.length, 2, outcome.stderr);
 });

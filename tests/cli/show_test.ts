@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { drawTasks } from "../../cli/_drawing.ts";
-import { all, dag, operator, pipe } from "../../engine/mod.ts";
+import { all, dag, dataset, file, operator, pipe } from "../../engine/mod.ts";
 import { document, refusal, Sluice } from "./_sluice.ts";
 
 const write = operator("write", () => new ReadableStream<Uint8Array>());
@@ -34,19 +34,19 @@ Deno.test("a DAG is drawn as a tree, each task once, by what flows", () => {
   ]);
 });
 
-Deno.test("a drawing tells what is mapped, and what tears down", () => {
+Deno.test("a drawing tells what is mapped, what tears down, and what writes datasets", () => {
   const d = dag("d");
   const list = d.task("list", () => [1, 2]);
   const start = d.task("start", () => 1, { setup: true });
   const square = d.each("square", list, (item) => add({ to: item }), { after: start });
   d.each("next", square, (item) => add({ to: item }));
-  d.task("stop", () => 1, { teardown: start, after: square });
+  d.task("stop", () => 1, { teardown: start, after: square, writes: [dataset("trips")] });
   assert.deepEqual(drawTasks(d).slice(0, 5), [
     "list        function",
     "start       function",
     "└╌ square   add (each of list)  ─ list",
     "   ├─ next  add (each of square)",
-    "   └╌ stop  function (tears down start)  ╌ start",
+    "   └╌ stop  function (tears down start, writes trips)  ╌ start",
   ]);
 });
 
@@ -55,13 +55,14 @@ Deno.test("a DAG without tasks is drawn as nothing", () => {
 });
 
 const DAGS = `
-  import { dag } from "sluice";
+  import { dag, dataset } from "sluice";
   const d = dag("paris", {
     schedule: "0 6 2 * *", start: "2021-01-01", timezone: "Europe/Paris",
     params: { base: "http://x", limit: 5, deep: { a: [1] } },
   });
   const t = d.task("extract", () => 1);
-  d.task("load", () => 2, { after: t });
+  d.task("load", () => 2, { after: t, writes: [dataset("trips")] });
+  export const report = dag("report", { schedule: [dataset("trips"), dataset("zones")] });
   export default d;
 `;
 
@@ -75,7 +76,7 @@ Deno.test("show tells of a DAG's tasks, params and next runs", async () => {
       /^paris\n/,
       /^ {2}schedule {2}at 06:00 on the 2nd of each month, Europe\/Paris$/m,
       /^ {2}file {6}\S+dags\/paris\.ts$/m,
-      /^ {2}extract {2}function\n {2}└╌ load {2}function$/m,
+      /^ {2}extract {2}function\n {2}└╌ load {2}function \(writes trips\)$/m,
       /^ {2}base {3}string {2}= "http:\/\/x"\n {2}limit {2}number {2}= 5\n {2}deep {3}object {2}= \{"a":\[1\]\}$/m,
       /^next runs\n {2}due +\w{3} \d{4}-\d\d-02 06:00 Europe\/Paris {2}for \w{3} \S+-02 06:00 to \w{3} \S+-02 06:00$/m,
     ]
@@ -84,8 +85,13 @@ Deno.test("show tells of a DAG's tasks, params and next runs", async () => {
   const shown = document(await sluice.run(["show", "paris", "--json"]));
   assert.equal(shown.id, "paris");
   assert.deepEqual(shown.tasks, [
-    { id: "extract", operators: ["function"], upstream: [] },
-    { id: "load", operators: ["function"], upstream: [{ id: "extract", edge: "order" }] },
+    { id: "extract", writes: [], operators: ["function"], upstream: [] },
+    {
+      id: "load",
+      writes: ["trips"],
+      operators: ["function"],
+      upstream: [{ id: "extract", edge: "order" }],
+    },
   ]);
   assert.deepEqual(shown.params.properties.limit, { type: "number", default: 5 });
   assert.equal(shown.next_runs.length, 5);
@@ -95,6 +101,22 @@ Deno.test("show tells of a DAG's tasks, params and next runs", async () => {
     const start = Temporal.Instant.from(interval.start).toZonedDateTimeISO("Europe/Paris");
     assert.deepEqual([start.day, start.hour], [2, 6]);
   }
+});
+
+Deno.test("show tells which datasets a DAG waits for, and which were written", async () => {
+  await using sluice = new Sluice();
+  sluice.file("dags/paris.ts", DAGS);
+  const at = "2021-01-01T00:00:00Z";
+  const interval = { start: at, end: at };
+  const trips = { dataset: "trips", run: "r", task: "load", at, seq: 1, interval };
+  {
+    await using store = await file(sluice.home);
+    const writes = { seen: 1, since: { trips }, due: [] };
+    await store.setDag({ id: "report", version: 0, paused: false, writes });
+  }
+  const { stdout } = await sluice.run(["show", "report"]);
+  assert.match(stdout, /^ {2}schedule {2}when "trips" and "zones" are written$/m);
+  assert.match(stdout, /^ {2}written {3}trips$/m);
 });
 
 Deno.test("show draws the edge that is a stream, and answers for no other DAG", async () => {
