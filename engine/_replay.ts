@@ -18,9 +18,12 @@ export class Replay {
   /** One at a time: reading from the source, writing and reading the file. */
   #busy: Promise<void> = Promise.resolve();
   #last = false;
+  readonly #onLost: (cause: unknown) => void;
 
-  constructor(source: ReadableStream<unknown>) {
+  /** `onLost` is told when the file cannot be written. */
+  constructor(source: ReadableStream<unknown>, onLost: (cause: unknown) => void) {
     this.#reader = source.getReader();
+    this.#onLost = onLost;
   }
 
   /** All of it, from the start. Once this is cancelled there may be another one, until one is the {@linkcode last}. */
@@ -73,19 +76,21 @@ export class Replay {
   }
 
   async #keep(chunk: unknown): Promise<void> {
+    if (!(chunk instanceof Uint8Array)) this.whole = false;
     if (!this.whole) return;
     try {
-      if (!(chunk instanceof Uint8Array)) throw new TypeError("only bytes can be kept");
       this.#file ??= await openNameless();
       this.#file.seekSync(this.#kept, Deno.SeekMode.Start);
-      for (let rest = chunk; rest.length > 0;) {
-        rest = rest.subarray(await this.#file.write(rest));
+      for (let rest = chunk as Uint8Array; rest.length > 0;) {
+        const n = await this.#file.write(rest);
+        this.#kept += n;
+        rest = rest.subarray(n);
       }
-      this.#kept += chunk.length;
-    } catch {
-      this.whole = false; // whoever wants it again is told so then
+    } catch (cause) {
+      this.whole = false;
       this.#kept = 0;
       this.#close();
+      this.#onLost(cause);
     }
   }
 

@@ -76,7 +76,9 @@ class Pipe implements AnyWork {
       return await this.#run(rest, scope, ctx, flow);
     }
     const work = this.works[source - 1]!;
-    const replay = isLasting(work, flow) ? undefined : new Replay(flow);
+    const replay = isLasting(work, flow) ? undefined : new Replay(flow, (cause) => {
+      ctx.log.warn(`the source cannot be kept, so that it could be read only once: ${cause}`);
+    });
     const opened = replay ? ctx.meters.count : mark;
     let output: unknown, failure: unknown = new Error("the pipe has ended");
     try {

@@ -33,6 +33,9 @@ export interface Bed {
   readonly alter: ((clauses: string) => Promise<void>) | undefined;
 }
 
+/** Each cast writes anew what is there: a source of which many columns become wider is sooner read again. */
+const MOST_CASTS = 5;
+
 /**
  * Copies a flow, and returns how many rows it had. Where a column becomes wider, the COPY under way ends, Postgres casts
  * what it has, and another COPY begins.
@@ -42,17 +45,15 @@ export interface Bed {
 export async function copySections(flow: Flow, bed: Bed): Promise<number> {
   const { table, clients, digest, alter } = bed;
   // What is cast is not frozen any more: a reader in an old snapshot would see what comes then, and not what was.
-  for (
-    let rows = 0, freeze = bed.freeze, way = wayOf(flow, await bed.fit(), bed);;
-    freeze = false
-  ) {
-    const form = `(FORMAT binary${freeze ? ", FREEZE" : ""})`;
+  for (let rows = 0, casts = 0, way = wayOf(flow, await bed.fit(), bed);; casts++) {
+    const form = `(FORMAT binary${bed.freeze && casts === 0 ? ", FREEZE" : ""})`;
     const sql = `COPY ${table} (${nameList(way.columns)}) FROM STDIN ${form}`;
     rows += await copyRows(flow, { ...way, sql, clients });
     if (!flow.more) return rows;
     flow.turn();
     const wide = wayOf(flow, await bed.fit(), bed);
     if (digest) return await flow.again("the rows before it are hashed already");
+    if (casts === MOST_CASTS) return await flow.again("the rows before it were cast often enough");
     if (!alter) return await flow.again("the rows before it are in the table already");
     await alter(alterTypes(way.columns, wide.columns));
     way = wide;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
-import { document, serve, Sluice, until } from "./_sluice.ts";
+import { document, refusal, serve, Sluice, until } from "./_sluice.ts";
 
 await sharedPostgres();
 
@@ -68,4 +68,19 @@ Deno.test("what is kept of a source that comes only once is seen by nobody, and 
   await load.ended;
   over.resolve();
   assert.deepEqual([...Deno.readDirSync(temporary)], []);
+});
+
+Deno.test("where nothing can be kept, stdin is loaded all the same, unless it has to be read again", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const args = ["load", "-", "--into", "prices", "--database", db.url];
+  const env = { TMPDIR: `${sluice.folder}/nowhere` };
+  const cast = await sluice.run(args, { env, stdin: TEXT.replace("N/A", "2.50") });
+  assert.equal(cast.code, 0, cast.stderr);
+  assert.match(cast.stderr, /^the source cannot be kept, so that it could be read only once: /m);
+  const sentence = refusal(await sluice.run(args, { env, stdin: TEXT }), 1);
+  assert.match(sentence, /column "price" is text, not double precision, as line 40002 shows/);
+  assert.match(sentence, /declare the types \(types, --type\)$/);
+  const [row] = await db.query("SELECT count(*)::integer, max(price) FROM prices");
+  assert.deepEqual(row, { count: 40_001, max: 2.5 }, "the table is as it was");
 });

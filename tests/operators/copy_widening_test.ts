@@ -184,6 +184,19 @@ Deno.test("whatever a column holds, its table is as if the types had been declar
 const NUMBERS = table([["1", "5000000000"]], 1000);
 const DOUBLES = table([["1.50", "N/A"]], 1000);
 
+Deno.test("where very many columns become wider the source is sooner read again than cast each time", async () => {
+  await using database = await freshDatabase();
+  const lines = Array.from({ length: 8 * 700 }, (_, i) => {
+    const cells = Array.from({ length: 8 }, (_, c) => i === 700 * (c + 1) - 1 ? "x" : "1");
+    return `${cells.join(",")},${WIDE}\n`;
+  });
+  const { rows: count, reads, widened } = await load(
+    database,
+    `a,b,c,d,e,f,g,h,wide\n${lines.join("")}`,
+  );
+  assert.deepEqual([count, reads, widened!.length], [lines.length, 2, 8]);
+});
+
 Deno.test("over a table with a view the wider rows go in where its columns take them, or the load is refused", async () => {
   await using database = await freshDatabase();
   await database.query(
