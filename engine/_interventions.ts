@@ -208,31 +208,42 @@ export function interventions(tools: Tools): Interventions {
       const at = now();
       const values = await resolveParams(dag, params);
       const span = [...between(timetable, range.from, range.to)];
-      const existing = span.length === 0 ? [] : await store.list({
-        dag: dag.id,
-        from: span[0]!.start.toInstant().toString(),
-        to: span.at(-1)!.start.toInstant().toString(),
-      });
-      const plan = planBackfill(dag, timetable, existing, { ...range, now: at });
-      if (dryRun) return { ...plan, runs: [] };
-      const id = crypto.randomUUID();
-      const backfill = {
-        id,
-        maxActiveRuns: most ?? dag.options.maxActiveRuns ?? 16,
-        ...range.reverse ? { reverse: true } : {},
-      };
-      const runs: string[] = [];
-      for (let i = 0; i < plan.create.length; i += BATCH) {
-        const batch = plan.create.slice(i, i + BATCH).map((interval) => {
-          const runAfter = interval.end.toInstant();
-          const what = { dag, hash, kind: "backfill", interval, params: values, runAfter } as const;
-          return createRun(store, { ...what, backfill, now: at });
+      const { plan, id, runs = [] } = await schedules.alone(async () => {
+        const existing = span.length === 0 ? [] : await store.list({
+          dag: dag.id,
+          from: span[0]!.start.toInstant().toString(),
+          to: span.at(-1)!.start.toInstant().toString(),
         });
-        for (const run of await Promise.all(batch)) {
-          loop.add(dag, run);
-          runs.push(run.id);
+        const plan = planBackfill(dag, timetable, existing, { ...range, now: at });
+        if (dryRun) return { plan };
+        const id = crypto.randomUUID();
+        const backfill = {
+          id,
+          maxActiveRuns: most ?? dag.options.maxActiveRuns ?? 16,
+          ...range.reverse ? { reverse: true } : {},
+        };
+        const runs: string[] = [];
+        for (let i = 0; i < plan.create.length; i += BATCH) {
+          const batch = plan.create.slice(i, i + BATCH).map((interval) => {
+            const runAfter = interval.end.toInstant();
+            const what = {
+              dag,
+              hash,
+              kind: "backfill",
+              interval,
+              params: values,
+              runAfter,
+            } as const;
+            return createRun(store, { ...what, backfill, now: at });
+          });
+          for (const run of await Promise.all(batch)) {
+            loop.add(dag, run);
+            runs.push(run.id);
+          }
         }
-      }
+        return { plan, id, runs };
+      });
+      if (id === undefined) return { ...plan, runs };
       for (const run of plan.clear) await clearRun(run);
       return { ...plan, id, runs: [...runs, ...plan.clear] };
     },

@@ -175,8 +175,12 @@ export function limitsOf(
     }
   }
   const byId = new Map(state.lives.map((live) => [live.run.id, live]));
-  const instances = (run: string, task: string): number =>
-    [...byId.get(run)?.attempts.values() ?? []].filter((other) => other.task === task).length;
+  const instances = (run: string, task: string): number => {
+    const { attempts, demand } = byId.get(run)!;
+    // One between two attempts that keeps its slots counts, too.
+    const all = [...attempts.values(), ...demand.holders].filter((other) => other.task === task);
+    return new Set(all.map(({ index }) => index)).size;
+  };
   return { pools, executors, instances };
 }
 

@@ -10,6 +10,7 @@ import { datasetsOf } from "./dataset.ts";
 import { resolveParams } from "./params.ts";
 import { activate, type Activation, owed } from "./owed.ts";
 import { next, parseSchedule } from "./schedule.ts";
+import { serial } from "./_serial.ts";
 import type { Run } from "./state.ts";
 import type { DagRecord, Store } from "./store.ts";
 import type { Interval } from "./work.ts";
@@ -30,6 +31,8 @@ export interface SchedulesOptions {
 
 /** Makes the runs that DAGs owe. */
 export class Schedules implements Chores, AsyncDisposable {
+  /** Looks what runs there are and makes those that are missing; meanwhile nobody else makes the same ones. */
+  readonly alone: <T>(make: () => Promise<T>) => Promise<T> = serial();
   readonly #options: SchedulesOptions;
   readonly #loop: () => Loop;
   readonly #watch: DatasetWatch;
@@ -64,19 +67,24 @@ export class Schedules implements Chores, AsyncDisposable {
       // One without a schedule does nothing by itself that could be unwelcome.
       const { schedule, paused = this.#options.startPaused && schedule !== undefined } =
         dag.options;
-      const record = await this.#options.store.dag(dag.id) ?? { id: dag.id, version: 0, paused };
-      const known = this.#dags.get(dag.id);
-      dags.set(dag.id, { dag, hash, timetable, record, look: known ? true : undefined });
+      const record = this.#dags.get(dag.id)?.record ??
+        await this.#options.store.dag(dag.id) ?? { id: dag.id, version: 0, paused };
+      dags.set(dag.id, { dag, hash, timetable, record, look: undefined });
       activate(dag.options, timetable, { ...record, now: this.#options.now() });
     }
     const before = this.#dags;
-    const fresh = [...dags.values()].filter(({ dag, record }) => {
+    const fresh = [...dags.values()].filter(({ dag }) => {
       const known = before.get(dag.id);
-      return !known || record.held !== undefined || !sameCatchup(known.dag, dag);
-    });
-    this.#dags = dags;
+      return !known || known.record.held !== undefined || !sameCatchup(known.dag, dag);
+    }).map(({ dag }) => dag.id);
+    // Those that were here stay the same objects: what is under way with one, a pause maybe, holds for its new version.
+    this.#dags = new Map([...dags].map(([id, scheduled]) => {
+      const { record: _, ...version } = scheduled;
+      const known = before.get(id);
+      return [id, known ? Object.assign(known, { ...version, look: true }) : scheduled];
+    }));
     if (!this.#started) return;
-    for (const scheduled of fresh) await this.#activate(scheduled);
+    for (const id of fresh) await this.#activate(this.#dags.get(id)!);
     await this.#watch.begin();
   }
 
@@ -174,18 +182,20 @@ export class Schedules implements Chores, AsyncDisposable {
     if (create.length === 0) return;
     const params = await resolveParams(dag, {});
     for (const interval of create) {
-      const date = interval.start.toInstant().toString();
-      const query = { dag: dag.id, from: date, to: date, tasks: false };
-      const there = await this.#options.store.list(query);
-      if (there.some(({ kind }) => kind === "scheduled" || kind === "backfill")) {
-        // A backfill made one, or we did, and died before we could write that down. There is room for another one.
-        scheduled.look = true;
-        continue;
-      }
-      const runAfter = interval.end.toInstant();
-      const kind = "scheduled";
-      const what = { dag, hash, kind, interval, params, runAfter, now } as const;
-      loop.add(dag, await createRun(this.#options.store, what));
+      await this.alone(async () => {
+        const date = interval.start.toInstant().toString();
+        const query = { dag: dag.id, from: date, to: date, tasks: false };
+        const there = await this.#options.store.list(query);
+        if (there.some(({ kind }) => kind === "scheduled" || kind === "backfill")) {
+          // A backfill made one, or we did, and died before we could write that down. There is room for another one.
+          scheduled.look = true;
+          return;
+        }
+        const runAfter = interval.end.toInstant();
+        const kind = "scheduled";
+        const what = { dag, hash, kind, interval, params, runAfter, now } as const;
+        loop.add(dag, await createRun(this.#options.store, what));
+      });
     }
     const cursor = create.at(-1)!.end.toInstant().toString();
     await this.#update(scheduled, (record) => ({ ...record, cursor }));

@@ -69,7 +69,7 @@ export interface Limits {
   readonly pools: Readonly<Record<string, number>>;
   /** Free slots of executors, by name. */
   readonly executors: Readonly<Record<string, number>>;
-  /** How many instances of a mapped task of a run are under way: by run and task. */
+  /** How many instances of a mapped task of a run are under way, or keep their slots: by run and task. */
   readonly instances: (run: string, task: string) => number;
 }
 

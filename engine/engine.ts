@@ -358,6 +358,8 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     async pause(id) {
       findDag(schedules.dags, id, "pause");
       await schedules.setPaused(id, true);
+      // What of it waited for slots keeps no others from them.
+      loop.wake();
     },
     async unpause(id, { all = false, dryRun = false } = {}) {
       findDag(schedules.dags, id, "unpause");

@@ -297,6 +297,11 @@ function steps(duration: Temporal.DurationLike, start: Moment): Ticks {
   const fields = ["years", "months", "weeks", "days", "hours", "minutes", "seconds"] as const;
   const origin = start.toInstant().round({ smallestUnit: "second", roundingMode: "ceil" })
     .toZonedDateTimeISO(start.timeZoneId);
+  if (!step.years && !step.months && !step.weeks && !step.days) {
+    // The same on any calendar and with any clock.
+    const [first, length] = [seconds(origin, "floor"), step.total("seconds")];
+    return (after) => first + (Math.floor((after - first) / length) + 1) * length;
+  }
   const tick = (index: number): number => {
     const whole = fields.map((field) => [field, index * step[field]] as const);
     return seconds(origin.add(Object.fromEntries(whole)), "floor");

@@ -177,6 +177,8 @@ export async function openSpool(home: string, options: SpoolOptions): Promise<Sp
       }
       if (whole && old?.path === whole.path) {
         whole.use![Symbol.dispose]();
+        // Until its task has succeeded anew, nobody sees its end.
+        old.committed = false;
         return old;
       }
       if (old) {
