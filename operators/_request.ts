@@ -125,6 +125,12 @@ export class Answer {
   readonly length: number | undefined;
   /** Whether a body that ends too early can be told from one that is whole: by its length, by its chunks, by TLS. */
   readonly bounded: boolean;
+  /** Bytes of the body that have come. */
+  received = 0;
+  /** Those of them that came before the time that is now counted. */
+  #counted = 0;
+  /** Milliseconds for which bytes were waited for in that time. */
+  #waited = 0;
   readonly #attempt: AbortController;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
 
@@ -147,14 +153,30 @@ export class Answer {
     this.#reader = response.body?.getReader();
   }
 
-  /** The next bytes, or `undefined` at the end. @throws {Broken} when none come for `idle` milliseconds */
-  async read(idle: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  /**
+   * The next bytes, or `undefined` at the end.
+   *
+   * @throws {Broken} when none come for `idle` milliseconds, or fewer than `least` while so long was waited for them
+   */
+  async read(idle: number, least = 0): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const began = performance.now();
     const timer = setTimeout(() => {
       this.#attempt.abort(new Broken(`no byte came for ${idle / 1000} s`));
     }, idle);
     try {
-      return (await this.#reader?.read())?.value;
+      const chunk = (await this.#reader?.read())?.value;
+      this.received += chunk?.length ?? 0;
+      this.#waited += performance.now() - began;
+      if (chunk && this.#waited >= idle) {
+        if (this.received - this.#counted < least) {
+          throw new Broken(`only ${this.received - this.#counted} bytes came in ${idle / 1000} s`);
+        }
+        this.#waited = 0;
+        this.#counted = this.received;
+      }
+      return chunk;
     } catch (error) {
+      if (error instanceof Broken) throw error;
       throw broken(error, this.#attempt.signal);
     } finally {
       clearTimeout(timer);
@@ -201,7 +223,7 @@ export class Patience {
     if (!(error instanceof Broken)) throw error;
     if (++this.#failures > 5) {
       const [where, then] = position > 0
-        ? [` after ${position} bytes`, "brought no new byte"]
+        ? [` after ${position} bytes`, "brought next to nothing"]
         : ["", "did not help"];
       throw new Error(
         `${this.#target.cannot}${where}: ${error.message}; five more tries ${then}`,

@@ -36,6 +36,13 @@ export interface HttpOptions {
    * @default {{ seconds: 60 }}
    */
   idleTimeout?: Temporal.DurationLike;
+  /**
+   * How many bytes are to come, at the least, in the time of one `idleTimeout`; only the time counts in which they are
+   * waited for. A connection that brings fewer is given up for another.
+   *
+   * @default {1024}
+   */
+  minBytes?: number;
 }
 
 /**
@@ -67,6 +74,7 @@ class Download {
   readonly #ctx: Context;
   readonly #headerTimeout: number;
   readonly #idleTimeout: number;
+  readonly #minBytes: number;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #patience: Patience;
@@ -81,11 +89,13 @@ class Download {
   #position = 0;
 
   constructor(target: Target, options: HttpOptions, ctx: Context) {
-    const { headerTimeout = { seconds: 30 }, idleTimeout = { seconds: 60 } } = options;
+    const { headerTimeout = { seconds: 30 }, idleTimeout = { seconds: 60 }, minBytes = 1024 } =
+      options;
     this.#target = target;
     this.#ctx = ctx;
     this.#headerTimeout = Temporal.Duration.from(headerTimeout).total("milliseconds");
     this.#idleTimeout = Temporal.Duration.from(idleTimeout).total("milliseconds");
+    this.#minBytes = minBytes;
     this.#signal = AbortSignal.any([ctx.signal, this.#stop.signal]);
     this.#patience = new Patience(ctx, this.#signal, target);
   }
@@ -140,7 +150,7 @@ class Download {
     while (true) {
       try {
         this.#answer ??= await this.#resume();
-        const chunk = await this.#answer.read(this.#idleTimeout);
+        const chunk = await this.#answer.read(this.#idleTimeout, this.#minBytes);
         if (chunk === undefined) {
           if (this.#position < (this.#length ?? 0)) throw new Broken("the body ended too early");
           return controller.close();
@@ -149,7 +159,7 @@ class Download {
         this.#at += chunk.length;
         if (known === chunk.length) continue;
         this.#position = this.#at;
-        this.#patience.reset();
+        if (this.#answer.received >= this.#minBytes) this.#patience.reset();
         return controller.enqueue(known === 0 ? chunk : chunk.subarray(known));
       } catch (error) {
         this.#answer?.close();

@@ -168,6 +168,25 @@ Deno.test("a server that does not say how long a file is, is told of", async () 
   );
 });
 
+Deno.test("a server that sends a byte now and then is asked for the rest anew", async () => {
+  await begin(database, old);
+  await using server = new Server(async (visit) => {
+    await send(visit, plain, visit.index ? Infinity : 5000);
+    for (let at = 5000; visit.index === 0 && at < 5050; at++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await visit.more(plain.subarray(at, at + 1));
+    }
+  });
+  const said: string[] = [];
+  const idleTimeout = { milliseconds: 300 };
+  await loadFrom(server.url, database.url, made, { idleTimeout, minBytes: 5100 }, said);
+  assert.match(
+    said[0]!,
+    /Connection lost at byte 50\d\d of .* \(only 50\d\d bytes came in 0\.3 s\)/,
+  );
+  await invariants(database, [loaded]);
+});
+
 /** What happens on the way between a good server and us. */
 const WAYS: Record<string, [chaos: (connection: number) => Chaos, ways?: Ways]> = {
   "cut at random places": [(n) => n < 8 ? { down: after(300 + below(12_000), "cut") } : {}],
