@@ -47,12 +47,12 @@ export class DatasetWatch implements AsyncDisposable {
     if (concerned.length === 0) return;
     const last = await store.last();
     for (const scheduled of concerned) {
-      // What was written before anybody was scheduled on it is no cause.
-      await update(
-        scheduled,
-        (record) =>
-          record.writes ? record : { ...record, writes: { seen: last, since: {}, due: [] } },
-      );
+      await update(scheduled, (record) => {
+        // What was written before anybody was scheduled on it is no cause.
+        const { seen, since, due } = record.writes ?? { seen: Infinity, since: {}, due: [] };
+        // A store that was repaired may have lost its last events, whose numbers come again.
+        return seen <= last ? record : { ...record, writes: { seen: last, since, due } };
+      });
     }
     const seen = concerned.map(({ record }) => record.writes!.seen);
     this.#stop = new AbortController();

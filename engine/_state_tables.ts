@@ -55,7 +55,8 @@ export class StateTables {
       .map((row) => query.tasks === false ? withoutTasks(row) : this.#assemble(row));
   }
 
-  append(id: string, version: number, events: readonly Event[]): boolean {
+  /** Adds events, of which the first one has the number `seq` if they had theirs before. */
+  append(id: string, version: number, events: readonly Event[], seq?: number): boolean {
     const row = this.#run(id);
     if ((row?.version ?? 0) !== version) return false;
     if (!row || !this.#change(row, events)) {
@@ -64,8 +65,11 @@ export class StateTables {
       if (!after) return true;
       this.#keep(after, before);
     }
-    const insert = this.#sql("INSERT INTO events (run, version, event) VALUES (?, ?, ?)");
-    events.forEach((event, i) => insert.run(id, version + i + 1, JSON.stringify(event)));
+    const insert = this.#sql("INSERT INTO events (seq, run, version, event) VALUES (?, ?, ?, ?)");
+    events.forEach((event, i) => {
+      const number = seq === undefined ? null : seq + i;
+      insert.run(number, id, version + i + 1, JSON.stringify(event));
+    });
     return true;
   }
 

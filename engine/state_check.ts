@@ -166,9 +166,9 @@ function salvage(path: string, fresh: string): Omit<StateRepair, "backup"> {
     const lost = new Map<string, string>();
     let events = 0;
     to.exec("BEGIN");
-    for (const { run, version, event } of readable(from)) {
+    for (const { seq, run, version, event } of readable(from)) {
       try {
-        if (!lost.has(run) && !tables.append(run, version - 1, [JSON.parse(event)])) {
+        if (!lost.has(run) && !tables.append(run, version - 1, [JSON.parse(event)], seq)) {
           throw new Error(`the one before it is lost`);
         }
         if (!lost.has(run)) events++;
@@ -207,7 +207,7 @@ function salvage(path: string, fresh: string): Omit<StateRepair, "backup"> {
 /** The events that can be read, in their order; where a part cannot, those behind it. */
 function* readable(
   database: DatabaseSync,
-): Generator<EventRow & { readonly run: string }, void> {
+): Generator<EventRow & { readonly seq: number; readonly run: string }, void> {
   const sql = "SELECT seq, run, version, event FROM events WHERE seq > ? ORDER BY seq";
   let last = 0;
   for (let stride = 0, tries = 0;; tries++) {
@@ -215,7 +215,12 @@ function* readable(
       for (const row of database.prepare(sql).iterate(last + stride)) {
         last = Number(row.seq);
         stride = tries = 0;
-        yield { run: String(row.run), version: Number(row.version), event: String(row.event) };
+        yield {
+          seq: last,
+          run: String(row.run),
+          version: Number(row.version),
+          event: String(row.event),
+        };
       }
       return;
     } catch (error) {

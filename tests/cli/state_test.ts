@@ -117,6 +117,7 @@ for (const [what, { sql, says, lost }] of Object.entries(MEDDLING)) {
     await using store = await file(sluice.home);
     const run = await store.get("r1");
     assert.equal(run?.state, lost ? "running" : "failed");
+    assert.equal(await store.last(), 15, "events keep their numbers: who saw them goes by those");
     const { paused, cursor } = (await store.dag("d"))!;
     assert.deepEqual({ paused, cursor }, { paused: true, cursor: at });
   });

@@ -227,6 +227,15 @@ Deno.test("the runs that datasets make are neither lost nor doubled by a death, 
   assert.ok(points > 40, `${points} points`);
 });
 
+Deno.test("what is written is seen in a store whose last events were lost", async () => {
+  await using store = memory();
+  const writes = { seen: 1000, since: {}, due: [] };
+  await store.setDag({ id: "report", version: 0, paused: false, writes });
+  await using rigged = await rig({ dags: [writer("load", trips), reader("report", trips)], store });
+  await rigged.write("load", "02");
+  assert.equal((await rigged.made("report")).length, 1);
+});
+
 Deno.test("what was written is known after a restart from the file, without reading all that ever happened", async () => {
   await using home = await folder();
   const dags = [writer("load", trips), reader("report", [trips, zones]), writer("b", zones)];
