@@ -20,33 +20,20 @@ import { ParamsForm } from "./params_form.tsx";
 type When = "latest" | "date" | "interval";
 
 /** Asks for params and an interval, and shows what a run of a DAG would be given, before it is triggered. */
-export function TriggerDialog({ dag }: { readonly dag: string }): JSX.Element {
-  const { data, error, reload } = useResource(
-    (signal) => get<WholeDag>(`/api/dags/${dag}`, {}, signal),
-    [dag],
-  );
-  if (data.value) return <TriggerForm dag={data.value} />;
-  return (
-    <Dialog title={`Trigger ${dag}`} wide>
-      {error.value ? <ErrorBox error={error.value} retry={reload} /> : <Bones />}
-    </Dialog>
-  );
-}
-
-function TriggerForm({ dag }: { readonly dag: WholeDag }): JSX.Element {
+export function TriggerDialog({ dag: id }: { readonly dag: string }): JSX.Element {
+  const dag = useResource((signal) => get<WholeDag>(`/api/dags/${id}`, {}, signal), [id]);
   const when = useSignal<When>("latest");
   const dates = useSignal({ date: "", start: "", end: "" });
   const texts = useSignal<Readonly<Record<string, string>>>({});
   const key = useMemo(freshKey, []);
   const order = useOrder();
-  const isScheduled = dag.schedule !== null;
+  const { schedule = null, timezone = "UTC", params_schema: schema = {} } = dag.data.value ?? {};
 
-  const asked = ask(when.value, dates.value, () => paramsOf(dag.params_schema, texts.value));
+  const asked = ask(when.value, dates.value, () => paramsOf(schema, texts.value));
   const settled = useSettled(asked);
   const preview = useResource<Preview | undefined>(
-    async () =>
-      "body" in settled ? await post(`/api/dags/${dag.id}/preview`, settled.body) : undefined,
-    [dag.id, JSON.stringify(settled)],
+    async () => "body" in settled ? await post(`/api/dags/${id}/preview`, settled.body) : undefined,
+    [id, JSON.stringify(settled)],
   );
   const wrong = "wrong" in asked ? asked.wrong : preview.error.value?.message;
 
@@ -54,12 +41,9 @@ function TriggerForm({ dag }: { readonly dag: WholeDag }): JSX.Element {
     order.run(async () => {
       if ("wrong" in asked) throw new TypeError(asked.wrong);
       const headers = { "idempotency-key": key };
-      const made = await post<{ run_id: string; note?: string }>(
-        `/api/dags/${dag.id}/runs`,
-        asked.body,
-        headers,
-      );
-      const to = `/dags/${dag.id}/grid?run=${made.run_id}`;
+      const path = `/api/dags/${id}/runs`;
+      const made = await post<{ run_id: string; note?: string }>(path, asked.body, headers);
+      const to = `/dags/${id}/grid?run=${made.run_id}`;
       notify(made.note ?? `Triggered ${made.run_id}.`, "good", { label: "Open it", to });
     });
   const set = (name: string) => (event: { currentTarget: { value: string } }) => {
@@ -79,7 +63,7 @@ function TriggerForm({ dag }: { readonly dag: WholeDag }): JSX.Element {
   );
   return (
     <Dialog
-      title={`Trigger ${dag.id}`}
+      title={`Trigger ${id}`}
       wide
       onSubmit={trigger}
       actions={
@@ -101,7 +85,7 @@ function TriggerForm({ dag }: { readonly dag: WholeDag }): JSX.Element {
           <Segments<When>
             label="What it is for"
             options={[
-              { id: "latest", label: isScheduled ? "Latest complete" : "Now" },
+              { id: "latest", label: schedule !== null ? "Latest complete" : "Now" },
               { id: "date", label: "A date" },
               { id: "interval", label: "An interval" },
             ]}
@@ -109,14 +93,18 @@ function TriggerForm({ dag }: { readonly dag: WholeDag }): JSX.Element {
             onChange={(value) => when.value = value}
           />
           {when.value === "date" &&
-            date("date", "Logical date", `in ${dag.timezone}: where its interval starts`)}
+            date("date", "Logical date", `in ${timezone}: where its interval starts`)}
           {when.value === "interval" && (
             <div class="pair">
               {date("start", "From")}
               {date("end", "To", "the first moment behind it")}
             </div>
           )}
-          <ParamsForm schema={dag.params_schema} texts={texts} />
+          {dag.data.value
+            ? <ParamsForm schema={schema} texts={texts} />
+            : dag.error.value
+            ? <ErrorBox error={dag.error.value} retry={dag.reload} />
+            : <Bones height={180} />}
         </div>
         <section class="preview" aria-label="What it would do" aria-live="polite">
           {order.error.value && <ErrorBox error={order.error.value} />}

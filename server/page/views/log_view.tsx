@@ -15,21 +15,23 @@ const MARGIN = 20;
 
 const LEVELS = ["info", "warn", "error"] as const;
 
-/** The log of an attempt: follows it while it grows, as long as its end is in sight. */
+/** The log of an attempt: follows it while it grows, as long as its end is in sight. Another attempt's has another key. */
 export function LogView(of: LogOf): JSX.Element {
-  const feed = useMemo(() => new LogFeed(of), [of.run, of.task, of.index, of.attempt]);
+  const feed = useMemo(() => new LogFeed(of), []);
   useEffect(() => () => feed.stop(), [feed]);
   const search = useSignal("");
   const hidden = useSignal<readonly string[]>([]);
   const shown = useComputed(() => {
     const { all } = feed.rows.value;
     const wanted = search.value.toLowerCase();
-    if (wanted === "" && hidden.value.length === 0) return all;
-    return all.filter(({ level, text }) =>
+    if (wanted === "" && hidden.value.length === 0) return { rows: all };
+    const rows = all.filter(({ level, text }) =>
       !hidden.value.includes(level) && (wanted === "" || text.toLowerCase().includes(wanted))
     );
+    return { rows };
   });
   const { all } = feed.rows.value;
+  const { rows } = shown.value;
   const turn = (level: string): void => {
     const is = hidden.value.includes(level);
     hidden.value = is ? hidden.value.filter((one) => one !== level) : [...hidden.value, level];
@@ -60,24 +62,26 @@ export function LogView(of: LogOf): JSX.Element {
           ))}
         </div>
         <span class="faint" role="status">
-          {shown.value.length === all.length
+          {rows.length === all.length
             ? plural(all.length, "line")
-            : `${count(shown.value.length)} of ${plural(all.length, "line")}`}
+            : `${count(rows.length)} of ${plural(all.length, "line")}`}
           {feed.open.value && <span class="live">following</span>}
         </span>
       </div>
       {all.length === 0
         ? feed.open.value ? <Bones height={ROW * 6} /> : <Empty title="It said nothing" />
-        : <Rows rows={shown.value} all={all} search={search.value} />}
+        : <Rows shown={shown.value} last={all.at(-1)!.number} search={search.value} />}
     </section>
   );
 }
 
 /** The rows in sight, of as many as there are. */
 function Rows(
-  { rows, all, search }: {
-    readonly rows: readonly LogRow[];
-    readonly all: readonly LogRow[];
+  { shown: { rows }, last: most, search }: {
+    /** Another object each time: the list itself only grows. */
+    readonly shown: { readonly rows: readonly LogRow[] };
+    /** The number of the last row of all. */
+    readonly last: number;
     readonly search: string;
   },
 ): JSX.Element {
@@ -106,7 +110,7 @@ function Rows(
 
   const first = Math.max(0, Math.floor(top.value / ROW) - MARGIN);
   const last = Math.min(rows.length, Math.ceil((top.value + height.value) / ROW) + MARGIN);
-  const digits = String(all.at(-1)?.number ?? 1).length;
+  const digits = String(most).length;
   return (
     <div class="log-frame">
       <div

@@ -114,7 +114,7 @@ function Told(
         ? <Instances run={run} task={task} />
         : task.attempts === 0
         ? <Empty title="It has not begun">Its log is here once it does.</Empty>
-        : <LogView run={run} task={task.id} index={index} attempt={chosen} />)}
+        : <LogView key={chosen} run={run} task={task.id} index={index} attempt={chosen} />)}
       {view === "options" && (
         <OptionsView run={run} task={task.id} index={index} attempt={Math.max(1, chosen)} />
       )}
