@@ -4,7 +4,7 @@ import { take } from "./_store_conformance.ts";
 
 const APPENDER = new URL("_appender.ts", import.meta.url).pathname;
 /** How many processes are killed. */
-const KILLS = Number(Deno.env.get("SOAK") ?? 64);
+const KILLS = Deno.env.get("SLUICE_SOAK") === "1" ? 500 : 64;
 const STRACE = await new Deno.Command("strace", { args: ["-V"], stdout: "null", stderr: "null" })
   .output().then(({ success }) => success, () => false);
 if (!STRACE) {
