@@ -12,10 +12,21 @@ export interface RangedServer extends AsyncDisposable {
   reaches(bytes: number): Promise<void>;
 }
 
-const PIECE = 16 * 1024;
+const PIECE = 32 * 1024, ON_THE_WAY = 128 * 1024;
 
-/** Serves bytes with a strong ETag, `pause` milliseconds between pieces of 16 KiB. */
-export function rangedServer(body: Uint8Array<ArrayBuffer>, pause = 1): RangedServer {
+/** How fast a server is. */
+export interface Pacing {
+  /** Milliseconds between pieces of 32 KiB. @default {1} */
+  readonly pause?: number;
+  /** How many bytes have arrived: no more than 128 KiB are on their way to those. @default {it does not matter} */
+  readonly arrived?: () => number;
+}
+
+/** Serves bytes with a strong ETag. */
+export function rangedServer(
+  body: Uint8Array<ArrayBuffer>,
+  { pause = 1, arrived = () => Infinity }: Pacing = {},
+): RangedServer {
   const waiting: { bytes: number; resolve: () => void }[] = [];
   const stop = new AbortController();
   const options = { port: 0, hostname: "127.0.0.1", signal: stop.signal, onListen() {} };
@@ -31,7 +42,9 @@ export function rangedServer(body: Uint8Array<ArrayBuffer>, pause = 1): RangedSe
     const stream = new ReadableStream({
       async pull(controller) {
         if (at >= body.length) return controller.close();
-        await new Promise((resolve) => setTimeout(resolve, pause));
+        do await new Promise((resolve) => setTimeout(resolve, pause)); while (
+          at > arrived() + ON_THE_WAY && !request.signal.aborted
+        );
         const piece = body.slice(at, at + PIECE);
         at += piece.length;
         self.sent += piece.length;

@@ -29,15 +29,17 @@ function chance(seed: number): () => number {
 
 const ROW = 400;
 const ROWS = MB * 1e6 / ROW;
+/** Rows of the files for which it is enough that some of them are committed before others come. */
+const FEW = 40_000;
 
 /** Rows of some 400 bytes that compress to half. */
-function csvOf(version: string): Uint8Array<ArrayBuffer> {
+function csvOf(version: string, rows: number): Uint8Array<ArrayBuffer> {
   const random = chance(SEED);
   const digits = Array.from({ length: 1 << 20 }, () => Math.floor(random() * 16).toString(16)).join(
     "",
   );
   const lines = ["n,at,price,note"];
-  for (let n = 0; n < ROWS; n++) {
+  for (let n = 0; n < rows; n++) {
     const at = Math.floor(random() * (digits.length - 360));
     lines.push(`${n},2021-01-02 03:04:05,${n / 4},${version} ${digits.slice(at, at + 360)}`);
   }
@@ -64,19 +66,29 @@ async function inserted(database: TestDatabase, table: string): Promise<number> 
   }
 }
 
-const plain = csvOf("one");
-const packed = new Uint8Array(gzipSync(plain, { level: 1 }));
+const little = csvOf("one", FEW);
+
+/** How many bytes of a download have reached the disk. */
+function arrived({ home }: Sluice): number {
+  try {
+    const [{ name }] = [...Deno.readDirSync(`${home}/loads`)] as [Deno.DirEntry];
+    return Deno.statSync(`${home}/loads/${name}/bytes`).size;
+  } catch {
+    return 0; // it has not begun, or is over
+  }
+}
 
 Deno.test("a load that is killed at random points goes on, and nothing is fetched or copied twice", async () => {
   const random = chance(SEED);
   await using sluice = new Sluice();
   await using db = await freshDatabase();
+  const plain = csvOf("one", ROWS), packed = new Uint8Array(gzipSync(plain, { level: 1 }));
   const whole = sluice.file("whole.csv", plain);
   const at = ["--database", db.url, "--json"];
   assert.equal((await sluice.run(["load", whole, "--into", "whole", ...at])).code, 0);
   for (let chain = 0; chain < CHAINS; chain++) {
     const body = chain % 2 === 0 ? packed : plain;
-    await using server = rangedServer(body);
+    await using server = rangedServer(body, { arrived: () => arrived(sluice) });
     await db.query("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT -1 AS old");
     const load = ["load", `${server.url}/file`, "--into", "t", "--resume", ...at];
     const points = Array.from({ length: KILLS }, random).sort((a, b) => a - b);
@@ -119,7 +131,7 @@ async function kill(
 Deno.test("a load begins anew when the source or the options are others, and downloads no more than it must", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
-  await using server = rangedServer(plain);
+  await using server = rangedServer(little);
   const load = ["load", `${server.url}/file`, "--into", "t", "--resume", "--json"];
   load.push("--database", db.url);
   await kill(sluice, server, load);
@@ -128,27 +140,27 @@ Deno.test("a load begins anew when the source or the options are others, and dow
   const first = server.sent;
   const other = [...load, "--type", "price=text"];
   const [, answer] = await Promise.all([
-    server.reaches(first + 0.05 * plain.length),
+    server.reaches(first + 0.05 * little.length),
     sluice.run(other),
   ]);
   const told = document(answer);
-  assert.deepEqual([told.rows, told.resumed], [ROWS, undefined]);
-  assert.ok(server.sent - plain.length < 0.05 * plain.length);
+  assert.deepEqual([told.rows, told.resumed], [FEW, undefined]);
+  assert.ok(server.sent - little.length < 0.05 * little.length);
   assert.deepEqual(await db.query("SELECT to_regclass($1) AS there", [kept!.name]), [{
     there: null,
   }]);
   // Another version: all of it is downloaded and copied anew.
   await kill(sluice, server, load);
-  server.body = csvOf("two");
+  server.body = csvOf("two", FEW);
   server.etag = '"v2"';
   const anew = document(await sluice.run(load));
-  assert.deepEqual([anew.rows, anew.resumed], [ROWS, undefined]);
+  assert.deepEqual([anew.rows, anew.resumed], [FEW, undefined]);
   assert.equal(server.starts.at(-1), 0);
   assert.deepEqual(
     await db.query(
       "SELECT count(*)::int AS rows, count(DISTINCT n)::int AS ns, bool_and(note LIKE 'two %') AS good FROM t",
     ),
-    [{ rows: ROWS, ns: ROWS, good: true }],
+    [{ rows: FEW, ns: FEW, good: true }],
   );
   assert.deepEqual(await db.query("SELECT * FROM sluice.staging"), []);
 });
@@ -156,7 +168,7 @@ Deno.test("a load begins anew when the source or the options are others, and dow
 Deno.test("a file goes on where it was killed, and begins anew when it was changed where it was read", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
-  const file = sluice.file("file.csv", plain);
+  const file = sluice.file("file.csv", little);
   const load = ["load", file, "--into", "t", "--resume", "--database", db.url];
   const killed = async (): Promise<void> => {
     const command = sluice.start(load);
@@ -175,7 +187,7 @@ Deno.test("a file goes on where it was killed, and begins anew when it was chang
   await killed();
   // Its size and time stay: only the rows tell.
   const { mtime, atime } = await Deno.stat(file);
-  const other = plain.slice();
+  const other = little.slice();
   other[other.indexOf(10) + 1000]! ^= 1;
   await Deno.writeFile(file, other);
   await Deno.utime(file, atime!, mtime!);
@@ -185,13 +197,13 @@ Deno.test("a file goes on where it was killed, and begins anew when it was chang
     /are not those that an attempt before this one has copied.*trying again/,
   );
   const { rows, resumed } = document(again);
-  assert.deepEqual([rows, resumed], [ROWS, undefined]);
+  assert.deepEqual([rows, resumed], [FEW, undefined]);
 });
 
 Deno.test("a column that turns out wider behind what is committed is right in the end, killed or not", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
-  const text = new TextDecoder().decode(plain).replace(
+  const text = new TextDecoder().decode(little).replace(
     /\n[^\n]+\n$/,
     "\nN/A,2021-01-02 03:04:05,,\n",
   );
@@ -200,12 +212,12 @@ Deno.test("a column that turns out wider behind what is committed is right in th
   load.push("--database", db.url);
   await kill(sluice, server, load);
   const { rows, columns } = document(await sluice.run(load));
-  assert.equal(rows, ROWS);
+  assert.equal(rows, FEW);
   assert.deepEqual(columns[0], { name: "n", type: "text" });
   const [sum] = await db.query(
     "SELECT count(*)::int AS rows, count(DISTINCT n)::int AS ns, max(n) AS last FROM t",
   );
-  assert.deepEqual(sum, { rows: ROWS, ns: ROWS, last: "N/A" });
+  assert.deepEqual(sum, { rows: FEW, ns: FEW, last: "N/A" });
   assert.deepEqual(await db.query("SELECT * FROM sluice.staging"), []);
 });
 
@@ -227,7 +239,7 @@ Deno.test("load --resume refuses what it could not go on with", async () => {
 Deno.test("two processes do not load the same source into the same table at once with --resume", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
-  await using server = rangedServer(plain, 20);
+  await using server = rangedServer(little, { pause: 20 });
   const load = ["load", `${server.url}/file`, "--into", "t", "--resume", "--database", db.url];
   const first = sluice.start(load);
   await server.reaches(1);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordBatch } from "apache-arrow";
 import { SourceChanged } from "../../engine/mod.ts";
-import { type Copied, copy, type CopyOptions } from "../../operators/mod.ts";
+import { type Batches, type Copied, copy, type CopyOptions } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { nothingLeft } from "./_load.ts";
@@ -10,8 +10,8 @@ import { batchesOf } from "./_read_csv.ts";
 
 await sharedPostgres();
 
-/** Some 20 MB as they are copied, so that there are checkpoints. */
-const ROWS = 50_000;
+/** Some 13 MB as they are copied, so that there is a checkpoint. */
+const ROWS = 32_000;
 const TEXT = csvOf(ROWS);
 
 function csvOf(rows: number, text = "text"): string {
@@ -23,8 +23,8 @@ function csvOf(rows: number, text = "text"): string {
 const BROKEN = new Error("the line was cut");
 
 /** What of a source comes before it breaks. */
-async function broken(text: string, rows = ROWS * 0.8): Promise<ReadableStream<RecordBatch>> {
-  const batches = (await batchesOf(text)).getReader();
+function broken(source: Batches, rows = ROWS * 0.8): ReadableStream<RecordBatch> {
+  const batches = source.getReader();
   let left = rows;
   return new ReadableStream({
     async pull(controller) {
@@ -93,7 +93,7 @@ for (const [what, options, sql] of MODES) {
   Deno.test(`a load goes on where an attempt before it has died: ${what}`, async () => {
     await using database = await freshDatabase();
     if (sql) await database.query(sql);
-    await assert.rejects(attempt(database, await broken(TEXT), options).copied, BROKEN);
+    await assert.rejects(attempt(database, broken(await batchesOf(TEXT)), options).copied, BROKEN);
     const [kept] = await staged(database);
     assert.ok(kept!.rows > ROWS / 3 && kept!.rows < ROWS, `${kept!.rows} rows are kept`);
     const oid = "SELECT $1::regclass::oid::int AS oid";
@@ -120,6 +120,26 @@ for (const [what, options, sql] of MODES) {
   });
 }
 
+Deno.test("rejects are told and kept as if the load had not died", async () => {
+  await using database = await freshDatabase();
+  const refused = [7, 20_000, ROWS - 3];
+  const text = TEXT.split("\n").map((line, i) => refused.includes(i) ? `bad${line}` : line).join(
+    "\n",
+  );
+  const read = () => batchesOf(text, { types: { n: "integer" }, onReject: { limit: 10 } });
+  await assert.rejects(attempt(database, broken(await read())).copied, BROKEN);
+  const { rows, rejected, resumed } = await attempt(database, await read()).copied;
+  assert.deepEqual([rows, rejected], [ROWS - 3, 3]);
+  assert.ok(resumed!.record > 20_000);
+  const records = await database.query("SELECT record::int FROM t__rejects ORDER BY record");
+  assert.deepEqual(records.map(({ record }) => record), refused);
+  const [sum] = await database.query(
+    "SELECT count(*)::int AS rows, count(DISTINCT n)::int AS ns FROM t",
+  );
+  assert.deepEqual(sum, { rows: ROWS - 3, ns: ROWS - 3 });
+  await nothingLeft(database);
+});
+
 /** How many rows the server was sent, those that were rolled back among them. */
 async function sent(database: TestDatabase): Promise<number> {
   for (;;) {
@@ -134,7 +154,10 @@ async function sent(database: TestDatabase): Promise<number> {
 Deno.test("what is committed is sent once, however often a load dies", async () => {
   await using database = await freshDatabase();
   for (const share of [0.1, 0.5, 0.7, 0.95]) {
-    await assert.rejects(attempt(database, await broken(TEXT, ROWS * share)).copied, BROKEN);
+    await assert.rejects(
+      attempt(database, broken(await batchesOf(TEXT), ROWS * share)).copied,
+      BROKEN,
+    );
   }
   const { resumed } = await attempt(database, await batchesOf(TEXT)).copied;
   assert.ok(resumed!.record > ROWS * 0.5);
@@ -154,7 +177,10 @@ for (const [what, options, text = TEXT] of OTHERS) {
   Deno.test(`a load begins anew, and drops what was kept: ${what}`, async () => {
     await using database = await freshDatabase();
     const source = { validator: '"v1"' };
-    await assert.rejects(attempt(database, await broken(TEXT), { source }).copied, BROKEN);
+    await assert.rejects(
+      attempt(database, broken(await batchesOf(TEXT)), { source }).copied,
+      BROKEN,
+    );
     const batches = await batchesOf(text);
     const { copied } = attempt(database, batches, { source, ...options });
     const { rows, resumed } = await copied;
@@ -166,7 +192,7 @@ for (const [what, options, text = TEXT] of OTHERS) {
 
 Deno.test("rows that are not those that were copied are noticed, and the next attempt begins anew", async () => {
   await using database = await freshDatabase();
-  await assert.rejects(attempt(database, await broken(TEXT)).copied, BROKEN);
+  await assert.rejects(attempt(database, broken(await batchesOf(TEXT))).copied, BROKEN);
   const other = csvOf(ROWS, "other");
   await assert.rejects(
     attempt(database, await batchesOf(other)).copied,
@@ -178,7 +204,7 @@ Deno.test("rows that are not those that were copied are noticed, and the next at
   assert.equal(resumed, undefined);
   await complete(database, "other");
   // A source that has become shorter is another one, too.
-  await assert.rejects(attempt(database, await broken(TEXT)).copied, BROKEN);
+  await assert.rejects(attempt(database, broken(await batchesOf(TEXT))).copied, BROKEN);
   await assert.rejects(attempt(database, await batchesOf(csvOf(10))).copied, SourceChanged);
   await complete(database, "other");
   await nothingLeft(database);
@@ -212,7 +238,7 @@ Deno.test("the rows of an attempt that lives are not taken from it", async () =>
 
 Deno.test("what nobody goes on with is dropped after a day, by any load", async () => {
   await using database = await freshDatabase();
-  await assert.rejects(attempt(database, await broken(TEXT)).copied, BROKEN);
+  await assert.rejects(attempt(database, broken(await batchesOf(TEXT))).copied, BROKEN);
   const other = async () => {
     const { said, copied } = attempt(database, await batchesOf("a\n1\n"), {
       table: "u",
@@ -244,7 +270,10 @@ Deno.test("a load of more than 10 GB whose key comes again commits its rows as t
   ) {
     await using database = await freshDatabase();
     const all = { staging: undefined, ...options } as Partial<CopyOptions>;
-    await assert.rejects(attempt(database, await broken(TEXT), all, length).copied, BROKEN);
+    await assert.rejects(
+      attempt(database, broken(await batchesOf("n\n1\n")), all, length).copied,
+      BROKEN,
+    );
     assert.equal((await staged(database)).length, kept, JSON.stringify([length, options]));
   }
 });
