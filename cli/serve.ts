@@ -173,7 +173,7 @@ function* secretsOf(world: World, { database }: ServeFlags, own: string): Genera
 /** What the server is told that it cannot find out: where DAGs come from, and what the database knows. */
 function knowledgeOf(
   { files, database }: Host,
-): Required<Pick<ServerOptions, "source" | "faults" | "loads">> {
+): Required<Pick<ServerOptions, "source" | "faults" | "loads" | "rejects">> {
   return {
     source(id) {
       const known = files().dags.get(id);
@@ -187,7 +187,36 @@ function knowledgeOf(
       const connection = await database.find();
       return connection ? await listLoads(connection, query) : [];
     },
+    rejects: rejectsOf(database),
   };
+}
+
+/** What the database keeps of rows that were refused. */
+function rejectsOf(database: Host["database"]): NonNullable<ServerOptions["rejects"]> {
+  return {
+    async tables() {
+      const { listRejectTables } = await import("../operators/mod.ts");
+      const connection = await database.find();
+      return connection ? await listRejectTables(connection) : [];
+    },
+    async rows(query) {
+      const { listRejects } = await import("../operators/mod.ts");
+      const connection = await database.find();
+      return connection ? await asRequested(listRejects(connection, query)) : [];
+    },
+    async replay(order) {
+      const { replayRejects } = await import("../operators/mod.ts");
+      return await asRequested(replayRejects(await database.connect(), order));
+    },
+  };
+}
+
+/** What was asked for in vain is the request's fault. @throws {TypeError} */
+async function asRequested<T>(answer: Promise<T>): Promise<T> {
+  const { GiveUp } = await import("../engine/mod.ts");
+  return await answer.catch((error) => {
+    throw error instanceof GiveUp ? new TypeError(error.message, { cause: error }) : error;
+  });
 }
 
 async function listen(

@@ -1,4 +1,4 @@
-import { type Dialect, isEnd, Malformed, miscount, Tokenizer } from "./_tokenizer.ts";
+import { type Dialect, isEnd, Malformed, miscount, Tokenizer, trimmed } from "./_tokenizer.ts";
 
 const LF = 10, CR = 13;
 
@@ -58,7 +58,7 @@ export class LooseTokenizer extends Tokenizer {
       const before = this.records;
       this.faults?.push(...one.faults!.map((fault) => ({ ...fault, before })));
       if (one.records === 0 && next === i) break;
-      if (one.records > 0) this.#take(i, next);
+      if (one.records > 0) this.#take(bytes, i, next);
       this.line = one.line;
       i = next;
     }
@@ -82,7 +82,7 @@ export class LooseTokenizer extends Tokenizer {
   }
 
   /** Adds the one record that was read to those there are, or to the faults. */
-  #take(from: number, to: number): void {
+  #take(bytes: Uint8Array, from: number, to: number): void {
     const { starts, ends, quoted, width: found } = this.#one;
     const at = this.records * this.width;
     const width = this.width ||= found;
@@ -95,7 +95,8 @@ export class LooseTokenizer extends Tokenizer {
         (this.#pad ? `; what is too much is not empty` : "");
       if (!this.faults) throw new Malformed(message);
       const { records: before, line } = this;
-      return void this.faults.push({ before, from, to, line, rule: "fields", message });
+      const end = trimmed(bytes, from, to);
+      return void this.faults.push({ before, from, to: end, line, rule: "fields", message });
     }
     if (at + width > this.starts.length) this.#room(at + width);
     const place = ends[found - 1]!;

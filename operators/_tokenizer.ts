@@ -254,7 +254,7 @@ export class Tokenizer {
     }
     const before = this.records;
     const add = (from: number, to: number, line: number) => {
-      while (to > from && isEnd(bytes[to - 1]!)) to--;
+      to = trimmed(bytes, from, to);
       if (to > from) this.faults!.push({ before, from, to, line, rule, message });
     };
     if (whole) add(begin, end, line);
@@ -312,6 +312,12 @@ export function endOfLine(bytes: Uint8Array, at: number, to: number, last: boole
   if (bytes[i] === LF) return i + 1;
   if (i + 1 >= to && !last) return -1; // a line feed may follow
   return i + 1 < to && bytes[i + 1] === LF ? i + 2 : i + 1;
+}
+
+/** Where bytes end without the line ends behind them. */
+export function trimmed(bytes: Uint8Array, from: number, to: number): number {
+  while (to > from && isEnd(bytes[to - 1]!)) to--;
+  return to;
 }
 
 /** Whether a byte ends a line. */

@@ -40,6 +40,8 @@ export interface ListedLoad {
   readonly attempt: number | null;
   /** Rows that are in the table by it. */
   readonly rows: number;
+  /** Records of its source that were refused. */
+  readonly rejected: number;
   /** Bytes that its source gave. */
   readonly bytes: number;
   /** Where the rows came from, without secrets. */
@@ -79,6 +81,7 @@ export async function listLoads(
 
 const LOADS =
   `SELECT fence::pg_catalog.text AS id, target, load_key AS key, mode, attempt, rows, bytes,
+  coalesce(pg_catalog.to_jsonb(loads) ->> 'rejected', '0') AS rejected, -- an older ledger has none
   source_url AS source, sha256, columns, began, committed
 FROM sluice.loads WHERE ($1::pg_catalog.text IS NULL OR target = $1)
   AND ($2::pg_catalog.text IS NULL OR pg_catalog.split_part(attempt, '/', 1) = $2)
@@ -87,12 +90,13 @@ FROM sluice.loads WHERE ($1::pg_catalog.text IS NULL OR target = $1)
 ORDER BY fence DESC LIMIT $5`;
 
 function toLoad(
-  { attempt, rows, bytes, began, committed, ...load }: pg.QueryResultRow,
+  { attempt, rows, rejected, bytes, began, committed, ...load }: pg.QueryResultRow,
 ): ListedLoad {
   return {
     ...load as Pick<ListedLoad, "id" | "target" | "key" | "mode" | "source" | "sha256" | "columns">,
     ...placeOf(attempt),
     rows: Number(rows),
+    rejected: Number(rejected),
     bytes: Number(bytes),
     began: began.toISOString(),
     committed: committed.toISOString(),

@@ -14,6 +14,7 @@ export const LoadSchema = z.strictObject({
   task: z.string().nullable(),
   attempt: z.int().nullable(),
   rows: z.number(),
+  rejected: z.number().meta({ description: "records that were refused" }),
   bytes: z.number(),
   source: z.string().nullable().meta({ description: "where it came from, without secrets" }),
   sha256: z.string().nullable(),

@@ -32,6 +32,8 @@ export interface Load {
   readonly attempt: number | null;
   /** Rows that are in the table by it. */
   readonly rows: number;
+  /** Records of its source that were refused. */
+  readonly rejected: number;
   /** Bytes that its source gave. */
   readonly bytes: number;
   /** Where the rows came from. */

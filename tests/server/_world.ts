@@ -70,7 +70,13 @@ const loads: readonly Load[] = ["3", "2", "1"].map((id) => ({
   id,
   target: id === "2" ? '"public"."other"' : '"public"."trips"',
   ...{ key: `taxi/last/${id}`, mode: "replace", dag: "taxi", run: `run${id}`, task: "last" },
-  ...{ attempt: 1, rows: 10, bytes: 100, source: "https://me:secret@example.com/a.csv" },
+  ...{
+    attempt: 1,
+    rows: 10,
+    rejected: 1,
+    bytes: 100,
+    source: "https://me:secret@example.com/a.csv",
+  },
   ...{ sha256: null, columns: [{ name: "<b>", type: "integer" }] },
   ...{ began: "2021-01-02T00:00:00Z", committed: "2021-01-02T00:00:01Z" },
 }));
