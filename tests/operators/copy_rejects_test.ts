@@ -107,7 +107,7 @@ const LIMITS: { limit: number; bad: number; of: number; loads: boolean }[] = [
 Deno.test("a limit, of records or as a share of them, is kept exactly; above it all is as it was", async () => {
   await using database = await freshDatabase();
   for (const { limit, bad, of, loads } of LIMITS) {
-    await load(database, "a\n7\nx\n", INTEGER);
+    if (!loads) await load(database, "a\n7\nx\n", INTEGER);
     const text = Array.from({ length: of }, (_, i) => i < bad ? "x" : String(i)).reverse().join(
       "\n",
     );
@@ -134,10 +134,10 @@ Deno.test("a limit, of records or as a share of them, is kept exactly; above it 
   }
 });
 
-Deno.test("limits that are none are refused", () => {
+Deno.test("limits that are none are refused", async () => {
   for (const limit of [-1, 1.5, NaN]) {
     const make = () => load({ url: "" } as never, "a\n", { onReject: { limit } });
-    assert.rejects(make, /as the limit of rejects/);
+    await assert.rejects(make, /as the limit of rejects/);
   }
 });
 
