@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { dag, type Engine, engine, file, type Store } from "../../engine/mod.ts";
+import {
+  type Bytes,
+  dag,
+  type Engine,
+  engine,
+  file,
+  operator,
+  pipe,
+  type Store,
+} from "../../engine/mod.ts";
 import { server, type ServerOptions } from "../../server/mod.ts";
 import { Api } from "./_api.ts";
 import { Reader, type Sent } from "./_reader.ts";
@@ -119,6 +128,62 @@ Deno.test("events can be of one DAG, or of one run", () =>
     assert.deepEqual([...new Set(all.map(({ data }) => data.run_id))], [three]);
     assert.notEqual(one, three);
   }));
+
+Deno.test("what stands on the meters of attempts under way is told as it grows, to who wants it", async () => {
+  const go = Promise.withResolvers<void>();
+  const flow = dag("flow");
+  const rows = operator("rows", ({ n }: { n: number }, ctx) => {
+    let sent = 0;
+    ctx.signal.addEventListener("abort", () => go.resolve());
+    return new ReadableStream<Uint8Array<ArrayBuffer>>({
+      async pull(controller) {
+        if (sent === n) {
+          await go.promise;
+          return controller.close();
+        }
+        ctx.meter.rows += 10;
+        sent++;
+        controller.enqueue(new Uint8Array(100));
+      },
+    }, { highWaterMark: 0 });
+  });
+  const drain = operator("drain", async (_: Record<never, never>, ctx, input: Bytes) => {
+    for await (const chunk of input) await ctx.meter.wait("the wall", Promise.resolve(chunk));
+    return "all";
+  });
+  flow.task("load", pipe(rows({ n: 3 }), drain()));
+  await using etl = await engine({ dags: [flow] });
+  const app = server(etl);
+  const api = await Api.of(app);
+  const path = "/api/events?meters=1&dag=flow";
+  await using reader = new Reader(await app.request(path));
+  await using other = new Reader(await app.request("/api/events?meters=1&dag=other"));
+  const { id, done } = await etl.trigger("flow");
+  for (;;) {
+    const { event, data, id: seq } = await reader.event();
+    // The first may come before anything flows.
+    if (event !== "meters" || data.attempts[0]?.readings[0]?.rows !== 30) continue;
+    assert.equal(seq, undefined);
+    const [{ readings, set_by, seconds_left, ...attempt }] = data.attempts;
+    assert.deepEqual(attempt, { run_id: id, dag: "flow", task: "load" });
+    assert.deepEqual([typeof set_by, seconds_left], ["string", null]);
+    const [first, last] = readings;
+    assert.deepEqual([first.stage, first.rows, first.bytes], ["rows", 30, 300]);
+    assert.deepEqual(last.waits[0].for, "rows");
+    assert.ok(last.waits[0].share > 0.5);
+    const headers = new Headers({ "content-type": "text/event-stream" });
+    api.check("GET", "/api/events", 200, headers, `data: ${JSON.stringify(data)}\n\n`);
+    break;
+  }
+  go.resolve();
+  assert.equal((await done).state, "success");
+  for (;;) {
+    const { event, data } = await reader.event();
+    if (event === "meters" && data.attempts.length === 0) break;
+  }
+  const { event, data } = await other.event();
+  assert.deepEqual([event, data], ["meters", { attempts: [] }]);
+});
 
 Deno.test("where nothing happens, the connection is told to live", () =>
   withStore(async (_, app, run) => {

@@ -117,7 +117,7 @@ function LoadRow(
           <Icon name="right" />
         </span>
         <strong class="clip">{nameOf(target)}</strong>
-        <span class="tags">
+        <span class="load-tags">
           <span class="tag">{mode}</span>
           {changed.length > 0 && (
             <span class="tag" data-tone="changed">

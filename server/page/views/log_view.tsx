@@ -36,6 +36,11 @@ export function LogView(of: LogOf): JSX.Element {
     const is = hidden.value.includes(level);
     hidden.value = is ? hidden.value.filter((one) => one !== level) : [...hidden.value, level];
   };
+  if (all.length === 0) {
+    return feed.open.value
+      ? <Bones height={ROW * 6} />
+      : <Empty title="It said nothing">What it logs is here.</Empty>;
+  }
   return (
     <section class="log" aria-label="Log">
       <div class="log-bar">
@@ -68,9 +73,7 @@ export function LogView(of: LogOf): JSX.Element {
           {feed.open.value && <span class="live">following</span>}
         </span>
       </div>
-      {all.length === 0
-        ? feed.open.value ? <Bones height={ROW * 6} /> : <Empty title="It said nothing" />
-        : <Rows shown={shown.value} last={all.at(-1)!.number} search={search.value} />}
+      <Rows shown={shown.value} last={all.at(-1)!.number} search={search.value} />
     </section>
   );
 }

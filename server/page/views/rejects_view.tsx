@@ -124,7 +124,7 @@ function RejectedRows(
           )}
           .
         </p>
-        <span class="tags">
+        <span class="load-tags">
           {Object.entries(rules).map(([rule, n]) => (
             <span key={rule} class="tag">{`${rule} ${count(n)}`}</span>
           ))}

@@ -23,7 +23,7 @@ export function SpeedView(
   const elapsed = Math.max(1, ...readings.map(({ elapsed }) => elapsed)) / 1000;
   const moved = readings.find(({ bytes }) => bytes > 0)?.bytes ?? 0;
   return (
-    <section class="speed" aria-label="Speed">
+    <section class="speedometer" aria-label="Speed">
       <dl class="dials">
         {rows > 0 && <Dial label="rows" value={count(rows)} more={`${count(rows / elapsed)}/s`} />}
         {moved > 0 && (

@@ -19,15 +19,19 @@ export function HistoryView({ task }: { readonly task: WholeTask }): JSX.Element
           <Square state={state} />
           <div>
             <strong>{words(state)}</strong>
-            {attempt > 0 && <span class="faint">{`attempt ${attempt}`}</span>}
+            <span class="faint">
+              {attempt > 0 && `attempt ${attempt}`}
+              {until !== null && (
+                <>
+                  {attempt > 0 ? ", for " : "for "}
+                  <Took from={at} to={until} />
+                </>
+              )}
+            </span>
             {reason && <p class="muted">{reason}</p>}
           </div>
-          <span class="number muted">
-            {until !== null && <Took from={at} to={until} />}
-            <br />
-            <span class="faint">
-              <Moment at={at} />
-            </span>
+          <span class="number faint">
+            <Moment at={at} />
           </span>
         </li>
       ))}
