@@ -94,7 +94,7 @@ function Told(
   const attempt = task.attempt_list.find((one) => one.attempt === chosen);
   const isLast = chosen === task.attempts;
   const key = meterKey(run, task.id, index);
-  const live = isLast ? meters.value.get(key) : undefined;
+  const live = isLast && task.state === "running" ? meters.value.get(key) : undefined;
   const tabs = TABS.map(({ id, label }) => {
     const changed = new URLSearchParams(query);
     changed.set("view", id);
