@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
 /** A server of one file that answers ranges, no faster than it is told, and counts what it sends. */
 export interface RangedServer extends AsyncDisposable {
   readonly url: string;
@@ -39,12 +41,14 @@ export function rangedServer(
     const ranged = range !== undefined && request.headers.get("if-range") === etag;
     let at = ranged ? Number(range) : 0;
     self.starts.push(at);
+    let gone = false;
     const stream = new ReadableStream({
+      cancel: () => void (gone = true),
       async pull(controller) {
         if (at >= body.length) return controller.close();
-        do await new Promise((resolve) => setTimeout(resolve, pause)); while (
-          at > arrived() + ON_THE_WAY && !request.signal.aborted
-        );
+        await sleep(pause);
+        while (at > arrived() + ON_THE_WAY && !gone) await sleep(1);
+        if (gone) return;
         const piece = body.slice(at, at + PIECE);
         at += piece.length;
         self.sent += piece.length;
