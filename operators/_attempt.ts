@@ -16,7 +16,7 @@ export interface Attempt {
   readonly began: string;
   /** The load that this one may turn out to be the same as. */
   readonly prior: Entry | null;
-  /** Whether rows are committed as they come, so that the next attempt can go on where this one stops. */
+  /** Whether rows are committed as they come, so that the next attempt at the load can go on where this one stops. */
   readonly resumable: boolean;
   /** Where rows are to be hashed as they go by. */
   readonly digest: Hash | undefined;
@@ -29,7 +29,7 @@ export async function beginAttempt(
   options: CopyOptions,
   ctx: Context,
 ): Promise<Attempt> {
-  const { table, schema, mode, key, ifUnchanged } = options;
+  const { table, schema, mode, ifUnchanged } = options;
   const [looked, found] = await session.all(`${LOOK}; ${targetQuery(table, schema)}`);
   const look = looked!.rows[0] as Look;
   const target = readTarget(found!.rows[0], table, schema);
@@ -59,9 +59,8 @@ export async function beginAttempt(
     await session.all(BEGIN);
   }
   // Only what may have to be known again is hashed.
-  const recurs = key !== undefined || ledger.recurs;
-  const resumable = isResumable(options, recurs, ctx);
-  const digest = (recurs && mode === "append") || ifUnchanged === "skip" || resumable
+  const resumable = isResumable(options, ledger, ctx);
+  const digest = (ledger.recurs && mode === "append") || ifUnchanged === "skip" || resumable
     ? createHash("sha256").update(JSON.stringify(columns))
     : undefined;
   return { ...none, ...drawn, ledger, resumable, digest };
@@ -71,10 +70,11 @@ interface Drawn extends Pick<Attempt, "fence" | "began" | "prior"> {
   readonly leftovers: boolean;
 }
 
-/** Bytes of a source from which on it is worth more to go on with it than to load it a little faster. */
+/** Bytes of a source beyond which to go on with a load is worth more than to be through with it a little earlier. */
 const LARGE = 10e9;
 
-function isResumable(options: CopyOptions, recurs: boolean, { meters }: Context): boolean {
+/** Whether rows are to be committed as they come. */
+function isResumable(options: CopyOptions, { recurs }: Ledger, { meters }: Context): boolean {
   if (options.staging) return options.staging === "committed";
   const { mode, duplicates, parallel = 1 } = options;
   const ordered = mode === "merge" && duplicates !== "fail";

@@ -51,6 +51,8 @@ export class CommittedStaging {
   readonly table: string;
   /** Where this attempt went on. */
   resumed: Copied["resumed"];
+  /** Whether what is here is kept for the next attempt. */
+  kept: boolean;
   /** How far an attempt before this one had come. */
   readonly #found: Checkpoint | undefined;
   readonly #session: Session;
@@ -61,6 +63,7 @@ export class CommittedStaging {
     this.#attempt = attempt;
     this.table = table;
     this.#found = found;
+    this.kept = found !== undefined;
   }
 
   /** Takes over the rows of a dead attempt at the same, and drops those of attempts at something else. */
@@ -79,18 +82,18 @@ export class CommittedStaging {
     for (const { name } of found!.rows) {
       if (!await outlive(session, name)) continue;
       const named = `FROM sluice.staging WHERE name = ${literal(name)}`;
-      const kept = await session.row<Kept | undefined>(
+      const line = await session.row<Line | undefined>(
         `SELECT plan, rows, bytes, digest, pg_catalog.to_regclass(name) IS NOT NULL AS there ${named}`,
       );
-      if (kept && !adopted && kept.there && kept.plan === plan && kept.digest !== null) {
-        const bytes = kept.bytes === null ? null : Number(kept.bytes);
-        const found = { rows: Number(kept.rows), bytes, digest: kept.digest };
+      if (line && !adopted && line.there && line.plan === plan && line.digest !== null) {
+        const bytes = line.bytes === null ? null : Number(line.bytes);
+        const found = { rows: Number(line.rows), bytes, digest: line.digest };
         adopted = new CommittedStaging(session, attempt, name, found);
         await session.all(
           `UPDATE sluice.staging SET fence = ${attempt.fence} WHERE name = ${literal(name)}`,
         );
       } else {
-        if (kept) await session.all(`BEGIN; ${dropStaging(name)}; COMMIT`);
+        if (line) await session.all(`BEGIN; ${dropStaging(name)}; COMMIT`);
         await session.all(`SELECT pg_catalog.pg_advisory_unlock(${lockKey(name)})`);
       }
     }
@@ -128,7 +131,8 @@ export class CommittedStaging {
     }
     const clients = [this.#session.client];
     while (await queue.more()) {
-      await this.#session.all(BEGIN);
+      // What a crash of the server takes of this it takes whole, and the COMMIT at the end waits for all of it.
+      await this.#session.all(`${BEGIN}; SET LOCAL synchronous_commit = off`);
       const chunk = queue.until(way.meter.bytes + CHUNK_BYTES, way.meter);
       rows += await copyRows(chunk, { ...way, clients });
       await this.#save(rows, queue.end);
@@ -139,16 +143,19 @@ export class CommittedStaging {
 
   /** Commits a chunk and its checkpoint. */
   async #save(rows: number, bytes: number | undefined): Promise<void> {
+    const { ledger, fence } = this.#attempt;
+    const until = ledger!.recurs ? `pg_catalog.clock_timestamp() + ${literal(KEPT)}` : "NULL";
     const saved = await this.#session.all(
       `UPDATE sluice.staging SET rows = ${rows}, bytes = ${literal(bytes)}, digest = ${
         literal(this.#hash())
-      }, kept_until = pg_catalog.clock_timestamp() + ${literal(KEPT)}
-       WHERE name = ${literal(this.table)} AND fence = ${this.#attempt.fence}`,
+      }, kept_until = ${until}
+       WHERE name = ${literal(this.table)} AND fence = ${fence}`,
     );
     if (saved[0]!.rowCount !== 1) {
       throw new GiveUp(`Cannot go on with the load: a later attempt at it has taken its rows over`);
     }
     await this.#session.all("COMMIT");
+    this.kept = ledger!.recurs;
   }
 
   #hash(): string {
@@ -156,7 +163,7 @@ export class CommittedStaging {
   }
 }
 
-interface Kept {
+interface Line {
   readonly plan: string | null;
   readonly rows: string;
   readonly bytes: string | null;

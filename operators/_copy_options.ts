@@ -110,7 +110,10 @@ export interface Copied {
     /** Rows of the source that a later one took the place of. */
     readonly duplicates: number;
   };
-  /** Where it went on, as an earlier attempt had died: the record, from 1, and its first byte, decompressed, from 0. */
+  /**
+   * Where it went on, as an earlier attempt had died: the record, from 1 and without those that were refused, and the
+   * byte behind the one before it in what was decompressed; null where the format does not tell.
+   */
   readonly resumed?: { readonly record: number; readonly byte: number | null };
   /** True when this very load was there already, so that nothing was done; `rows` are those of then. */
   readonly unchanged?: true;

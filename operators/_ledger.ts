@@ -121,7 +121,7 @@ const ENTRY =
 export class Ledger {
   readonly target: string;
   readonly key: string;
-  /** Whether a task has made the key, whose next attempt makes it again. */
+  /** Whether the next attempt at the load has the same key. */
   readonly recurs: boolean;
   readonly #options: CopyOptions;
   readonly #ctx: Context;
@@ -129,7 +129,7 @@ export class Ledger {
   constructor(target: { schema: string; name: string }, options: CopyOptions, ctx: Context) {
     this.target = quoted(target);
     const place = keyOf(ctx);
-    this.recurs = place !== undefined;
+    this.recurs = options.key !== undefined || place !== undefined;
     this.key = options.key ?? place ?? crypto.randomUUID();
     this.#options = options;
     this.#ctx = ctx;

@@ -84,7 +84,7 @@ export class Load {
       if (this.#copied && this.#lost) return await this.#resolve(this.#copied, error);
       // Where the session still stands, the rollback is over before the failure is told.
       const final = error instanceof GiveUp || error instanceof SourceChanged;
-      await this.#giveUp(!final && this.#attempt?.resumable).catch(() => {});
+      await this.#giveUp(!final && this.#staging?.resumable?.kept).catch(() => {});
       throw explain(error, table, this.#lost);
     } finally {
       await this.#refusals.end();

@@ -19,6 +19,9 @@ export type { Copied, CopyOptions } from "./_copy_options.ts";
  * would not give what the source says, the source is read again. Only a table that stays, and may not evolve, refuses.
  * Rows that were cast are not frozen: whoever reads in a snapshot older than the load then sees an empty table.
  *
+ * Where the rows are committed as they come (`staging: "committed"`), that is in a table of their own which takes part in
+ * the same single step at the end; the next attempt at a load whose process died goes on with it.
+ *
  * What was loaded is written down in `sluice.loads` by the same transaction, so that of several attempts at one load
  * the youngest counts, what is appended is appended once, and a COMMIT whose answer was lost is known to have happened.
  *

@@ -1,5 +1,6 @@
 import type { RecordBatch } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
+import { endsAt } from "./_batch_end.ts";
 import { type Block, fieldText } from "./_block.ts";
 import { type Misfit, type Plan, type PlannedColumn, planOf } from "./_columns.ts";
 import { type ColumnType, parseColumnType } from "./_column_type.ts";
@@ -202,10 +203,11 @@ class Parser {
         break;
       }
     }
-    if (this.#sieve) return this.#sieve.batch(columns, this.#block(), this.#layout());
+    const end = this.#window.offset;
+    if (this.#sieve) return endsAt(this.#sieve.batch(columns, this.#block(), this.#layout()), end);
     const batch = columns.read(this.#block(), lineOf);
     if ("record" in batch) throw this.#misfit(columns.plan, batch.column, batch.record);
-    return batch;
+    return endsAt(batch, end);
   }
 
   #layout(): Layout {

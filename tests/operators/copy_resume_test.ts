@@ -2,11 +2,17 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordBatch } from "apache-arrow";
 import { SourceChanged } from "../../engine/mod.ts";
-import { type Batches, type Copied, copy, type CopyOptions } from "../../operators/mod.ts";
+import {
+  type Batches,
+  type Copied,
+  copy,
+  type CopyOptions,
+  jsonLines,
+} from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { nothingLeft } from "./_load.ts";
-import { batchesOf } from "./_read_csv.ts";
+import { batchesOf, chunked } from "./_read_csv.ts";
 
 await sharedPostgres();
 
@@ -119,6 +125,20 @@ for (const [what, options, sql] of MODES) {
     await nothingLeft(database);
   });
 }
+
+Deno.test("JSON lines go on, too", async () => {
+  await using database = await freshDatabase();
+  const text = Array.from(
+    { length: ROWS },
+    (_, i) => JSON.stringify({ n: i, s: `text ${i} ${"x".repeat(400)}` }) + "\n",
+  ).join("");
+  const read = () => perform(jsonLines(), testContext(), chunked(text));
+  await assert.rejects(attempt(database, broken(await read())).copied, BROKEN);
+  const { resumed } = await attempt(database, await read()).copied;
+  const line = JSON.parse(text.slice(resumed!.byte!).split("\n", 1)[0]!);
+  assert.equal(line.n, resumed!.record - 1);
+  await complete(database);
+});
 
 Deno.test("rejects are told and kept as if the load had not died", async () => {
   await using database = await freshDatabase();
@@ -271,7 +291,7 @@ Deno.test("a load of more than 10 GB whose key comes again commits its rows as t
     await using database = await freshDatabase();
     const all = { staging: undefined, ...options } as Partial<CopyOptions>;
     await assert.rejects(
-      attempt(database, broken(await batchesOf("n\n1\n")), all, length).copied,
+      attempt(database, broken(await batchesOf(TEXT)), all, length).copied,
       BROKEN,
     );
     assert.equal((await staged(database)).length, kept, JSON.stringify([length, options]));
