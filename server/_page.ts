@@ -31,5 +31,5 @@ export function servePage(app: Hono<Env>): void {
 /** The path under which a host's app has mounted this. */
 function baseOf(c: Context, place: string): string {
   const own = c.req.routePath;
-  return own.slice(0, own.length - place.length).replace(/\/$/, "");
+  return place === "/" ? own.replace(/\/$/, "") : own.slice(0, -place.length);
 }

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { ask, Refused, withQuery } from "./api.ts";
+import { ask, Refused, wantsToken, withQuery } from "./api.ts";
 import type { Happening, Meters } from "./documents.ts";
 
 /** How the connection to the server stands. */
@@ -57,8 +57,11 @@ export async function follow(end: AbortSignal): Promise<void> {
       }
     } catch (error) {
       if (end.aborted) return;
-      // It has to be asked for its token first.
-      if (error instanceof Refused && error.status === 401) pause = MOST;
+      // Somebody is being asked for the token.
+      if (error instanceof Refused && error.status === 401) {
+        await granted();
+        continue;
+      }
     }
     connection.value = "lost";
     meters.value = new Map();
@@ -119,6 +122,14 @@ function parse(block: string): Piece | undefined {
   if (data === undefined) return undefined;
   const id = fields.get("id");
   return { ...id === undefined ? {} : { id }, type: fields.get("event") ?? "message", data };
+}
+
+/** Waits until there is a token. */
+async function granted(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const unsubscribe = wantsToken.subscribe((isWanted) => void (isWanted || resolve()));
+  await promise;
+  unsubscribe();
 }
 
 /** Waits, and not longer than until the browser says that it is on line again. */

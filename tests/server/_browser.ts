@@ -1,11 +1,42 @@
+// A real Chromium that looks at a real server.
+
+/// <reference lib="dom" />
 import assert from "node:assert/strict";
 import { type Browser, chromium, type Page } from "playwright-core";
+import {
+  type AnyDag,
+  type Engine,
+  engine,
+  type EngineOptions,
+  file,
+  logFiles,
+  type Store,
+} from "../../engine/mod.ts";
+import { listen, server, type ServerOptions } from "../../server/mod.ts";
 
 /** Debian's. */
 const PATH = "/usr/bin/chromium";
 
 /** Whether there is a browser to look with. */
 export const hasBrowser: boolean = await Deno.stat(PATH).then(() => true, () => false);
+if (!hasBrowser) console.log(`no ${PATH} here: tests of the page in a browser are left out`);
+
+/** A test that looks at pages. Its steps share one browser, which has timers and pipes of its own. */
+export function pageTest(
+  name: string,
+  what: (browser: Browser, t: Deno.TestContext) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    ignore: !hasBrowser,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn(t) {
+      await using browser = await openBrowser();
+      await what(browser, t);
+    },
+  });
+}
 
 /** A page of a browser, and what it complained of. */
 export interface Look extends AsyncDisposable {
@@ -20,16 +51,20 @@ export async function openBrowser(): Promise<Browser & AsyncDisposable> {
   return Object.assign(browser, { [Symbol.asyncDispose]: () => browser.close() });
 }
 
-/** Opens a page of its own. Whatever it complains of fails the test that disposes of it. */
+/** Opens a page of its own. Whatever it complains of, and whom else it asks, fails the test that disposes of it. */
 export async function look(
   browser: Browser,
   url: string,
-  { width = 1280, height = 800 } = {},
+  { width = 1440, height = 900 } = {},
 ): Promise<Look> {
   const context = await browser.newContext({ viewport: { width, height } });
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   const complaints: string[] = [];
+  page.on("request", (request) => {
+    const { host } = new URL(request.url());
+    if (host !== new URL(url).host) complaints.push(`it asked ${host}`);
+  });
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
     const text = message.text();
@@ -43,5 +78,44 @@ export async function look(
       await context.close();
       assert.deepEqual(complaints, []);
     },
+  };
+}
+
+/** An engine with a server of its own, as `serve` makes them; goes when disposed of. */
+export interface Served extends AsyncDisposable {
+  readonly etl: Engine;
+  readonly store: Store;
+  readonly url: string;
+  readonly port: number;
+}
+
+/** What is served. */
+export interface ServeOptions extends Partial<EngineOptions> {
+  readonly dags: readonly AnyDag[];
+  /** A folder that outlives it. @default {one that goes with it} */
+  readonly home?: string;
+  readonly port?: number;
+  readonly server?: ServerOptions;
+}
+
+/** Serves DAGs. */
+export async function serve(options: ServeOptions): Promise<Served> {
+  const { port = 0, server: more = {}, ...rest } = options;
+  await using opening = new AsyncDisposableStack();
+  const home = options.home ?? await Deno.makeTempDir({ prefix: "sluice-page-" });
+  if (!options.home) opening.defer(() => Deno.remove(home, { recursive: true }));
+  const store = opening.use(await file(home));
+  const logs = logFiles(home);
+  const etl = opening.use(await engine({ ...rest, home, store, logs }));
+  await etl.start();
+  const app = server(etl, { store, logs, home, onError: () => {}, ...more });
+  const http = opening.use(await listen(app.fetch, { port }));
+  const resources = opening.move();
+  return {
+    etl,
+    store,
+    url: http.url,
+    port: http.port,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -8,7 +8,7 @@ import { Bones } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { useResource } from "../resource.ts";
-import { goQuery, place } from "../router.ts";
+import { go, goQuery, place } from "../router.ts";
 import { addShortcuts } from "../shortcuts.ts";
 import { Beside } from "./beside.tsx";
 import { CalendarView } from "./calendar_view.tsx";
@@ -55,7 +55,7 @@ export function DagView(
     addShortcuts(TABS.map(({ id: tab, label }, i) => ({
       keys: String(i + 1),
       does: `Show ${label.toLowerCase()}`,
-      run: () => goTab(tab),
+      run: () => go(tabOf(id, tab)),
     }))), [id]);
   const dag = data.value;
   if (!dag) {
@@ -66,7 +66,6 @@ export function DagView(
     );
   }
   const current = TABS.find((one) => one.id === tab) ?? TABS[0]!;
-  const query = place.value.query.toString();
   return (
     <div class="dag">
       <DagHead dag={dag} onChange={reload} />
@@ -74,7 +73,7 @@ export function DagView(
         tabs={TABS.map(({ id, label }) => ({
           id,
           label,
-          to: `/dags/${dag.id}/${id}${query ? `?${query}` : ""}`,
+          to: tabOf(dag.id, id),
         }))}
         current={current.id}
       />
@@ -84,12 +83,12 @@ export function DagView(
       </div>
     </div>
   );
+}
 
-  function goTab(tab: string): void {
-    const link = [...document.querySelectorAll<HTMLAnchorElement>(".tabs a")]
-      .find((link) => link.pathname.endsWith(`/${tab}`));
-    link?.click();
-  }
+/** The address of a tab; what is open beside it stays. */
+function tabOf(dag: string, tab: string): string {
+  const query = place.value.query.toString();
+  return `/dags/${dag}/${tab}${query ? `?${query}` : ""}`;
 }
 
 /** The grid of a DAG, kept by events while it is shown. */

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import type { GridRun } from "../documents.ts";
-import { type GridModel, stateOfAll } from "../grid_model.ts";
+import type { GridModel } from "../grid_model.ts";
+import { stateOfAll } from "../grid_state.ts";
 import { Icon } from "../parts/icon.tsx";
 import { meterOf, progressOf, Speed } from "../parts/speed.tsx";
 import { goQuery } from "../router.ts";

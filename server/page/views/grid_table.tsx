@@ -57,7 +57,9 @@ export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Elem
   }, [runs.length, width]);
   useEffect(() => {
     const observer = new ResizeObserver(() => {
-      if (wasAtEnd.current) box.current!.scrollLeft = box.current!.scrollWidth;
+      // It may be told of its own end.
+      if (!box.current) return;
+      if (wasAtEnd.current) box.current.scrollLeft = box.current.scrollWidth;
       look();
     });
     observer.observe(box.current!);

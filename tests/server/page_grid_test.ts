@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { dag, type Event, type Store, type TaskState } from "../../engine/mod.ts";
+import { look, pageTest, serve } from "./_browser.ts";
+
+const TASKS = 1000, RUNS = 100;
+
+const big = dag("big", { schedule: "@daily", start: "2021-01-01", catchup: false });
+for (let g = 0; g < 20; g++) {
+  big.group(`group_${g}`, (group) => {
+    for (let i = 0; i < TASKS / 20; i++) group.task(`task_${i}`, () => null);
+  });
+}
+
+/** What is to become of a task. */
+function stateOf(run: number, task: number): TaskState {
+  if (run % 9 === 4 && task === 100 + run) return "failed";
+  return (run + task) % 31 === 0 ? "skipped" : "success";
+}
+
+/** Writes down a hundred runs that nobody ran. */
+async function past(store: Store): Promise<void> {
+  const ids = [...big.tasks.keys()];
+  for (let n = 0; n < RUNS; n++) {
+    const start = new Date(Date.UTC(2021, 0, 1 + n)).toISOString();
+    const at = new Date(Date.UTC(2021, 0, 2 + n)).toISOString();
+    const base = { run: `run_${n}`, at };
+    const events: Event[] = [
+      {
+        ...base,
+        ...{ type: "run_created", dag: "big", kind: "scheduled", logicalDate: start },
+        ...{ interval: { start, end: at }, params: {}, runAfter: at, tasks: ids },
+      },
+      { ...base, type: "run_changed", to: "running" },
+      ...ids.map((task, i): Event => {
+        const to = { state: stateOf(n, i), attempt: 1, retries: 0, started: at, ended: at };
+        return { ...base, type: "task_changed", task, to };
+      }),
+      { ...base, type: "run_changed", to: n % 9 === 4 ? "failed" : "success" },
+    ];
+    await store.append(base.run, 0, events);
+  }
+}
+
+pageTest("a thousand tasks in a hundred runs are seen at once", async (browser, t) => {
+  await using served = await serve({ dags: [big], startPaused: true });
+  await past(served.store);
+  const { url } = served;
+  await using looked = await look(browser, url);
+  const { page } = looked;
+  await page.locator("[data-dag=big]").waitFor();
+
+  /** How long it takes from a click until 800 of something are there, in milliseconds. */
+  const timed = (click: string, squares: string): Promise<number> =>
+    page.evaluate(async ([click, squares]) => {
+      const start = performance.now();
+      document.querySelector<HTMLElement>(click)!.click();
+      const count = () => document.querySelectorAll(squares).length;
+      while (count() < 800) await new Promise((resolve) => requestAnimationFrame(resolve));
+      return Math.round(performance.now() - start);
+    }, [click, squares] as const);
+
+  await t.step("the grid opens", async () => {
+    const cold = await timed("[data-dag=big] .cover", ".square[data-group]");
+    await page.keyboard.press("g");
+    await page.keyboard.press("h");
+    await page.locator("[data-dag=big]").waitFor();
+    const warm = await timed("[data-dag=big] .cover", ".square[data-group]");
+    const unfolded = await timed(".tools .button", ".square:not([data-group])");
+    console.log(
+      `the grid opened in ${cold} ms, again in ${warm} ms; it unfolded in ${unfolded} ms`,
+    );
+    assert.ok(Math.min(cold, warm) < 3000 && unfolded < 3000);
+  });
+
+  await t.step("only what is in sight is in the document, wherever that is", async () => {
+    for (const top of [0, 10_000, 23_000]) {
+      await page.locator(".grid").evaluate((grid, top) => grid.scrollTop = top, top);
+      await page.waitForTimeout(100);
+      const seen = await page.locator(".grid-cells .square").evaluateAll((all) => {
+        const box = document.querySelector(".grid")!.getBoundingClientRect();
+        const cells = all.map((one) => (one as HTMLElement).dataset);
+        const at = document.elementFromPoint(box.right - 60, box.top + box.height / 2);
+        return { count: all.length, cells, row: at?.closest(".grid-row") !== null };
+      });
+      assert.ok(seen.count < 6000, `${seen.count} squares`);
+      assert.ok(seen.row, `there is nothing at ${top}`);
+      for (const { run, task, state, group } of seen.cells) {
+        if (group !== undefined) continue;
+        const place = [...big.tasks.keys()].indexOf(task!);
+        assert.equal(state, stateOf(Number(run!.slice(4)), place), `${task} of ${run}`);
+      }
+    }
+  });
+
+  await t.step("scrolling keeps up", async () => {
+    const frames = await page.evaluate(async () => {
+      const grid = document.querySelector(".grid")!;
+      const long: number[] = [];
+      let last = performance.now();
+      for (let n = 0; n < 60; n++) {
+        grid.scrollTop = n * 60;
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+        const time = performance.now();
+        long.push(Math.round(time - last));
+        last = time;
+      }
+      return long.sort((a, b) => a - b);
+    });
+    console.log(`frames while scrolling: median ${frames[30]} ms, worst ${frames.at(-1)} ms`);
+    assert.ok(frames[30]! < 300);
+  });
+
+  await t.step("a task that is looked for is found, in whatever group", async () => {
+    await page.getByLabel("Find a task").fill("group_17.task_3");
+    await page.waitForFunction(() => document.querySelectorAll(".grid-row").length === 12);
+    await page.locator('.grid-cells .square[data-task="group_17.task_3"]').last().click();
+    await page.waitForURL(/task=group_17\.task_3/);
+    await page.locator(".panel h2", { hasText: "group_17.task_3" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator(".panel").waitFor({ state: "detached" });
+  });
+});

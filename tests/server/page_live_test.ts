@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import { dag, pipe } from "../../engine/mod.ts";
+import { copy, csv, decompress, http } from "../../operators/mod.ts";
+import { freshDatabase, sharedPostgres } from "../_postgres.ts";
+import { type Look, look, pageTest, serve } from "./_browser.ts";
+
+await sharedPostgres();
+
+/** Serves months that take a second and more to come. */
+function slowMonths(): AsyncDisposable & { readonly url: string } {
+  const line = "1,2021-01-02 03:04:05,2.5,Some words that make the line longer\n";
+  const head = new TextEncoder().encode("id,at,fare,words\n");
+  const piece = new TextEncoder().encode(line.repeat(200));
+  const pieces = 40;
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+    let sent = 0;
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        if (sent === pieces) return controller.close();
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        controller.enqueue(sent++ === 0 ? new Uint8Array([...head, ...piece]) : piece);
+      },
+    });
+    const length = String(head.length + pieces * piece.length);
+    return new Response(body, { headers: { "content-length": length, etag: '"1"' } });
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+pageTest("the months of the taxis are loaded from the page alone", async (browser, t) => {
+  await using database = await freshDatabase();
+  await using months = slowMonths();
+  const taxi = dag("yellow_taxi", {
+    schedule: "0 6 2 * *",
+    start: "2021-01-01",
+    end: "2021-03-28",
+    catchup: true,
+    maxActiveRuns: 1,
+    params: { base: months.url },
+  });
+  const file = taxi.task(
+    "download",
+    http({ url: (run) => `${run.params.base}/${run.strftime("%Y-%m")}` }),
+  );
+  taxi.task(
+    "load",
+    pipe(file, decompress(), csv(), copy({ table: (run) => run.strftime("taxi_%Y_%m") })),
+  );
+  await using served = await serve({
+    dags: [taxi],
+    startPaused: true,
+    connections: { database: () => Promise.resolve({ url: database.url }) },
+  });
+  const { etl, url } = served;
+  await using looked = await look(browser, `${url}/dags/yellow_taxi/graph`);
+  const { page } = looked;
+
+  await t.step("its pause ends, and bytes on the edge grow", async () => {
+    await page.getByRole("switch").click();
+    await page.getByRole("dialog").getByText("Start 3 runs").click();
+    await page.locator(".channel[data-flows]").waitFor();
+    const edge = page.locator(".channel[data-from=download][data-to=load]");
+    const seen = new Set<number>();
+    while ((await etl.runs({ dag: "yellow_taxi", state: "success" })).length === 0) {
+      seen.add(Number(await edge.getAttribute("data-bytes")));
+      await page.waitForTimeout(50);
+    }
+    assert.ok(seen.size >= 3, `it told of ${[...seen]} bytes`);
+    const [first] = await etl.runs({ dag: "yellow_taxi", state: "success" });
+    assert.ok(Math.max(...seen) <= first!.tasks["download"]!.stream!.bytes);
+  });
+
+  await t.step("a task that runs tells in the grid how fast it is", async () => {
+    await page.keyboard.press("1");
+    await page.locator(".grid-speed", { hasText: /B\/s/ }).first().waitFor();
+    await page.locator(".square[data-state=running][data-metered]").first().waitFor();
+  });
+
+  await t.step("squares turn green, each the colour of what the API says", async () => {
+    await page.waitForFunction(
+      () => document.querySelectorAll(".grid-cells .square[data-state=success]").length === 6,
+      undefined,
+      { timeout: 30_000 },
+    );
+    const squares = await page.locator(".grid-cells .square").evaluateAll((all) =>
+      all.map((
+        one,
+      ) => [
+        one.getAttribute("data-run"),
+        one.getAttribute("data-task"),
+        one.getAttribute("data-state"),
+      ])
+    );
+    for (const [run, task, state] of squares) {
+      const answer = await (await fetch(`${url}/api/runs/${run}`)).json();
+      const told = answer.tasks.find(({ id }: { id: string }) => id === task);
+      assert.equal(told.state, state, `${task} of ${run}`);
+    }
+    const tables = await database.query<{ n: number }>(
+      "SELECT count(*)::int AS n FROM pg_tables WHERE tablename LIKE 'taxi_2021_%'",
+    );
+    assert.deepEqual(tables, [{ n: 3 }]);
+  });
+
+  await t.step("the gantt shows that both ran at once", async () => {
+    await page.keyboard.press("3");
+    await page.locator(".overlap[data-from=download][data-to=load]").waitFor();
+    const [from, to] = await Promise.all(["download", "load"].map(async (task) => {
+      const bar = page.locator(`.gantt-bar[data-task=${task}]`);
+      return {
+        from: Number(await bar.getAttribute("data-from")),
+        to: Number(await bar.getAttribute("data-to")),
+      };
+    }));
+    assert.ok(to!.from < from!.to, "load began while download still ran");
+  });
+});
+
+/** A DAG whose task does as it is told. */
+function waiter(): { readonly dag: ReturnType<typeof dag>; readonly go: () => void } {
+  const gates: (() => void)[] = [];
+  const waits = dag("waits");
+  waits.task("one", () => new Promise<void>((resolve) => gates.push(resolve)));
+  waits.task("two", () => 2, { after: waits.tasks.get("one")! });
+  return { dag: waits, go: () => gates.splice(0).forEach((open) => open()) };
+}
+
+/** Has the page keep when each square got its state. */
+async function watchSquares({ page }: Look): Promise<void> {
+  await page.evaluate(() => {
+    const seen: Record<string, number> = {};
+    Object.assign(globalThis, { __seen: seen });
+    new MutationObserver(() => {
+      for (const square of document.querySelectorAll<HTMLElement>(".grid-cells .square")) {
+        const { run, task, state } = square.dataset;
+        seen[`${run} ${task} ${state}`] ??= Date.now();
+      }
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+  });
+}
+
+pageTest("what happens is on screen within a moment, without a reload", async (browser) => {
+  const { dag: waits, go } = waiter();
+  await using served = await serve({ dags: [waits] });
+  const { etl, url } = served;
+  await (async () => {
+    const { done } = await etl.trigger("waits");
+    setTimeout(go, 50);
+    await done;
+  })();
+  await using looked = await look(browser, `${url}/dags/waits`);
+  const { page } = looked;
+  await page.locator("[data-connection=live]").waitFor();
+  await page.locator(".grid-cells .square").first().waitFor();
+  await watchSquares(looked);
+  const late: number[] = [];
+  for (let n = 0; n < 5; n++) {
+    const { id, done } = await etl.trigger("waits");
+    await page.locator(`.square[data-run="${id}"][data-task=one][data-state=running]`).waitFor();
+    go();
+    const run = await done;
+    await page.locator(`.square[data-run="${id}"][data-task=two][data-state=success]`).waitFor();
+    const seen = await page.evaluate(() =>
+      (globalThis as never as { __seen: Record<string, number> }).__seen
+    );
+    late.push(seen[`${id} two success`]! - Date.parse(run.tasks["two"]!.ended!));
+  }
+  late.sort((a, b) => a - b);
+  console.log(`from the end of a task to its square: ${late.join(", ")} ms`);
+  // The machine may have much else to do.
+  assert.ok(late[2]! < 1000, `it took ${late} ms`);
+});
+
+pageTest("a server that comes back is followed again, and nothing was missed", async (browser) => {
+  const home = await Deno.makeTempDir({ prefix: "sluice-page-" });
+  const { dag: waits, go } = waiter();
+  const { port, url } = await (async () => {
+    await using served = await serve({ dags: [waits], home });
+    await using looked = await look(browser, `${served.url}/dags/waits`);
+    await looked.page.locator("[data-connection=live]").waitFor();
+    return served;
+  })();
+  let first = await serve({ dags: [waits], home, port });
+  await using looked = await look(browser, `${url}/dags/waits`);
+  const { page } = looked;
+  await page.locator("[data-connection=live]").waitFor();
+  await page.evaluate(() => Object.assign(globalThis, { __same: true }));
+  await first[Symbol.asyncDispose]();
+  await page.locator("[data-connection=lost]").waitFor();
+  await page.getByText("The server does not answer").waitFor();
+  first = await serve({ dags: [waits], home, port });
+  const { id, done } = await first.etl.trigger("waits");
+  await page.locator("[data-connection=live]").waitFor();
+  await page.locator(`.square[data-run="${id}"][data-task=one][data-state=running]`).waitFor();
+  go();
+  await done;
+  await page.locator(`.square[data-run="${id}"][data-task=two][data-state=success]`).waitFor();
+  assert.equal(await page.evaluate(() => "__same" in globalThis), true);
+  await first[Symbol.asyncDispose]();
+  await Deno.remove(home, { recursive: true });
+});
