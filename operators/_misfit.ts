@@ -24,7 +24,7 @@ export function misfit(
   place: Place,
 ): GiveUp {
   const { base } = place;
-  const { name, type } = columns[column]!;
+  const { name, type, declared } = columns[column]!;
   const { bytes, fields: { width, starts, ends } } = block;
   const index = record * width + column;
   const start = starts[index]!;
@@ -33,7 +33,8 @@ export function misfit(
   const where = `in column ${JSON.stringify(name)}, line ${
     lineOf({ column, record }, block, place)
   }`;
-  if (type === "text") {
+  // What is inferred becomes text rather than refuse a value that can be text.
+  if (type === "text" || !declared) {
     const field = bytes.subarray(start, ends[index]!);
     const fault = isUtf8(field)
       ? `it holds a NUL byte, which Postgres cannot keep; nul: "remove" leaves such bytes out`

@@ -80,9 +80,14 @@ function dropped({ schema, data }: RecordBatch, rows: readonly number[]): Record
   return new RecordBatch(schema, makeData({ type: data.type, length, nullCount: 0, children }));
 }
 
-/** The records whose field in a column is not of its type: each stretch between two of them is read once. */
-function misfitsOf(planned: PlannedColumn, { bytes, fields }: Block, column: number): number[] {
-  if (!planned.declared && planned.type !== "text") return [];
+/**
+ * The records whose field in a column is not of its type, or, where that was inferred, cannot even be text: each stretch
+ * between two of them is read once.
+ */
+function misfitsOf(inferred: PlannedColumn, { bytes, fields }: Block, column: number): number[] {
+  const planned: PlannedColumn = inferred.declared
+    ? inferred
+    : { ...inferred, type: "text", spelling: undefined };
   const { width, records } = fields;
   const found: number[] = [];
   for (let from = 0; from < records;) {

@@ -2,7 +2,7 @@ import { makeData, RecordBatch, Struct } from "apache-arrow";
 import type { Logger } from "../engine/mod.ts";
 import type { Block } from "./_block.ts";
 import type { ColumnType } from "./_column_type.ts";
-import { type Misfit, type Plan, planOf, readPlanned } from "./_columns.ts";
+import { type Misfit, type Plan, type PlannedColumn, planOf, readPlanned } from "./_columns.ts";
 import { isCastable, joined, staysWritten, wider } from "./_lattice.ts";
 import type { Read } from "./_read_column.ts";
 import { learntTypes, readAgain, tellWidening } from "./_widening.ts";
@@ -29,10 +29,9 @@ export class WideningColumns {
   /** With types by a sample, or wider ones where an earlier reading has `learnt` them. */
   constructor({ columns }: Plan, learnt: unknown, log: Logger) {
     this.plan = planOf(columns.map((column) => {
-      const widened = learntTypes(learnt).filter(({ column: name }) => name === column.name);
-      if (column.declared || widened.length === 0) return column;
-      const type = joined(column.type, widened.at(-1)!.to);
-      return { ...column, type, widened, ...type === "text" && { spelling: undefined } };
+      const steps = learntTypes(learnt).filter(({ column: name }) => name === column.name);
+      if (column.declared || steps.length === 0) return column;
+      return { ...widened(column, joined(column.type, steps.at(-1)!.to)), widened: steps };
     }));
     this.#log = log;
     this.#printsBack = columns.map(() => true);
@@ -61,17 +60,16 @@ export class WideningColumns {
     return new RecordBatch(schema, makeData({ type, length, nullCount: 0, children }));
   }
 
-  /** Makes a column the narrowest type that takes all of a block; text if none does, with the record it refuses. */
+  /** Makes a column the narrowest type that takes all of a block; where not even text does, tells which record it refuses. */
   #widen(misfit: Misfit, block: Block, lineOf: LineOf): Read | number {
     const planned = this.plan.columns[misfit.column]!;
-    let read: Read | number = misfit.record, to = planned.type;
-    for (to of wider(planned.type)) {
-      const { spelling } = planned;
-      const as = { ...planned, type: to, spelling: to === "text" ? undefined : spelling };
-      read = readPlanned(as, block, misfit.column);
-      if (typeof read === "object") break;
+    let read: Read | number = misfit.record;
+    for (const type of wider(planned.type)) {
+      read = readPlanned(widened(planned, type), block, misfit.column);
+      if (typeof read === "number") continue;
+      this.become(type, misfit, lineOf);
+      break;
     }
-    if (to !== planned.type) this.become(to, misfit, lineOf);
     return read;
   }
 
@@ -84,11 +82,12 @@ export class WideningColumns {
     if (!isCastable(from, to, printsBack)) this.stale = true;
     this.#printsBack[column] = printsBack && staysWritten(from, to);
     this.#log.info(tellWidening(widening), { widened: widening });
-    this.plan = planOf(columns.with(column, {
-      ...planned,
-      type: to,
-      spelling: to === "text" ? undefined : planned.spelling,
-      widened: [...planned.widened ?? [], widening],
-    }));
+    const wide = { ...widened(planned, to), widened: [...planned.widened ?? [], widening] };
+    this.plan = planOf(columns.with(column, wide));
   }
+}
+
+/** A column of a wider type; text is as it was written. */
+function widened(column: PlannedColumn, type: ColumnType): PlannedColumn {
+  return { ...column, type, spelling: type === "text" ? undefined : column.spelling };
 }

@@ -217,14 +217,14 @@ class Parser {
   }
 
   #misfit({ columns }: Plan, column: number, record: number): GiveUp {
-    const { name, type } = columns[column]!;
+    const { name, type, declared } = columns[column]!;
     const { starts, ends, quoted, width, lines, bytes } = this.#fields;
     const k = record * width + column;
     const text = fieldText(this.#block(), k);
     const cut = text.length > 80 ? `${text.slice(0, 80)}…` : text;
     const shown = quoted[k] === STRING ? JSON.stringify(cut) : cut;
     const where = `in column ${JSON.stringify(name)}, line ${lines[record]}`;
-    if (type === "text") {
+    if (type === "text" || !declared) {
       const whole = isUtf8(bytes.subarray(starts[k]!, ends[k]!));
       return new GiveUp(
         `Cannot read ${shown} as text ${where}: ` +

@@ -152,6 +152,17 @@ Deno.test("a declared type is enforced, and text that is none stays an error", a
   });
 });
 
+Deno.test("a record that is refused makes no column wider", async () => {
+  for (const onReject of [{ limit: 10 }, { limit: 0.5 }]) {
+    const text = file("1", "\0").replace("|1\n", "|1\n5000000000|1\n");
+    const { type, rows, widened } = await readCsv(text, { onReject });
+    assert.deepEqual([type, rows, widened], ["bigint", 1001, []]);
+    const late = await readCsv(`${file("1", "\0")}5000000000|1\n\0|1\n`, { onReject });
+    assert.deepEqual([late.type, late.rows], ["bigint", 1001]);
+    assert.deepEqual(late.widened.map(({ line }) => line), [1003]);
+  }
+});
+
 Deno.test("steps add up, and what was a date first does not print back as it was written", async () => {
   const rows = (value: string) => `${value}|${"x".repeat(100)}\n`.repeat(4000);
   const steps = (...values: string[]) => readCsv(`v|n\n${values.map(rows).join("")}`);
