@@ -8,6 +8,7 @@ import {
   copy,
   type CopyOptions,
   csv,
+  type CsvOptions,
   jsonLines,
   parquet,
 } from "../../operators/mod.ts";
@@ -35,18 +36,18 @@ function context(database: TestDatabase, said: string[] = []) {
   });
 }
 
-type Options = Partial<CopyOptions> & { types?: Record<string, string> };
+type Options = Partial<CopyOptions> & Pick<CsvOptions, "types" | "onReject">;
 
 /** Loads a text into `t`, or another table; tells how often it was read. */
 async function load(
   database: TestDatabase,
   text: string,
-  { types = {}, ...options }: Options = {},
+  { types = {}, onReject, ...options }: Options = {},
 ): Promise<Copied & { reads: number }> {
   const said: string[] = [];
   const work = pipe(
     once(text),
-    csv({ sampleBytes: 512, ...{ types } } as never),
+    csv({ sampleBytes: 512, types, ...onReject && { onReject } } as never),
     copy({ table: "t", key: crypto.randomUUID(), ...options } as CopyOptions),
   );
   const copied = await perform(work, context(database, said));
@@ -67,6 +68,10 @@ function table(columns: readonly (readonly [value: string, late: string])[], at:
   const lines = Array.from({ length: ROWS }, (_, i) => `${i},${line(i)},${WIDE}`);
   return `id,${names.join(",")},wide\n${lines.join("\n")}\n`;
 }
+
+/** A column that becomes a bigint in row 1000, and one that becomes text there. */
+const NUMBERS = table([["1", "5000000000"]], 1000);
+const DOUBLES = table([["1.50", "N/A"]], 1000);
 
 /** What Postgres can cast, and what it cannot. */
 const CAST: readonly (readonly [string, string])[] = [
@@ -180,10 +185,6 @@ Deno.test("whatever a column holds, its table is as if the types had been declar
   await nothingLeft(database);
 });
 
-/** Text that becomes a bigint at row 1000, and text in the last one. */
-const NUMBERS = table([["1", "5000000000"]], 1000);
-const DOUBLES = table([["1.50", "N/A"]], 1000);
-
 Deno.test("where very many columns become wider the source is sooner read again than cast each time", async () => {
   await using database = await freshDatabase();
   const lines = Array.from({ length: 8 * 700 }, (_, i) => {
@@ -196,6 +197,26 @@ Deno.test("where very many columns become wider the source is sooner read again 
   );
   assert.deepEqual([count, reads, widened!.length], [lines.length, 2, 8]);
 });
+
+for (const [text, reads] of [[NUMBERS, 1], [DOUBLES, 2]] as const) {
+  for (const parallel of [1, 3]) {
+    const how = `in ${reads} readings over ${parallel} connections`;
+    Deno.test(`what is refused is refused once, ${how}`, async () => {
+      await using database = await freshDatabase();
+      const lines = text.split("\n");
+      lines.splice(600, 0, "no number,1,x", "7,1", '8,"1"2,x');
+      const { rows: count, rejected, widened, ...rest } = await load(database, lines.join("\n"), {
+        parallel,
+        types: { id: "integer" },
+        onReject: { limit: 3 },
+      });
+      assert.deepEqual([count, rejected, rest.reads], [ROWS, 3, reads]);
+      assert.deepEqual(widened!.map(({ line }) => line), [1005]);
+      const refused = await database.query("SELECT line::integer FROM t__rejects ORDER BY line");
+      assert.deepEqual(refused, [601, 602, 603].map((line) => ({ line })));
+    });
+  }
+}
 
 Deno.test("over a table with a view the wider rows go in where its columns take them, or the load is refused", async () => {
   await using database = await freshDatabase();
