@@ -21,7 +21,7 @@ export function note(writes: Writes, causes: readonly Cause[]): Writes {
 /** Makes a run due when each of the datasets was written since the last one. */
 export function settleWrites(writes: Writes, datasets: ReadonlySet<string>): Writes {
   const causes = [...datasets].flatMap((name) => writes.since[name] ?? []);
-  if (causes.length < datasets.size) return writes;
+  if (causes.length === 0 || causes.length < datasets.size) return writes;
   return { ...writes, since: {}, due: [...writes.due, causes] };
 }
 
@@ -37,10 +37,10 @@ export function areSame(some: readonly Cause[], others: readonly Cause[]): boole
 }
 
 /** The slice of time that causes are of. */
-export function spanOf(causes: readonly Cause[], timezone: string): {
-  start: Temporal.ZonedDateTime;
-  end: Temporal.ZonedDateTime;
-} {
+export function spanOf(
+  causes: readonly Cause[],
+  timezone: string,
+): { start: Temporal.ZonedDateTime; end: Temporal.ZonedDateTime } {
   const { interval } = causes.reduce(span);
   const at = (moment: string): Temporal.ZonedDateTime =>
     Temporal.Instant.from(moment).toZonedDateTimeISO(timezone);
@@ -49,14 +49,8 @@ export function spanOf(causes: readonly Cause[], timezone: string): {
 
 /** The later cause, but of the slices of time of both. */
 function span(cause: Cause, other = cause): Cause {
-  const all = [cause, other].map(({ interval }) => interval);
-  const [start] = all.map(({ start }) => Temporal.Instant.from(start)).sort(
-    Temporal.Instant.compare,
-  );
-  const [, end] = all.map(({ end }) => Temporal.Instant.from(end)).sort(Temporal.Instant.compare);
-  const { seq } = other;
-  return {
-    ...seq > cause.seq ? other : cause,
-    interval: { start: start!.toString(), end: end!.toString() },
-  };
+  const { interval: a } = cause, { interval: b } = other;
+  const start = Temporal.Instant.compare(a.start, b.start) < 0 ? a.start : b.start;
+  const end = Temporal.Instant.compare(a.end, b.end) > 0 ? a.end : b.end;
+  return { ...other.seq > cause.seq ? other : cause, interval: { start, end } };
 }

@@ -1,7 +1,7 @@
 import { note, settleWrites } from "./_causes.ts";
 import type { Sleep } from "./_deadline.ts";
 import type { Scheduled } from "./_scheduled.ts";
-import { datasetsOf } from "./dataset.ts";
+import { datasetNames } from "./dataset.ts";
 import type { Cause } from "./state.ts";
 import type { DagRecord, Recorded, Store } from "./store.ts";
 
@@ -41,18 +41,26 @@ export class DatasetWatch implements AsyncDisposable {
 
   /** Begins, from where the DAG stands that is the furthest behind; to be called again when other DAGs come in. */
   async begin(): Promise<void> {
-    const { store, dags, update } = this.#options;
+    const { store, dags, update, onWrite } = this.#options;
     await this[Symbol.asyncDispose]();
-    const concerned = [...dags().values()].filter(({ dag }) => datasetsOf(dag.options.schedule));
+    const concerned = [...dags().values()].filter(({ dag }) =>
+      datasetNames(dag.options.schedule).size > 0
+    );
     if (concerned.length === 0) return;
     const last = await store.last();
     for (const scheduled of concerned) {
       await update(scheduled, (record) => {
         // What was written before anybody was scheduled on it is no cause.
-        const { seen, since, due } = record.writes ?? { seen: Infinity, since: {}, due: [] };
+        const { writes = { seen: last, since: {}, due: [] } } = record;
         // A store that was repaired may have lost its last events, whose numbers come again.
-        return seen <= last ? record : { ...record, writes: { seen: last, since, due } };
+        const known = writes.seen > last ? { ...writes, seen: last } : writes;
+        // It may wait for fewer of them than before.
+        const settled = record.paused
+          ? known
+          : settleWrites(known, datasetNames(scheduled.dag.options.schedule));
+        return settled === record.writes ? record : { ...record, writes: settled };
       });
+      if (scheduled.record.writes!.due.length > 0) onWrite(scheduled);
     }
     const seen = concerned.map(({ record }) => record.writes!.seen);
     this.#stop = new AbortController();
@@ -86,7 +94,7 @@ export class DatasetWatch implements AsyncDisposable {
     const { dags, update, onWrite } = this.#options;
     const causes = await this.#causesOf(event);
     for (const scheduled of dags().values()) {
-      const names = new Set(datasetsOf(scheduled.dag.options.schedule)?.map(({ name }) => name));
+      const names = datasetNames(scheduled.dag.options.schedule);
       const own = causes.filter(({ dataset }) => names.has(dataset));
       const { seen = event.seq } = scheduled.record.writes ?? {};
       if (own.length === 0 && event.seq - seen < BEHIND) continue;

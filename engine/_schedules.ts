@@ -6,9 +6,9 @@ import { DatasetWatch } from "./_dataset_watch.ts";
 import type { Sleep } from "./_deadline.ts";
 import type { Loop } from "./_loop.ts";
 import type { Scheduled } from "./_scheduled.ts";
-import { datasetsOf } from "./dataset.ts";
+import { datasetNames } from "./dataset.ts";
 import { resolveParams } from "./params.ts";
-import { activate, type Activation, owed } from "./owed.ts";
+import { activate, owed } from "./owed.ts";
 import { next, parseSchedule } from "./schedule.ts";
 import { serial } from "./_serial.ts";
 import type { Run } from "./state.ts";
@@ -124,11 +124,10 @@ export class Schedules implements Chores, AsyncDisposable {
 
   /** How many runs a DAG would start at once were it not paused, and why it might not. */
   missed(id: string, confirm: boolean): { due: number; held?: string } {
-    const { dag, timetable, record } = this.#dags.get(id)!;
-    const now = this.#options.now();
-    const confirmed = confirm ? { confirmed: now.toString() } : {};
-    const { due, held } = activate(dag.options, timetable, { ...record, ...confirmed, now });
-    return { due, ...held === undefined ? {} : { held } };
+    const scheduled = this.#dags.get(id)!;
+    const confirmed = confirm ? { confirmed: this.#options.now().toString() } : {};
+    const { due, record } = this.#release(scheduled, { ...scheduled.record, ...confirmed });
+    return { due, ...record.held === undefined ? {} : { held: record.held } };
   }
 
   /** A run is over: there may be room for another one. */
@@ -204,7 +203,7 @@ export class Schedules implements Chores, AsyncDisposable {
   /** Makes the runs that are due to datasets. */
   async #createCaused(scheduled: Scheduled, now: Temporal.Instant): Promise<void> {
     const { dag, hash, timetable, record: { paused, writes } } = scheduled;
-    if (paused || !writes) return;
+    if (paused || !writes || datasetNames(dag.options.schedule).size === 0) return;
     const { store } = this.#options;
     for (const causes of writes.due) {
       const interval = spanOf(causes, timetable.timezone);
@@ -225,21 +224,29 @@ export class Schedules implements Chores, AsyncDisposable {
 
   async #activate(scheduled: Scheduled): Promise<{ due: number; held?: string }> {
     if (scheduled.record.paused) return { due: 0 };
-    const { dag, hash, timetable } = scheduled;
-    const names = new Set(datasetsOf(dag.options.schedule)?.map(({ name }) => name));
-    let activation: Activation = { due: 0 };
-    await this.#update(scheduled, ({ held: _, ...record }) => {
-      activation = activate(dag.options, timetable, { ...record, now: this.#options.now() });
-      const { due: __, ...known } = activation;
-      const writes = record.writes && settleWrites(record.writes, names);
-      const version = hash === undefined ? {} : { hash };
-      return { ...record, ...known, ...version, ...writes ? { writes } : {} };
+    const version = scheduled.hash === undefined ? {} : { hash: scheduled.hash };
+    let due = 0;
+    await this.#update(scheduled, (before) => {
+      const released = this.#release(scheduled, before);
+      due = released.due;
+      return { ...released.record, ...version };
     });
     scheduled.look = true;
     this.#loop().wake();
-    const { due, held } = activation;
-    const caused = scheduled.record.writes?.due.length ?? 0;
-    return { due: due + caused, ...held === undefined ? {} : { held } };
+    const { held } = scheduled.record;
+    return { due, ...held === undefined ? {} : { held } };
+  }
+
+  /** What becomes of a DAG's record when it may start by itself, and how many runs are due then. */
+  #release(
+    { dag, timetable }: Scheduled,
+    { held: _, ...before }: DagRecord,
+  ): { record: DagRecord; due: number } {
+    const now = this.#options.now();
+    const { due, ...known } = activate(dag.options, timetable, { ...before, now });
+    const writes = before.writes && settleWrites(before.writes, datasetNames(dag.options.schedule));
+    const record = { ...before, ...known, ...writes ? { writes } : {} };
+    return { record, due: due + (writes?.due.length ?? 0) };
   }
 
   /** Changes what is known of a DAG, however often somebody else changes it meanwhile. */

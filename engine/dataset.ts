@@ -32,3 +32,8 @@ export function datasetsOf(schedule: unknown): readonly Dataset[] | undefined {
   if (Array.isArray(schedule)) return schedule;
   return "name" in schedule ? [schedule as Dataset] : undefined;
 }
+
+/** The names of the datasets that a schedule is made of, each once; none when it is another kind of schedule. */
+export function datasetNames(schedule: unknown): ReadonlySet<string> {
+  return new Set(datasetsOf(schedule)?.map(({ name }) => name));
+}

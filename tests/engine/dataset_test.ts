@@ -136,6 +136,7 @@ Deno.test("a paused DAG makes no runs, and once it is not, one for all that was 
   await etl.pause("report");
   for (const day of ["02", "04", "03"]) await write("load", day);
   assert.deepEqual(await made("report"), []);
+  assert.deepEqual(await etl.unpause("report", { dryRun: true }), { due: 1 });
   assert.deepEqual(await etl.unpause("report"), { due: 1 });
   await settle();
   assert.equal((await made("report")).length, 1);
@@ -171,8 +172,24 @@ Deno.test("a DAG that waits for fewer datasets than before does with what was wr
   await write("a", "02");
   await etl.replace([...dags, reader("report", trips)]);
   await settle();
-  await write("a", "03");
   assert.equal((await made("report")).length, 1);
+  await write("a", "03");
+  assert.equal((await made("report")).length, 2);
+});
+
+Deno.test("a DAG that waits for datasets no more is not run by them", async () => {
+  const load = writer("load", trips);
+  await using rigged = await rig({ dags: [load, reader("report", trips)] });
+  const { etl, write, errors, settle } = rigged;
+  await write("load", "02");
+  const report = dag("report", { schedule: "@daily", start: "2021-01-01", catchup: "none" });
+  await etl.replace([load, report]);
+  await etl.pause("report");
+  assert.deepEqual(await etl.unpause("report"), { due: 0 });
+  await write("load", "03");
+  await settle();
+  assert.equal((await etl.runs({ dag: "report" })).length, 1);
+  assert.deepEqual(errors, []);
 });
 
 Deno.test("the runs that datasets make are neither lost nor doubled by a death, wherever it comes", async () => {
@@ -207,8 +224,8 @@ Deno.test("the runs that datasets make are neither lost nor doubled by a death, 
         const [known] = await store.list({ dag, from: date, to: date });
         if (known) await rigged.etl.done(known.id);
         else await rigged.write(dag, day);
-        await rigged.settle();
       }
+      await rigged.settle();
       assert.deepEqual(rigged.errors, []);
     }
     const died = await go(mortal).then(() => false, () => true);
