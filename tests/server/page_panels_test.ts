@@ -1,17 +1,27 @@
 /// <reference lib="dom" />
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
-import { copy, csv, http, listLoads } from "../../operators/mod.ts";
+import {
+  copy,
+  csv,
+  http,
+  listLoads,
+  listRejects,
+  listRejectTables,
+  replayRejects,
+} from "../../operators/mod.ts";
 import { dag, type Engine, engine, file, fn, logFiles, param, pipe } from "../../engine/mod.ts";
 import { listen, openReceipts, server } from "../../server/mod.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { hasBrowser, look, openBrowser } from "./_browser.ts";
-import { rejectsOf } from "./_rejects.ts";
 
 if (hasBrowser) await sharedPostgres();
 
 const MARKUP = `<img src=x onerror="globalThis.owned=1">`;
 const CSV = `"id","<b>fare</b>","<script>owned=1</script>"\n1,2.5,x\n2,3.5,y\n`;
+
+/** One of them is none. */
+const FARES = "id,fare\n1,<i>two</i>\n2,3\n";
 
 /** A server with a database, and DAGs that load, talk and fail. */
 class Site implements AsyncDisposable {
@@ -41,9 +51,10 @@ class Site implements AsyncDisposable {
     const home = await Deno.makeTempDir({ prefix: "sluice-page-" });
     opening.defer(() => Deno.remove(home, { recursive: true }));
     let site: Site | undefined = undefined;
-    const files = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+    const files = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, ({ url }) => {
       site!.downloads++;
-      return new Response(CSV, { headers: { etag: '"1"', "content-length": `${CSV.length}` } });
+      const text = url.endsWith("fares.csv") ? FARES : CSV;
+      return new Response(text, { headers: { etag: '"1"', "content-length": `${text.length}` } });
     });
     opening.defer(() => files.shutdown());
     const hush = Promise.withResolvers<void>();
@@ -64,7 +75,11 @@ class Site implements AsyncDisposable {
       ...{ store, logs, home },
       receipts: opening.use(openReceipts(home)),
       loads: (query) => listLoads(connection, query),
-      rejects: rejectsOf(),
+      rejects: {
+        tables: () => listRejectTables(connection),
+        rows: (query) => listRejects(connection, query),
+        replay: (order) => replayRejects(connection, order),
+      },
     });
     const { url } = opening.use(await listen(app.fetch));
     site = new Site(opening.move(), { url, engine: etl, database, hush: hush.resolve });
@@ -121,7 +136,16 @@ function dags(base: string, hushed: Promise<void>) {
     throw new Error("It is broken");
   }, { after: often });
   flaky.task("behind", fn({ of: broken }, ({ of }) => of));
-  return [months, chatty, flaky];
+  const fares = dag("fares");
+  fares.task(
+    "load",
+    pipe(
+      http({ url: `${base}/fares.csv` }),
+      csv({ types: { fare: "integer" }, onReject: { limit: 10 } }),
+      copy({ table: "fares" }),
+    ),
+  );
+  return [months, chatty, flaky, fares];
 }
 
 /** Looks for what must never be there: something that text was made to do. */
@@ -343,14 +367,23 @@ Deno.test({
     });
 
     await t.step("rejects are shown as they stood, corrected, and replayed", async () => {
-      await using view = await look(browser, `${site.url}/loads/rejects`, { width: 390 });
+      await site.run("fares");
+      assert.deepEqual(await site.database.query("SELECT id FROM fares"), [{ id: 2 }]);
+      await using view = await look(browser, `${site.url}/loads`, { width: 390 });
       const { page } = view;
+      const first = page.getByRole("list", { name: "Loads" }).getByRole("button").first();
+      await first.getByText("1 rejected").waitFor();
+      await page.getByRole("link", { name: "Rejects" }).click();
       await page.getByText("1,<i>two</i>", { exact: true }).waitFor();
       await page.getByRole("button", { name: "Edit" }).click();
       await page.getByLabel("fare", { exact: true }).fill("2");
       await page.getByRole("button", { name: "Replay", exact: true }).click();
       await page.getByRole("status").getByText("1 row replayed.").waitFor();
       await page.getByText("None waits").waitFor();
+      assert.deepEqual(await site.database.query("SELECT id, fare FROM fares ORDER BY id"), [
+        { id: 1, fare: 2 },
+        { id: 2, fare: 3 },
+      ]);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
       await checkNothingRan(page);
     });

@@ -103,7 +103,7 @@ function LoadRow(
   { load, before }: { readonly load: Load; readonly before: Load | undefined },
 ): JSX.Element {
   const open = useSignal(false);
-  const { target, mode, rows, began, committed, columns } = load;
+  const { target, mode, rows, rejected, began, committed, columns } = load;
   const changed = differences(columns, before?.columns);
   return (
     <li data-row="" tabIndex={-1}>
@@ -119,6 +119,7 @@ function LoadRow(
         <strong class="clip">{nameOf(target)}</strong>
         <span class="load-tags">
           <span class="tag">{mode}</span>
+          {rejected > 0 && <span class="tag" data-tone="bad">{`${count(rejected)} rejected`}</span>}
           {changed.length > 0 && (
             <span class="tag" data-tone="changed">
               {changed.length === 1 ? "1 column changed" : `${changed.length} columns changed`}
