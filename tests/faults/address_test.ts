@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { serve } from "../cli/_sluice.ts";
 import { hasOpenssl } from "../_postgres.ts";
+import { soak } from "./_soak.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
@@ -23,20 +24,24 @@ async function download(
   return text.decode(stdout).trim();
 }
 
-Deno.test("a name that nobody knows, a proxy that is not there: each is told of after some tries", async () => {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const nobody = `http://127.0.0.1:${listener.addr.port}`;
-  listener.close();
-  const [unknown, proxied] = await Promise.all([
-    download("http://nowhere.invalid/x.csv"),
-    download("http://nowhere.invalid/x.csv", { HTTP_PROXY: nobody }),
-  ]);
-  const tried =
-    /^Error: Cannot download "http:\/\/nowhere\.invalid\/x\.csv": .*; five more tries did not help$/;
-  assert.match(unknown, tried);
-  assert.match(unknown, /dns error|lookup/);
-  assert.match(proxied, tried);
-  assert.match(proxied, /refused/i);
+Deno.test({
+  name: "a name that nobody knows, a proxy that is not there: each is told of after some tries",
+  ignore: !soak, // it is all waiting
+  async fn() {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const nobody = `http://127.0.0.1:${listener.addr.port}`;
+    listener.close();
+    const [unknown, proxied] = await Promise.all([
+      download("http://nowhere.invalid/x.csv"),
+      download("http://nowhere.invalid/x.csv", { HTTP_PROXY: nobody }),
+    ]);
+    const tried =
+      /^Error: Cannot download "http:\/\/nowhere\.invalid\/x\.csv": .*; five more tries did not help$/;
+    assert.match(unknown, tried);
+    assert.match(unknown, /dns error|lookup/);
+    assert.match(proxied, tried);
+    assert.match(proxied, /refused/i);
+  },
 });
 
 Deno.test("a redirect leads to no place that the process may not reach", async () => {

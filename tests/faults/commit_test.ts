@@ -17,7 +17,7 @@ const WAYS: readonly Partial<CopyOptions>[] = [
   { mode: "replace", parallel: 2 },
 ];
 /** Where time is short, one in so many places is tried, beside all those around COMMIT. */
-const STRIDE = soak ? 1 : 8;
+const STRIDE = soak ? 1 : 12;
 
 for (const options of WAYS) {
   const way = `${options.mode}${options.parallel ? ", in parallel" : ""}`;

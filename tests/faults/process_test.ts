@@ -10,21 +10,16 @@ const old = new Made(1), made = new Made(2, 20_000);
 const before: State = { table: [old], ledger: [old] };
 const loaded: State = { table: [made], ledger: [old, made] };
 
-/** Whether a program can be had; says what is not tested where it cannot. */
-async function has(program: string, what: string): Promise<boolean> {
-  const options = {
-    args: ["--version"],
-    stdout: "null",
-    stderr: "null",
-  } satisfies Deno.CommandOptions;
-  const there = await new Deno.Command(program, options).output()
+/** Whether a program does here what it does elsewhere; says what is not tested where it does not. */
+async function can(program: string, args: string[], what: string): Promise<boolean> {
+  const works = await new Deno.Command(program, { args, stdout: "null", stderr: "null" }).output()
     .then(({ success }) => success, () => false);
-  if (!there) console.log(`Not tested, for there is no ${program}: ${what}`);
-  return there;
+  if (!works) console.log(`Not tested, for ${program} cannot be used here: ${what}`);
+  return works;
 }
 
 Deno.test("with too few file descriptors a load says so, or does with those there are", async () => {
-  if (!await has("prlimit", "file descriptors that run out")) return;
+  if (!await can("prlimit", ["--nofile=64", "true"], "file descriptors that run out")) return;
   await using sluice = new Sluice();
   await using database = await freshDatabase();
   await begin(database, old);
@@ -32,7 +27,7 @@ Deno.test("with too few file descriptors a load says so, or does with those ther
   const args = ["load", file, "--into", "t", "--key", made.key, "--parallel", "8"];
   const outcomes: Outcome[] = [];
   // With fewer than these the runtime itself does not start.
-  for (const limit of [18, 20, 22, 24, 26, 28, 32]) {
+  for (const limit of [18, 24, 32, 64, 128]) {
     const outcome = await sluice.run([...args, "--database", database.url], {
       under: ["prlimit", `--nofile=${limit}`],
     });
@@ -61,7 +56,7 @@ const SYNCS: readonly (readonly [
 ];
 
 Deno.test("a sync that the disk fails is told of, not trusted, and the next run is whole", async () => {
-  if (!await has("strace", "a disk that fails to sync")) return;
+  if (!await can("strace", ["-o", "/dev/null", "true"], "a disk that fails to sync")) return;
   await using sluice = new Sluice();
   await using database = await freshDatabase();
   await using server = serve(() => new Response(made.bytes, { headers: { etag: '"2"' } }));
@@ -86,6 +81,7 @@ Deno.test("a sync that the disk fails is told of, not trusted, and the next run 
     assert.equal(outcome.code, code, outcome.stdout + outcome.stderr);
     assert.match(outcome.stdout, said);
     await invariants(database, [code === 0 ? loaded : before]);
+    if (code === 0) continue;
     const done = await sluice.run(run);
     assert.equal(document(done).state, "success", done.stderr);
     await invariants(database, [loaded]);
