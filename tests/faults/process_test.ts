@@ -52,7 +52,7 @@ const SYNCS: readonly (readonly [
     /Cannot keep .*\/data\.csv.*: the disk of .* fails \(Input\/output error \(os error 5\)\)/,
   ],
   // Of each thread the first.
-  ["fdatasync:error=EIO:when=1", 0, /"id":"download","state":"success","attempts":[2-9]/],
+  ["fdatasync:error=EIO:when=1", 0, /"id":"download","state":"success","attempts":(?!1,)/],
 ];
 
 Deno.test("a sync that the disk fails is told of, not trusted, and the next run is whole", async () => {
@@ -63,8 +63,8 @@ Deno.test("a sync that the disk fails is told of, not trusted, and the next run 
   sluice.file(
     "dags/kept.ts",
     `import { copy, csv, dag, http, pipe } from "sluice";
-    const d = dag("kept", { defaults: { retryDelay: { milliseconds: 10 } } });
-    const file = d.task("download", http({ url: "${server.url}/data.csv" }), { retries: 9 });
+    const d = dag("kept", { defaults: { retryDelay: { milliseconds: 1 } } });
+    const file = d.task("download", http({ url: "${server.url}/data.csv" }), { retries: 99 });
     d.task("load", pipe(file, csv(), copy({ table: "t", key: "${made.key}" })));
     export default d;`,
   );
