@@ -325,6 +325,20 @@ export function executorConformance(name: string, make: () => Executor): void {
     assert.deepEqual(await reader.outcome, success(whole(server.body)));
   });
 
+  edge("a reader may begin anew while the stream is written", 20_000, async (stage, server) => {
+    const read = Promise.withResolvers<void>();
+    server.gate = { at: 10_000, until: soon(read.promise) };
+    const writer = stage.begin("download");
+    await soon(writer.opened);
+    const reader = stage.begin("reread");
+    await eventually(() => reader.readings().some(({ rows }) => rows === 10_000));
+    read.resolve();
+    await writer.outcome;
+    const output = { ...whole(server.body), learnt: "this" };
+    assert.deepEqual(await reader.outcome, success(output));
+    assert.equal(server.requests.length, 1);
+  });
+
   edge(
     "a reader sees the end only when the writer's success is on record",
     5000,

@@ -12,6 +12,7 @@ import {
   operator,
   type Origin,
   pipe,
+  ReadAgain,
   Skip,
   Source,
   SourceChanged,
@@ -148,6 +149,23 @@ const reads = operator("load", async (options: { stopAt: number }, ctx, bytes: B
   return { bytes: n, sha256: hash.digest("hex") };
 });
 
+/** Asks for what it has read of the stream again, once. */
+const rereads = operator("rereads", async (_: { x?: 1 }, ctx, bytes: Bytes) => {
+  const reader = bytes.getReader();
+  const hash = createHash("sha256");
+  for (let n = 0;;) {
+    const { done, value } = await reader.read();
+    if (done) return { bytes: n, sha256: hash.digest("hex"), learnt: String(ctx.learnt) };
+    hash.update(value);
+    n += value.length;
+    ctx.meter.rows = ctx.learnt ? n : 0;
+    if (ctx.learnt || n < 5000) continue;
+    const error = new ReadAgain("it can be read only once", "this");
+    await reader.cancel(error);
+    throw error;
+  }
+}, { rereads: true });
+
 const flip = operator("flip", (_: { x?: 1 }, __, bytes: Bytes) => {
   return bytes.pipeThrough(
     new TransformStream({
@@ -181,6 +199,7 @@ function edges(): AnyDag {
   made.task("load", pipe(file, reads({ stopAt: Infinity })));
   made.task("patient", pipe(file, reads({ stopAt: Infinity })), { timeout: { seconds: 1 } });
   made.task("peek", pipe(file, reads({ stopAt: 5000 })));
+  made.task("reread", pipe(file, rereads()));
   const flipped = made.task("flip", pipe(file, flip()));
   made.task("load_flipped", pipe(flipped, reads({ stopAt: Infinity })));
   made.task("plain", () =>
