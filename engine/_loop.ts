@@ -18,7 +18,7 @@ import { Round, type RoundState } from "./_round.ts";
 import { demand } from "./admit.ts";
 import { Cancelled, Restart } from "./attempt.ts";
 import type { Reading } from "./meter.ts";
-import { nextDue, strays, type TaskPlace } from "./plan.ts";
+import { strays, type TaskPlace } from "./plan.ts";
 import { isOver, type Run } from "./state.ts";
 import { StoreFull } from "./store.ts";
 
@@ -250,7 +250,6 @@ export class Loop {
           : new Restart("What it reads does not come"),
       );
     }
-    live.due = nextDue(live.dag, run, now);
     if (isOver(run) && live.attempts.size === 0 && live.inbox.length === 0) this.#finish(live);
     else if (events.length > 0) this.#tellSuccessors(live);
   }

@@ -3,7 +3,7 @@ import { add, type Attempting, changed, groupOf, type Live, type Step } from "./
 import { admit, admitRuns, demand, type Limits } from "./admit.ts";
 import type { Executor } from "./executor.ts";
 import { nameOf } from "./_job.ts";
-import { isPastGood, plan, strays } from "./plan.ts";
+import { isPastGood, nextDue, plan, strays } from "./plan.ts";
 import { at, begin } from "./settle.ts";
 import { isDone, isOver, type Run } from "./state.ts";
 
@@ -73,6 +73,8 @@ export class Round {
     const { now } = this.#state;
     const { dag, age, past } = step.live;
     add(step, plan(dag, step.run, now, past));
+    // Only here: what falls due in a round that does not look at the run is still to be looked at.
+    step.live.due = nextDue(dag, step.run, now);
     step.live.demand = isOver(step.run)
       ? { candidates: [], holders: [] }
       : demand(dag, step.run, age);

@@ -66,8 +66,9 @@ interface Blow {
   readonly n: number;
 }
 
-/** How many milliseconds a child may take. */
+/** How many milliseconds a child may take until it dies, and how many to do all that is left. */
 const PATIENCE = 30_000;
+const LONG = 10 * PATIENCE;
 
 /** Lets a child go until it dies. */
 async function live(orders: Orders, blow?: Blow, inject: readonly string[] = []): Promise<Said> {
@@ -86,7 +87,8 @@ async function live(orders: Orders, blow?: Blow, inject: readonly string[] = [])
       child.kill("SIGKILL");
     }, ms));
   };
-  kill(PATIENCE, true);
+  const patience = orders.end === undefined ? PATIENCE : LONG;
+  kill(patience, true);
   if (blow?.after === "start") kill(blow.n);
   const errors = new Response(child.stderr).text();
   const lines: string[] = [];
@@ -106,7 +108,7 @@ async function live(orders: Orders, blow?: Blow, inject: readonly string[] = [])
   const { signal, code } = await child.status;
   timers.forEach(clearTimeout);
   assert.equal(await errors, "");
-  assert.ok(!late, `in ${PATIENCE} ms it was not done`);
+  assert.ok(!late, `in ${patience} ms it was not done`);
   assert.ok(signal !== null || code === 0, `it ended with ${code}`);
   return { lines, signal };
 }

@@ -217,3 +217,30 @@ Deno.test("limits hold for what an engine goes on with", async () => {
   await etl.done(a.id);
   await etl.done(b.id);
 });
+
+Deno.test("what falls due just when a slot comes free for its run is not forgotten", async () => {
+  const clock = time();
+  const { wait, came, open } = gate();
+  const holder = dag("holder");
+  holder.task("holds", wait as never, { pool: "one" });
+  const d = dag("d");
+  const asked: number[] = [];
+  d.task("sensor", ({ attempt }) => {
+    asked.push(attempt);
+    if (attempt === 1) throw new NotYet();
+  }, { poke: { minutes: 1 } });
+  const never = Promise.withResolvers<void>();
+  d.task("waits", () => never.promise, { pool: "one" });
+  await using etl = await engine({ dags: [holder, d], pools: { one: 1 }, ...clock });
+  await etl.trigger(holder);
+  await until(() => came.length === 1);
+  const { id, done } = await etl.trigger(d);
+  await clock.settle();
+  clock.jump({ minutes: 2 });
+  open();
+  await until(async () => (await etl.get(id))!.tasks["waits"]!.state === "running");
+  await clock.advance({ minutes: 1 });
+  assert.deepEqual(asked, [1, 2]);
+  never.resolve();
+  assert.equal((await done).state, "success");
+});
