@@ -101,6 +101,14 @@ export const HELD = `(c.relacl IS NOT NULL OR c.relrowsecurity OR c.reloptions I
   OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_type t ON t.typrelid = c.oid
              WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = t.oid AND d.deptype = 'n'))`;
 
+/**
+ * Where a table is made: in the first schema of the search path, but never in the ledger's, which a user of that name has
+ * in front of all others.
+ */
+const FIRST =
+  `(SELECT schema FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS p (schema, n)
+  WHERE schema <> 'sluice' ORDER BY n LIMIT 1)`;
+
 // Kept are tables that something else refers to (a view, a foreign key, a publication), or that carry what a new
 // table would not: grants, policies, triggers, constraints, indexes, defaults, comments, another owner.
 const FIND = `
@@ -131,6 +139,6 @@ SELECT coalesce(n.nspname, f.schema) AS schema, c.relkind AS kind, c.oid::pg_cat
    ON attrelid = partrelid AND attnum = partattrs[0]
    WHERE partrelid = c.oid AND partstrat = 'r' AND partnatts = 1) AS "partitionedBy"
 FROM (SELECT coalesce((SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname = $2),
-                      CASE WHEN $2 IS NULL THEN pg_catalog.current_schema() END) AS schema) f
+                      CASE WHEN $2 IS NULL THEN ${FIRST} END) AS schema) f
 LEFT JOIN pg_catalog.pg_class c ON c.oid = CASE WHEN f.schema IS NOT NULL THEN pg_catalog.to_regclass($1) END
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`;

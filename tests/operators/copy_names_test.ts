@@ -102,6 +102,20 @@ Deno.test("what Postgres would cut or cannot hold is refused", async () => {
   await nothingLeft(database);
 });
 
+Deno.test("no table is made beside the ledger, though its schema be the first of the search path", async () => {
+  await using database = await freshDatabase();
+  const [{ name }] = await database.query<{ name: string }>(
+    "SELECT current_database() AS name",
+  ) as [{ name: string }];
+  await database.query(`ALTER DATABASE "${name}" SET search_path = sluice, public`);
+  for (const table of ["first", "second"]) await load(database, "x\n1\n", { table });
+  const tables = "SELECT schemaname FROM pg_tables WHERE tablename IN ('first', 'second')";
+  assert.deepEqual(await database.query(tables), [
+    { schemaname: "public" },
+    { schemaname: "public" },
+  ]);
+});
+
 Deno.test("the schema that has the table is found along the search path, else the first one", async () => {
   await using database = await freshDatabase();
   await database.query(
