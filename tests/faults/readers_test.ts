@@ -13,6 +13,7 @@ await sharedPostgres();
 const SWAPS: readonly (readonly [what: string, options: Partial<CopyOptions>, sql?: string])[] = [
   ["a plain table", {}],
   ["a plain table, in parallel", { parallel: 2 }],
+  ["a plain table, in committed staging", { staging: "committed" }],
   ["a table with a view", {}, "CREATE VIEW shown AS SELECT * FROM t"],
   ["a table with a view, in parallel", { parallel: 2 }, "CREATE VIEW shown AS SELECT * FROM t"],
   [

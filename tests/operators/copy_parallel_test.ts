@@ -153,6 +153,7 @@ const SNAPSHOTS: readonly (readonly [
 ])[] = [
   ["a plain table", {}, "", [2]],
   ["a plain table, in parallel", { parallel: 2 }, "", []],
+  ["a plain table, in committed staging", { staging: "committed" }, "", []],
   ["a table with an index", {}, "CREATE INDEX ON t (a)", []],
   ["by deletes and inserts", { isolation: "mvcc" }, "", [1]],
   [
