@@ -1,0 +1,149 @@
+// What refused records cost, and what several connections bring: `deno task bench:rejects [PAIRS]`. Prints tables.
+import { demoMonth, MONTHS } from "../cli/_demo_data.ts";
+import { testPostgres } from "../tests/_postgres.ts";
+import { type Cost, measure, median } from "./_measure.ts";
+
+const PAIRS = Number(Deno.args[0] ?? 7);
+const root = new URL("..", import.meta.url).pathname;
+
+/** The columns whose types are declared: values of others are never refused. */
+const TYPES = {
+  "VendorID": "integer",
+  "tpep_pickup_datetime": "timestamp",
+  "passenger_count": "integer",
+  "trip_distance": "double precision",
+  "total_amount": "double precision",
+};
+
+/** What becomes of each hundredth record, in turn: five kinds of what is refused when it is read. */
+const SPOIL: readonly ((record: string) => string)[] = [
+  (record) => record.replace(/^[^,]*/, "N/A"),
+  (record) => record.replace(/^([^,]*),[^,]*/, "$1,2021-02-30 00:00:00"),
+  (record) => `${record},more`,
+  (record) => record.slice(0, record.lastIndexOf(",")),
+  (record) => record.replace(/^([^,]*)/, '"$1"?'),
+];
+
+/** Writes a month of which each hundredth record is changed. */
+async function writeMonth(
+  path: string,
+  change: (record: string, n: number) => string,
+): Promise<void> {
+  using file = await Deno.open(path, { write: true, create: true, truncate: true });
+  const decoder = new TextDecoder(), encoder = new TextEncoder();
+  let rest = "", line = 0;
+  for (const chunk of demoMonth("2021-01")) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    const changed = lines.map((text) => line++ % 100 === 50 ? change(text, line) : text);
+    const bytes = encoder.encode(changed.map((text) => `${text}\n`).join(""));
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+  }
+}
+
+/** One way to load, and what it cost so far. */
+interface Way {
+  readonly name: string;
+  readonly file: string;
+  readonly flags: readonly string[];
+  readonly costs: Cost[];
+}
+
+const folder = await Deno.makeTempDir({ prefix: "sluice-bench-" });
+const [clean, spoilt, forbidden] = ["clean", "spoilt", "forbidden"].map((name) =>
+  `${folder}/${name}.csv`
+);
+await writeMonth(clean!, (record) => record);
+await writeMonth(spoilt!, (record, n) => SPOIL[Math.floor(n / 100) % SPOIL.length]!(record));
+await writeMonth(forbidden!, (record) => record.replace(/[^,]*$/, "-1"));
+await using db = await testPostgres();
+const kept = ["--max-rejects", "2%", "--rejects", `${folder}/rejects.jsonl`];
+const way = (name: string, file: string, ...flags: string[]): Way => ({
+  name,
+  file,
+  flags,
+  costs: [],
+});
+
+/** Pairs of ways, the second to be told in shares of the first. */
+const COMPARED: readonly { title: string; before?: string; pair: readonly [Way, Way] }[] = [
+  {
+    title: "One record in a hundred refused when it is read",
+    pair: [way("none is", clean!), way("1 % are", spoilt!, ...kept)],
+  },
+  {
+    title: "One record in a hundred refused by a check of the table",
+    before: `TRUNCATE checked`,
+    pair: [
+      way("none is", clean!, "--mode", "append", ...kept),
+      way("1 % are", forbidden!, "--mode", "append", ...kept),
+    ],
+  },
+  {
+    title: "Two connections",
+    pair: [way("one", clean!), way("two", clean!, "--parallel", "2")],
+  },
+];
+
+async function load({ file, flags, costs }: Way, counts: boolean, before?: string): Promise<void> {
+  if (before) await db.query(before);
+  const into = before ? "checked" : "bench";
+  const types = Object.entries(TYPES).flatMap(([name, type]) => ["--type", `${name}=${type}`]);
+  const command = [
+    "deno",
+    "run",
+    "-A",
+    "--v8-flags=--max-semi-space-size=1",
+    `${root}main.ts`,
+    "load",
+    file,
+  ];
+  const args = [
+    "--into",
+    into,
+    "--database",
+    db.url,
+    "--home",
+    `${folder}/home`,
+    "--json",
+    ...types,
+  ];
+  const cost = await measure([...command, ...args, ...flags], db.pid());
+  if (counts) costs.push(cost);
+}
+
+try {
+  await load(COMPARED[0]!.pair[0], false);
+  await db.query(
+    `CREATE TABLE checked (LIKE bench); ALTER TABLE checked ADD CHECK (congestion_surcharge >= 0)`,
+  );
+  console.log(
+    `${
+      MONTHS["2021-01"].toLocaleString("en-US")
+    } records × 18 columns of plain CSV; ${PAIRS} pairs, the first not ` +
+      `counted; medians.`,
+  );
+  for (const { title, before, pair } of COMPARED) {
+    for (let n = -1; n < PAIRS; n++) {
+      // Who goes first changes, so that neither always finds the caches warm.
+      for (const one of n % 2 ? pair : pair.toReversed()) await load(one, n >= 0, before);
+    }
+    console.log(
+      `\n## ${title}\n\n|  | wall | CPU, client | CPU, server |\n| --- | --- | --- | --- |`,
+    );
+    for (const { name, costs } of pair) {
+      const cells = (["wall", "client", "server"] as const).map((what) =>
+        `${median(costs.map((cost) => cost[what])).toFixed(2)} s`
+      );
+      console.log(`| ${[name, ...cells].join(" | ")} |`);
+    }
+    const cpu = ({ client, server }: Cost) => client + server;
+    const ratio = (of: (cost: Cost) => number) =>
+      median(pair[1].costs.map((cost, i) => of(cost) / of(pair[0].costs[i]!))).toFixed(3);
+    console.log(
+      `\nThe second in shares of the first: CPU ${ratio(cpu)}, wall ${ratio(({ wall }) => wall)}.`,
+    );
+  }
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
