@@ -1,33 +1,41 @@
 import { type Data, DataType, makeData } from "apache-arrow";
 
-/** A column without some rows, given in ascending order; its buffers, which must begin at its first row, are written over. */
-export function dropRows(column: Data, rows: readonly number[]): Data {
-  if (rows.length === 0) return column;
+/** Rows from one on, and before another. */
+type Stretch = readonly [from: number, to: number];
+
+/** A column without the rows before each of some stretches; its buffers, which must begin at its first row, are written over. */
+export function dropRows(column: Data, stretches: readonly Stretch[]): Data {
+  if (stretches.length === 0) return column;
   const { type, length } = column;
   const nulls = column.nullCount > 0
-    ? { nullBitmap: dropBits(column.nullBitmap, rows, length), nullCount: -1 }
+    ? { nullBitmap: dropBits(column.nullBitmap, stretches), nullCount: -1 }
     : { nullCount: 0 };
   return makeData(
-    { type, length: length - rows.length, ...nulls, ...dropValues(column, rows) } as never,
+    {
+      type,
+      length: length - stretches.length,
+      ...nulls,
+      ...dropValues(column, stretches),
+    } as never,
   );
 }
 
 function dropValues(
-  { type, length, values, valueOffsets }: Data,
-  rows: readonly number[],
+  { type, values, valueOffsets }: Data,
+  stretches: readonly Stretch[],
 ): Record<string, unknown> {
-  if (DataType.isBool(type)) return { data: dropBits(values, rows, length) };
+  if (DataType.isBool(type)) return { data: dropBits(values, stretches) };
   if (!DataType.isUtf8(type)) {
     const stride = DataType.isFixedSizeBinary(type) ? type.byteWidth : 1;
-    let at = rows[0]! * stride;
-    for (const [from, to] of stretches(rows, length)) {
+    let at = (stretches[0]![0] - 1) * stride;
+    for (const [from, to] of stretches) {
       values.copyWithin(at, from * stride, to * stride);
       at += (to - from) * stride;
     }
     return { data: values.subarray(0, at) };
   }
-  let n = rows[0]!;
-  for (const [from, to] of stretches(rows, length)) {
+  let n = stretches[0]![0] - 1;
+  for (const [from, to] of stretches) {
     const start = valueOffsets[from]!, at = valueOffsets[n]!;
     values.copyWithin(at, start, valueOffsets[to]!);
     for (let r = from; r < to; r++) valueOffsets[++n] = at + valueOffsets[r + 1]! - start;
@@ -39,21 +47,31 @@ function dropValues(
 }
 
 /** What is kept behind the first row that goes. */
-function* stretches(
-  rows: readonly number[],
-  length: number,
-): Generator<[from: number, to: number]> {
-  for (const [i, row] of rows.entries()) yield [row + 1, rows[i + 1] ?? length];
+export function stretchesOf(rows: readonly number[], length: number): Stretch[] {
+  return rows.map((row, i) => [row + 1, rows[i + 1] ?? length]);
 }
 
-function dropBits(bits: Uint8Array, rows: readonly number[], length: number): Uint8Array {
-  let n = rows[0]!;
-  for (const [from, to] of stretches(rows, length)) {
-    for (let r = from; r < to; r++, n++) {
-      const mask = 1 << (n & 7);
-      if ((bits[r >> 3]! >> (r & 7)) & 1) bits[n >> 3]! |= mask;
-      else bits[n >> 3]! &= ~mask;
-    }
-  }
+function dropBits(bits: Uint8Array, stretches: readonly Stretch[]): Uint8Array {
+  let n = stretches[0]![0] - 1;
+  for (const [from, to] of stretches) n = moveBits(bits, from, to, n);
   return bits;
+}
+
+/** Moves bits down to `n`, those of whole bytes at once; returns where they end. */
+function moveBits(bits: Uint8Array, from: number, to: number, n: number): number {
+  let r = from;
+  const one = () => {
+    const mask = 1 << (n & 7);
+    if ((bits[r >> 3]! >> (r & 7)) & 1) bits[n >> 3]! |= mask;
+    else bits[n >> 3]! &= ~mask;
+    r++;
+    n++;
+  };
+  while (r < to && (n & 7) !== 0) one();
+  for (; r + 8 <= to; r += 8, n += 8) {
+    const shift = r & 7, at = r >> 3;
+    bits[n >> 3] = (bits[at]! >> shift) | (shift === 0 ? 0 : bits[at + 1]! << (8 - shift));
+  }
+  while (r < to) one();
+  return n;
 }

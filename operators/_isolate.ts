@@ -37,7 +37,7 @@ export async function putRows(
     if (!isAboutRows(error)) throw error;
     await session.all("ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
     await refusals.add(await isolate(session, staging, filling));
-    refusals.check();
+    await refusals.check();
     return await put();
   }
 }

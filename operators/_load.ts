@@ -122,12 +122,12 @@ export class Load {
     const duplicates = mode === "merge" && rows > 0
       ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
       : 0;
-    this.#refusals.check();
+    await this.#refusals.check();
     const { slice } = plan, into = this.#target, staging = this.#staging;
     await guard(this.#session, rows, { into, slice, staging }, this.#options);
     const hash = digest?.digest("hex") ?? null;
     if (ifUnchanged === "skip" && known && hash === known.digest) return await this.#leave(known);
-    const mark = this.#refusals.mark();
+    const mark = await this.#refusals.mark();
     try {
       const { rows: kept, ...counts } = await this.#takeTurns(() => this.#settle(rows, mark, hash));
       const { table } = this.#options, { columns, widened } = this.#flow;

@@ -17,8 +17,8 @@ export interface Mark {
   readonly rules: ReadonlyMap<RejectRule, number>;
 }
 
-/** How many rejects an error shows, and how many are written by one statement. */
-const SHOWN = 3, AT_ONCE = 2000;
+/** How many rejects an error shows, how many are written by one statement, and how much waits for the file. */
+const SHOWN = 3, AT_ONCE = 2000, MOST_HELD = 1 << 20;
 
 /** The records that one load refuses: to a file as they come, and to the table of rejects when the load is settled. */
 export class Refusals {
@@ -33,7 +33,9 @@ export class Refusals {
   readonly #options: CopyOptions;
   readonly #ctx: Context;
   readonly #first: Reject[] = [];
-  readonly #encoder = new TextEncoder();
+  /** Lines that wait to be written, and their length. */
+  #lines: string[] = [];
+  #held = 0;
   #tolerance: Tolerance | undefined;
   #path: string | undefined;
   /** Whether they are too many. */
@@ -58,7 +60,7 @@ export class Refusals {
     this.#records = records;
     await this.add(rejects);
     // A share is known at the end.
-    if (tolerance.limit === 0 || tolerance.limit >= 1) this.check();
+    if (tolerance.limit === 0 || tolerance.limit >= 1) await this.check();
   }
 
   /** Adds some to the file. */
@@ -75,14 +77,26 @@ export class Refusals {
     this.#first.push(...rejects.slice(0, SHOWN - this.#first.length));
     const { table, source } = this.#options;
     const { dag, run, task, attempt } = this.#ctx;
-    const who = {
+    const who = JSON.stringify({
       source: withoutSecrets(source?.url) ?? null,
       table,
       run: `${dag}/${run}/${task}/${attempt}`,
       refused: this.#ctx.now().toString(),
-    };
-    const lines = rejects.map((reject) => `${JSON.stringify({ ...who, ...reject })}\n`);
-    const bytes = this.#encoder.encode(lines.join(""));
+    }).slice(0, -1);
+    for (const reject of rejects) {
+      const line = `${who},${JSON.stringify(reject).slice(1)}\n`;
+      this.#lines.push(line);
+      this.#held += line.length;
+    }
+    if (this.#held > MOST_HELD) await this.#flush();
+  }
+
+  /** Writes to the file what waits for it. */
+  async #flush(): Promise<void> {
+    const bytes = new TextEncoder().encode(this.#lines.join(""));
+    this.#lines = [];
+    this.#held = 0;
+    if (bytes.length === 0) return;
     try {
       this.#file ??= await this.#open();
       for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
@@ -103,13 +117,15 @@ export class Refusals {
   }
 
   /** Where the rejects stand, to come back to. */
-  mark(): Mark {
+  async mark(): Promise<Mark> {
+    await this.#flush();
     return { rejected: this.rejected, size: this.#size, rules: new Map(this.#rules) };
   }
 
   /** Forgets what was refused since: that was undone. */
   async rewind({ rejected, size, rules }: Mark): Promise<void> {
     if (this.rejected === rejected) return;
+    await this.#flush();
     await this.#file!.truncate(size);
     await this.#file!.seek(size, Deno.SeekMode.Start);
     this.rejected = rejected;
@@ -128,10 +144,11 @@ export class Refusals {
   }
 
   /** @throws {GiveUp} where more are refused than may be, naming the first */
-  check(): void {
+  async check(): Promise<void> {
     const { rejected } = this, records = this.#records;
     if (!this.#tolerance || !isBeyond(this.#tolerance, rejected, records)) return;
     this.#exceeded = true;
+    await this.#flush();
     const { limit } = this.#tolerance;
     const allowed = limit > 0 && limit < 1
       ? `${+(100 * limit).toPrecision(6)} % of them`
@@ -177,7 +194,8 @@ export class Refusals {
         `CREATE TABLE ${table} (${REJECT_COLUMNS}); COMMENT ON TABLE ${table} IS ${literal(of)}`,
       );
     }
-    for await (const lines of this.#lines()) {
+    await this.#flush();
+    for await (const lines of this.#written()) {
       const document = literal(`[${lines.join(",")}]`);
       await session.all(
         `INSERT INTO ${table} (load, ${REJECT_NAMES}, bytes)
@@ -192,10 +210,13 @@ export class Refusals {
 
   /** Says that the load is over. A file that nobody asked for stays only where it is all there is of the rejects. */
   async end(): Promise<void> {
+    const kept = this.#tolerance?.file !== undefined;
+    if (kept) await this.#flush();
     this.#file?.close();
     this.#file = undefined;
-    const needed = this.#tolerance?.file !== undefined || this.#exceeded;
-    if (this.#path !== undefined && !needed) await Deno.remove(this.#path).catch(() => {});
+    if (this.#path !== undefined && !kept && !this.#exceeded) {
+      await Deno.remove(this.#path).catch(() => {});
+    }
   }
 
   async #begin(tolerance: Tolerance): Promise<void> {
@@ -215,7 +236,7 @@ export class Refusals {
   }
 
   /** The file's lines, some at once. */
-  async *#lines(): AsyncGenerator<string[]> {
+  async *#written(): AsyncGenerator<string[]> {
     await this.#file!.seek(0, Deno.SeekMode.Start);
     const decoder = new TextDecoder();
     const buffer = new Uint8Array(1 << 18);

@@ -3,7 +3,7 @@ import type { Json } from "../engine/mod.ts";
 import { type Block, type Fields, fieldText } from "./_block.ts";
 import { type Misfit, type Plan, type PlannedColumn, readPlanned } from "./_columns.ts";
 import { arrowField } from "./_column_type.ts";
-import { dropRows } from "./_drop_rows.ts";
+import { dropRows, stretchesOf } from "./_drop_rows.ts";
 import { putInt64 } from "./_read_numbers.ts";
 import { isUtf8 } from "./_read_text.ts";
 import {
@@ -75,7 +75,8 @@ export class Sieve {
 
 /** A batch without some of its rows. */
 function dropped({ schema, data }: RecordBatch, rows: readonly number[]): RecordBatch {
-  const children = data.children.map((column) => dropRows(column, rows));
+  const stretches = stretchesOf(rows, data.length);
+  const children = data.children.map((column) => dropRows(column, stretches));
   const length = data.length - rows.length;
   return new RecordBatch(schema, makeData({ type: data.type, length, nullCount: 0, children }));
 }
