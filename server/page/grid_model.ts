@@ -4,8 +4,8 @@ import { get } from "./api.ts";
 import type { Grid, GridRun, Happening, RunHead, TaskState } from "./documents.ts";
 import { afterEvent } from "./runs.ts";
 
-/** How many of a DAG's runs are shown. */
-const LAST = 100;
+/** How many of a DAG's runs are shown, and how many of them at first. */
+const LAST = 100, FIRST = 30;
 const NONE = LETTERS.none;
 const STATES = new Map(
   Object.entries(LETTERS).map(([state, letter]) => [letter, state as TaskState]),
@@ -46,9 +46,17 @@ export class GridModel {
     return this.#loaded;
   }
 
-  /** Reads all of it. */
+  /** Reads all of it; at first only what is likely to be in sight. */
   async load(end?: AbortSignal): Promise<void> {
-    const grid = await get<Grid>(`/api/dags/${this.#dag}/grid`, { runs: LAST }, end);
+    if (!this.#loaded.peek()) {
+      await this.#read(FIRST, end);
+      if (this.#runs.peek().length < FIRST) return;
+    }
+    await this.#read(LAST, end);
+  }
+
+  async #read(runs: number, end?: AbortSignal): Promise<void> {
+    const grid = await get<Grid>(`/api/dags/${this.#dag}/grid`, { runs }, end);
     this.#indexes = new Map(grid.tasks.map((id, i) => [id, i]));
     this.#letters = new Map(grid.runs.map(({ run_id, states }) => [run_id, [...states]]));
     this.#tasks.value = grid.tasks;

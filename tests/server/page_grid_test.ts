@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { dag, type Event, type Store, type TaskState } from "../../engine/mod.ts";
+import { dag, type TaskState } from "../../engine/mod.ts";
 import { look, pageTest, serve } from "./_browser.ts";
+import { past } from "./_past.ts";
 
 const TASKS = 1000, RUNS = 100;
 
@@ -17,33 +18,15 @@ function stateOf(run: number, task: number): TaskState {
   return (run + task) % 31 === 0 ? "skipped" : "success";
 }
 
-/** Writes down a hundred runs that nobody ran. */
-async function past(store: Store): Promise<void> {
-  const ids = [...big.tasks.keys()];
-  for (let n = 0; n < RUNS; n++) {
-    const start = new Date(Date.UTC(2021, 0, 1 + n)).toISOString();
-    const at = new Date(Date.UTC(2021, 0, 2 + n)).toISOString();
-    const base = { run: `run_${n}`, at };
-    const events: Event[] = [
-      {
-        ...base,
-        ...{ type: "run_created", dag: "big", kind: "scheduled", logicalDate: start },
-        ...{ interval: { start, end: at }, params: {}, runAfter: at, tasks: ids },
-      },
-      { ...base, type: "run_changed", to: "running" },
-      ...ids.map((task, i): Event => {
-        const to = { state: stateOf(n, i), attempt: 1, retries: 0, started: at, ended: at };
-        return { ...base, type: "task_changed", task, to };
-      }),
-      { ...base, type: "run_changed", to: n % 9 === 4 ? "failed" : "success" },
-    ];
-    await store.append(base.run, 0, events);
-  }
-}
-
 pageTest("a thousand tasks in a hundred runs are seen at once", async (browser, t) => {
   await using served = await serve({ dags: [big], startPaused: true });
-  await past(served.store);
+  await past(served.store, big, {
+    dates: Array.from({ length: RUNS }, (_, n) => new Date(Date.UTC(2021, 0, 1 + n))),
+    days: 1,
+    nameOf: (n) => `run_${n}`,
+    stateOf,
+    secondsOf: () => 60,
+  });
   const { url } = served;
   await using looked = await look(browser, url);
   const { page } = looked;

@@ -76,10 +76,12 @@ export function GridHead({ dag, runs, from, to, names, sizes }: GridHeadProps): 
 function labels(runs: readonly GridRun[], { cell }: Sizes): { place: number; text: string }[] {
   const found: { place: number; text: string }[] = [];
   let free = -Infinity;
-  const isDaily = runs.every((run) => run.logical_date.slice(11, 19) === "00:00:00");
+  const times = runs.map(({ logical_date }) => Date.parse(logical_date));
+  // The time of day says nothing where there is one run a day at most.
+  const isDaily = times.every((time, i) => i === 0 || time - times[i - 1]! >= 23 * 3_600_000);
   for (const [place, { logical_date }] of runs.entries()) {
     if (place * cell < free) continue;
-    const text = date(logical_date).slice(isDaily ? 0 : 5);
+    const text = isDaily ? logical_date.slice(0, 10) : date(logical_date).slice(5);
     found.push({ place, text });
     free = place * cell + APART;
   }

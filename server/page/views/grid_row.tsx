@@ -41,10 +41,11 @@ export function GridRow(
     <div
       class="grid-row"
       data-row-of={id}
+      data-open={isOpen ? "" : undefined}
       data-chosen={chosen === null ? undefined : ""}
       style={{ top: `${top}px` }}
     >
-      <div class="grid-name" style={{ width: `${names}px`, paddingLeft: `${12 + depth * 14}px` }}>
+      <div class="grid-name" style={{ width: `${names}px`, paddingLeft: `${24 + depth * 14}px` }}>
         <button
           type="button"
           title={id}

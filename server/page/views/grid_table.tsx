@@ -183,5 +183,5 @@ function clamp(n: number, length: number): number {
 /** Wide enough for the names, and not wider than leaves room for squares. */
 function nameWidth(rows: readonly TreeRow[], width: number): number {
   const longest = Math.max(0, ...rows.map(({ label, depth }) => label.length * 7.2 + depth * 14));
-  return Math.round(Math.min(Math.max(150, longest + 56), 340, Math.max(140, width * 0.42)));
+  return Math.round(Math.min(Math.max(150, longest + 64), 340, Math.max(140, width * 0.42)));
 }

@@ -19,7 +19,7 @@ const SHOWN: readonly {
   readonly fits: (dag: Dag) => boolean;
 }[] = [
   { id: "all", label: "All", fits: () => true },
-  { id: "running", label: "Running", fits: (dag) => dag.runs.some((run) => !isOver(run)) },
+  { id: "running", label: "Running", fits: isRunning },
   { id: "failing", label: "Failing", fits: isFailing },
   { id: "on", label: "On", fits: (dag) => !dag.paused },
   { id: "paused", label: "Paused", fits: (dag) => dag.paused },
@@ -106,7 +106,19 @@ export function HomeView(): JSX.Element {
       {fleet.value === undefined
         ? !fleetError.value && <Bones height={320} />
         : rows.length > 0
-        ? <ul class="card dags">{rows.map((dag) => <DagRow key={dag.id} dag={dag} />)}</ul>
+        ? (
+          <div class="card dags">
+            <div class="dag-heads" aria-hidden="true">
+              <span />
+              <span>DAG</span>
+              <span>Last runs</span>
+              <span>Took</span>
+              <span>Schedule</span>
+              <span>Next run</span>
+            </div>
+            <ul>{rows.map((dag) => <DagRow key={dag.id} dag={dag} />)}</ul>
+          </div>
+        )
         : <Nothing isThereAny={dags.value.length > 0} />}
     </div>
   );
@@ -142,6 +154,11 @@ function Nothing({ isThereAny }: { readonly isThereAny: boolean }): JSX.Element 
   );
 }
 
+/** Whether something of it runs, or waits for its turn; a pause is not a turn. */
+function isRunning({ runs, paused }: Dag): boolean {
+  return runs.some((run) => run.state === "running" || run.state === "queued" && !paused);
+}
+
 /** Whether the last run that is over failed. */
 function isFailing({ runs }: Dag): boolean {
   return runs.findLast(isOver)?.state === "failed";
@@ -155,7 +172,7 @@ function inOrder(order: Order): (a: Dag, b: Dag) => number {
   const rank = (dag: Dag): number => {
     if (order === "failing") {
       if (isFailing(dag)) return 0;
-      if (dag.runs.some((run) => !isOver(run))) return 1;
+      if (isRunning(dag)) return 1;
       return dag.paused ? 3 : 2;
     }
     const next = dag.paused ? undefined : dag.next_run?.run_after;
