@@ -11,6 +11,13 @@ export interface Throughput {
 /** What flows at this moment. */
 export const throughput = signal<Throughput>({ all: 0, dags: new Map() });
 
+/** What flows in a run: what comes in, and what tasks read of each other, which is the same once more. */
+interface Flow {
+  readonly dag: string;
+  fresh: number;
+  read: number;
+}
+
 /** How far each attempt had come, when. */
 let seen = new Map<
   string,
@@ -20,7 +27,7 @@ let seen = new Map<
 meters.subscribe((attempts) => {
   const at = performance.now();
   const next: typeof seen = new Map();
-  const dags = new Map<string, number>();
+  const runs = new Map<string, Flow>();
   for (const [key, attempt] of attempts) {
     const bytes = movedBy(attempt);
     const last = seen.get(key);
@@ -30,7 +37,13 @@ meters.subscribe((attempts) => {
     // Smoothed, so that figures can be read.
     const rate = last && last.rate > 0 ? 0.5 * last.rate + 0.5 * fresh : fresh;
     next.set(key, { bytes, at, rate });
-    dags.set(attempt.dag, (dags.get(attempt.dag) ?? 0) + rate);
+    const flow = runs.get(attempt.run_id) ?? { dag: attempt.dag, fresh: 0, read: 0 };
+    flow[attempt.readings[0]?.stage === "read" ? "read" : "fresh"] += rate;
+    runs.set(attempt.run_id, flow);
+  }
+  const dags = new Map<string, number>();
+  for (const { dag, fresh, read } of runs.values()) {
+    dags.set(dag, (dags.get(dag) ?? 0) + (fresh || read));
   }
   seen = next;
   throughput.value = { all: [...dags.values()].reduce((sum, rate) => sum + rate, 0), dags };

@@ -126,7 +126,7 @@ async function shoot(name: string, path: string, ready: string): Promise<void> {
 await etl.unpause("yellow_taxi");
 await shoot("graph", "/dags/yellow_taxi/graph", ".channel[data-flows] .rate");
 await shoot("home", "/", ".flowing");
-await shoot("task", "/dags/yellow_taxi/grid", ".grid-speed");
+await shoot("running", "/dags/yellow_taxi/grid", ".grid-speed");
 for (const run of await etl.runs({ dag: "yellow_taxi" })) await etl.done(run.id);
 const [run] = await etl.runs({ dag: "yellow_taxi", state: "success" });
 await shoot("gantt", `/dags/yellow_taxi/gantt?run=${run!.id}&task=load`, ".overlap");

@@ -97,7 +97,7 @@ function Gantt(
         <div class="gantt-times" aria-hidden="true">
           {ticks((last - first) / 1000).map((seconds) => (
             <span key={seconds} style={{ left: `${at(first + seconds * 1000)}%` }}>
-              {duration(seconds)}
+              {seconds === 0 ? "0" : duration(seconds)}
             </span>
           ))}
         </div>
