@@ -94,7 +94,7 @@ pageTest("the list of all DAGs", async (browser, t) => {
     await page.keyboard.press("k");
     assert.equal(await page.evaluate(() => document.activeElement?.textContent), "broken");
     await page.keyboard.press("Enter");
-    await page.waitForURL(/dags\/broken/);
+    await page.locator(".tabs").waitFor();
     await page.keyboard.press("2");
     await page.waitForURL(/dags\/broken\/graph/);
     await page.keyboard.press("g");
@@ -107,6 +107,8 @@ pageTest("the list of all DAGs", async (browser, t) => {
   });
 
   await t.step("light and dark follow the system, and can be chosen", async () => {
+    await page.goto(url);
+    await page.locator(".dag-row").first().waitFor();
     const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await ground();
     await page.emulateMedia({ colorScheme: "dark" });
