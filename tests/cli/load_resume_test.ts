@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
+import { random, soak } from "../faults/_soak.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { type RangedServer, rangedServer } from "./_ranged_server.ts";
 import { document, refusal, Sluice, until } from "./_sluice.ts";
@@ -7,25 +8,13 @@ import { document, refusal, Sluice, until } from "./_sluice.ts";
 await sharedPostgres();
 
 /** In full: 200 kills of loads of 200 MB. */
-const FULL = Deno.env.get("SLUICE_SOAK") === "1";
-const MB = FULL ? 200 : 20;
-const CHAINS = FULL ? 34 : 2;
+const MB = soak ? 200 : 20;
+const CHAINS = soak ? 34 : 2;
 /** How often one load is killed before it is let go on to its end. */
-const KILLS = FULL ? 6 : 3;
+const KILLS = soak ? 6 : 3;
 const SEED = Number(Deno.env.get("SEED") ?? 20210102);
 /** Bytes of rows that are committed together. */
 const CHUNK = 8 * 2 ** 20;
-
-/** Numbers in [0, 1), always the same. */
-function chance(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let mixed = Math.imul(state ^ state >>> 16, 0x85ebca6b);
-    mixed = Math.imul(mixed ^ mixed >>> 13, 0xc2b2ae35);
-    return ((mixed ^ mixed >>> 16) >>> 0) / 2 ** 32;
-  };
-}
 
 const ROW = 400;
 const ROWS = MB * 1e6 / ROW;
@@ -34,13 +23,13 @@ const FEW = 40_000;
 
 /** Rows of some 400 bytes that compress to half. */
 function csvOf(version: string, rows: number): Uint8Array<ArrayBuffer> {
-  const random = chance(SEED);
-  const digits = Array.from({ length: 1 << 20 }, () => Math.floor(random() * 16).toString(16)).join(
+  const next = random(SEED);
+  const digits = Array.from({ length: 1 << 20 }, () => Math.floor(next() * 16).toString(16)).join(
     "",
   );
   const lines = ["n,at,price,note"];
   for (let n = 0; n < rows; n++) {
-    const at = Math.floor(random() * (digits.length - 360));
+    const at = Math.floor(next() * (digits.length - 360));
     lines.push(`${n},2021-01-02 03:04:05,${n / 4},${version} ${digits.slice(at, at + 360)}`);
   }
   return new TextEncoder().encode(lines.join("\n") + "\n");
@@ -79,7 +68,7 @@ function arrived({ home }: Sluice): number {
 }
 
 Deno.test("a load that is killed at random points goes on, and nothing is fetched or copied twice", async () => {
-  const random = chance(SEED);
+  const next = random(SEED);
   await using sluice = new Sluice();
   await using db = await freshDatabase();
   const plain = csvOf("one", ROWS), packed = new Uint8Array(gzipSync(plain, { level: 1 }));
@@ -91,7 +80,7 @@ Deno.test("a load that is killed at random points goes on, and nothing is fetche
     await using server = rangedServer(body, { arrived: () => arrived(sluice) });
     await db.query("DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT -1 AS old");
     const load = ["load", `${server.url}/file`, "--into", "t", "--resume", ...at];
-    const points = Array.from({ length: KILLS }, random).sort((a, b) => a - b);
+    const points = Array.from({ length: KILLS }, next).sort((a, b) => a - b);
     for (const point of points) {
       const killed = sluice.start(load, { patience: 120_000 });
       await Promise.race([server.reaches(point * body.length), killed.ended]);

@@ -256,6 +256,31 @@ Deno.test("the rows of an attempt that lives are not taken from it", async () =>
   await nothingLeft(database);
 });
 
+Deno.test("a load whose session was ended by the server goes on with another one", async () => {
+  await using database = await freshDatabase();
+  let cut = async (): Promise<void> => {
+    await database.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND datname = current_database()",
+    );
+  };
+  const batches = (await batchesOf(TEXT)).getReader();
+  let left = ROWS * 0.9;
+  const source = new ReadableStream<RecordBatch>({
+    async pull(controller) {
+      const { value } = await batches.read();
+      if (!value) return controller.close();
+      if ((left -= value.numRows) < 0) await cut();
+      if (left < 0) cut = () => Promise.resolve();
+      controller.enqueue(value);
+    },
+  }, { highWaterMark: 0 });
+  await assert.rejects(attempt(database, source).copied, /terminating connection/);
+  const { resumed } = await attempt(database, await batchesOf(TEXT)).copied;
+  assert.ok(resumed!.record > ROWS / 3);
+  await complete(database);
+  await nothingLeft(database);
+});
+
 Deno.test("what nobody goes on with is dropped after a day, by any load", async () => {
   await using database = await freshDatabase();
   await assert.rejects(attempt(database, broken(await batchesOf(TEXT))).copied, BROKEN);
