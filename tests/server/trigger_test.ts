@@ -81,6 +81,10 @@ Deno.test("a thousand triggers with keys of their own fill the queue and no more
   const again = await trigger(app, { dag: "stuck", key: `k${first}` });
   assert.equal((await again.json()).run_id, (await answers[first]!.json()).run_id);
   const late = answers.findIndex(({ status }) => status === 429);
+  // One may have been let in only now, and have left its place.
+  for (let i = 0; (await trigger(app, { dag: "stuck", key: `more${i}` })).status === 201; i++) {
+    assert.ok(i < 2);
+  }
   assert.equal((await trigger(app, { dag: "stuck", key: `k${late}` })).status, 429);
   await etl.cancel(runs.find(({ state }) => state === "queued")!.id);
   await new Promise((resolve) => setTimeout(resolve, 250));
