@@ -20,10 +20,12 @@ export function isAboutRows(error: unknown): boolean {
  */
 export async function putRows(
   session: Session,
-  { staging, placement: { steps, filling }, after }: {
+  { staging, placement: { steps, filling }, after, reasons }: {
     readonly staging: string;
     readonly placement: Pick<Placement, "steps" | "filling">;
     readonly after: readonly string[];
+    /** What can be asked of all rows at once, which is cheap, before they are told one by one. */
+    reasons(): Promise<readonly Reason[]>;
   },
   refusals: Refusals,
 ): Promise<pg.QueryResult[]> {
@@ -31,15 +33,31 @@ export async function putRows(
   if (!refusals.tolerant || !filling) return await put();
   // What is deferred would be found at the COMMIT only, when no row can be refused by itself any more.
   await session.all("SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
+  const undo = async (error: unknown): Promise<void> => {
+    if (!isAboutRows(error)) throw error;
+    await session.all("ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
+  };
   try {
     return await put();
   } catch (error) {
-    if (!isAboutRows(error)) throw error;
-    await session.all("ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
-    await refusals.add(await isolate(session, staging, filling));
-    await refusals.check();
-    return await put();
+    await undo(error);
   }
+  const mark = await refusals.mark();
+  let asked = false;
+  try {
+    const found = await refuseWhere(session, staging, await reasons(), refusals);
+    await refusals.check();
+    await session.all("SAVEPOINT put");
+    asked = true;
+    if (found > 0) return await put();
+  } catch (error) {
+    await undo(error);
+    // A check may fail itself, of a row that something else would have kept from it.
+    if (!asked) await refusals.rewind(mark);
+  }
+  await refusals.add(await isolate(session, staging, filling));
+  await refusals.check();
+  return await put();
 }
 
 const [RECORD] = PLACE_COLUMNS.map(({ name }) => `"${name}"`);

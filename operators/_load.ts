@@ -5,6 +5,7 @@ import { type Context, GiveUp, SourceChanged } from "../engine/mod.ts";
 import { type Attempt, beginAttempt, resolveCommit } from "./_attempt.ts";
 import { connect, disconnect, lossOf } from "./_connect.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
+import { reasonsOf } from "./_constraints.ts";
 import { copySections, type Fitting, hashRows } from "./_copy_sections.ts";
 import { type Fit, fitColumns } from "./_evolve.ts";
 import { explain } from "./_explain.ts";
@@ -318,11 +319,12 @@ export class Load {
       return { rows, inserted: rows, updated: 0, deleted: 0 };
     }
     await this.#find();
-    const { placement } = await this.#plan();
+    const { placement, fit } = await this.#plan();
     // Somebody did something to it just before it was ours.
     if (existing?.oid !== this.#target.existing?.oid || placement.lock !== lock) throw new Again();
+    const reasons = async () => fit ? await reasonsOf(this.#session, this.#target, fit) : [];
     const after = this.#committed ? [unregisterStaging(staging)] : [];
-    const done = await putRows(this.#session, { staging, placement, after }, refusals);
+    const done = await putRows(this.#session, { staging, placement, after, reasons }, refusals);
     if (refusals.rejected > rejected) {
       rows -= refusals.rejected - rejected;
       if (ledger) await this.#session.all(ledger.mend({ rows, rejected: refusals.rejected }));

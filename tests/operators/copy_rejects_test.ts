@@ -215,6 +215,36 @@ for (const { name, options } of MODES) {
   });
 }
 
+Deno.test("checks are asked of all rows at once where that is the same, and else of one after the other", async () => {
+  await using database = await freshDatabase();
+  const trigger = "CREATE TRIGGER mend BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION mend()";
+  const cases: [what: string, columns: string, more: string, refused: unknown[][]][] = [
+    ["alike", "a integer NOT NULL, b integer CHECK (b / 2 > 0)", "", [
+      [2, 3, "not_null", "a"],
+      [3, 4, "check", null],
+    ]],
+    ["a check that fails itself", "a integer, b integer CHECK (10 / b > 1)", "", [
+      [4, 5, "value", null],
+    ]],
+    ["of another type, by which halves count", "a integer, b numeric CHECK (b / 2 > 0)", "", [
+      [4, 5, "check", null],
+    ]],
+    ["behind a trigger that mends", "a integer NOT NULL, b integer CHECK (b > 0)", trigger, []],
+  ];
+  await database.query(`CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN new.a = 1; new.b = 1; RETURN new; END'`);
+  for (const [what, columns, more, refusals] of cases) {
+    await database.query(
+      `DROP TABLE IF EXISTS t, t__rejects; CREATE TABLE t (${columns}); ${more}`,
+    );
+    const zero = what === "alike" ? "" : "4,0\n";
+    const types = { a: "integer", b: "integer" };
+    await load(database, `a,b\n1,4\n,5\n3,1\n${zero}`, { mode: "append", types, key: what });
+    const found = await refused(database);
+    assert.deepEqual(found.toSorted(([a], [b]) => Number(a) - Number(b)), refusals, what);
+  }
+});
+
 Deno.test("a merge refuses keys that are NULL, and is refused itself where it would delete what was refused", async () => {
   await using database = await freshDatabase();
   const merge = { mode: "merge", on: ["a"] } as const;
