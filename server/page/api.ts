@@ -45,9 +45,11 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
   throw new Refused(response.status, messageIn(text) ?? `The server answered ${response.status}.`);
 }
 
+/** What the server says, as a sentence begins. */
 function messageIn(text: string): string | undefined {
   try {
-    return JSON.parse(text).error.message;
+    const { message } = JSON.parse(text).error;
+    return message[0].toUpperCase() + message.slice(1);
   } catch {
     return undefined;
   }

@@ -17,11 +17,13 @@ export interface GraphNodeProps {
   readonly y: number;
   readonly width: number;
   readonly height: number;
+  /** Shows the tasks of a group. */
+  readonly onUnfold: () => void;
 }
 
 /** A task in the picture, or a group of them. */
 export function GraphNode(
-  { node, run, state, task, x, y, width, height }: GraphNodeProps,
+  { node, run, state, task, x, y, width, height, onUnfold }: GraphNodeProps,
 ): JSX.Element {
   const { id, inside } = node;
   const meter = run === undefined ? undefined : meterOf(run, id);
@@ -36,7 +38,10 @@ export function GraphNode(
       data-group={node.task ? undefined : ""}
       aria-pressed={isChosen}
       style={{ left: `${x}px`, top: `${y}px`, width: `${width}px`, height: `${height}px` }}
-      onClick={() => run && node.task && goQuery({ run, task: id, index: null })}
+      onClick={() => {
+        if (!node.task) onUnfold();
+        else if (run !== undefined) goQuery({ run, task: id, index: null });
+      }}
     >
       <span class="line">
         <Square state={state} progress={progress} />

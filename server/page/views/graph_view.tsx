@@ -93,6 +93,7 @@ export function GraphView(
                 y={y + MARGIN}
                 width={widthOf(node)}
                 height={HEIGHT}
+                onUnfold={() => folds.value = false}
               />
             );
           })}
