@@ -58,7 +58,7 @@ async function staging(db: TestDatabase): Promise<unknown[]> {
   return await db.query("SELECT relname FROM pg_class WHERE relname LIKE 'sluice\\_%'");
 }
 
-const faults: [what: string, path: string, says: RegExp[]][] = [
+const faults: [what: string, path: string, says: RegExp[], flags?: string[]][] = [
   ["a file that is not there", "/nowhere", [/\/nowhere/, /404/]],
   ["a web page", "/page", [/<!DOCTYPE html>/, /web page/]],
   ["a truncated gzip file", "/truncated.csv.gz", [/gzip/, /ends|truncated/]],
@@ -72,17 +72,22 @@ const faults: [what: string, path: string, says: RegExp[]][] = [
   ["columns of the same name", "/twins", [/columns 1 and 3/, /"a"/]],
   ["a name of more than 63 bytes", "/long_name", [/üüü/, /64 bytes/, /63/]],
   ["more than 1600 columns", "/wide", [/1601/, /1600/]],
-  ["a value unlike those before it", "/late", [/"12\.5"/, /integer/, /"a"/, /line 180002\b/]],
+  [
+    "a value not of the type that was declared",
+    "/late",
+    [/"12\.5"/, /integer/, /"a"/, /line 180002\b/],
+    ["--type", "a=integer"],
+  ],
 ];
 
-for (const [what, path, says] of faults) {
+for (const [what, path, says, flags = []] of faults) {
   Deno.test(`${what} ends a load with one sentence, and the table as it was`, async () => {
     await using sluice = new Sluice();
     await using db = await freshDatabase();
     await using server = web();
     await keep(db);
     const outcome = await sluice.run(
-      ["load", server.url + path, "--into", "kept", "--database", db.url, "--json"],
+      ["load", server.url + path, "--into", "kept", "--database", db.url, "--json", ...flags],
     );
     const sentence = refusal(outcome, 1);
     for (const part of says) assert.match(sentence, part);
