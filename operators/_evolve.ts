@@ -43,11 +43,18 @@ const HELD_BY: Readonly<Record<string, readonly string[]>> = {
   "date": ["timestamp without time zone"],
 };
 
+/** Types that text is read as, where what is none of them may be refused. */
+const READ_OF_TEXT = [
+  ...["smallint", "integer", "bigint", "double precision", "numeric", "uuid", "date"],
+  ...["timestamp without time zone", "timestamp with time zone"],
+];
+
 /** Types that text is made of and back without a loss that its spelling could be: what arrives may become text so. */
 const SPELLED = ["integer", "bigint", "date", "text"];
 
 /**
  * Fits columns to those of a table, by their names. Of those that `widened` names a value is known that needs the type.
+ * Where rows may be refused (`tolerant`), text is read as what the table has: one value makes text of a column.
  *
  * @throws {GiveUp} listing all the differences, where they may not be or cannot be mended
  */
@@ -56,6 +63,7 @@ export function fitColumns(
   { name: table, existing }: Target,
   evolution: NonNullable<CopyOptions["evolution"]> = "freeze",
   widened: readonly Widening[] = [],
+  tolerant = false,
 ): Fit {
   const has = new Map(existing!.columns.map((column) => [column.name, column]));
   const faults: string[] = [];
@@ -100,7 +108,9 @@ export function fitColumns(
       direct = false;
       put({ name, type }, wider);
     } else if (
-      wider !== undefined || base === arrives || (TAKEN_BY[arrives]?.includes(base) && !overflows)
+      wider !== undefined || base === arrives ||
+      (TAKEN_BY[arrives]?.includes(base) && (tolerant || !overflows)) ||
+      (tolerant && arrives === "text" && READ_OF_TEXT.includes(base))
     ) {
       put(column, base);
     } else {
@@ -159,6 +169,13 @@ function widen(has: string, arrives: string): string | undefined {
 /** Of a type into another: a double by way of the text that brings it back, since the cast to numeric rounds. */
 function cast(value: string, from: string, to: string): string {
   if (from === to) return value;
+  if (from === "text" && READ_OF_TEXT.includes(to)) {
+    // A date in another order than that of ISO 8601 might be taken for another day: it is made none at all.
+    const sure = /^(date|timestamp)/.test(to)
+      ? `CASE WHEN ${value} !~ '^[0-9]{4}-' THEN pg_catalog.concat('not ISO 8601: ', ${value}) ELSE ${value} END`
+      : value;
+    return `CAST(${sure} AS ${typeName(to)})`;
+  }
   const viaText = to === "numeric" && (from === "double precision" || from === "real");
   if (viaText) return `CAST(CAST(${value} AS pg_catalog.text) AS numeric)`;
   return to === "text" ? `CAST(${value} AS pg_catalog.text)` : value;

@@ -198,7 +198,7 @@ export class Load {
     const fits = target.existing && this.#filled && !replacesWhole(target, options);
     const { columns, widened } = this.#flow;
     const policy = this.#made ? "evolve" : evolution;
-    const fit = fits ? fitColumns(columns, target, policy, widened) : undefined;
+    const fit = fits ? fitColumns(columns, target, policy, widened, tolerant) : undefined;
     const slice = mode === "partition" && target.existing
       ? sliceOf(target, options, this.#ctx)
       : undefined;

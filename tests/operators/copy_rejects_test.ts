@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Copied, copy, type CopyOptions, csv, type OnReject } from "../../operators/mod.ts";
 import {
+  http,
   jsonLines,
   listLoads,
   listRejects,
@@ -8,6 +9,7 @@ import {
   parquet,
 } from "../../operators/mod.ts";
 import { type Correction, replayRejects } from "../../operators/mod.ts";
+import { pipe } from "../../engine/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, type TestDatabase } from "../_postgres.ts";
 import { nothingLeft, rows } from "./_load.ts";
@@ -242,6 +244,42 @@ Deno.test("checks are asked of all rows at once where that is the same, and else
     await load(database, `a,b\n1,4\n,5\n3,1\n${zero}`, { mode: "append", types, key: what });
     const found = await refused(database);
     assert.deepEqual(found.toSorted(([a], [b]) => Number(a) - Number(b)), refusals, what);
+  }
+});
+
+Deno.test("values that are not of the types of a table that stays are refused, wherever they show", async () => {
+  await using database = await freshDatabase();
+  const path = await Deno.makeTempFile();
+  await database.query(
+    "CREATE TABLE t (a integer PRIMARY KEY, b double precision, d date, z timestamptz)",
+  );
+  const good = (n: number) =>
+    Array.from({ length: n }, (_, i) => `${i},1.5,2021-01-02,2021-01-02 03:04:00+00\n`);
+  const bad = [
+    "N/A,1,,\n",
+    "-1,1e3,01/02/2021,\n",
+    "-2,x,2021-01-02,2021-01-02 03:04:00+00\n",
+    "-3,07,,soon\n",
+  ];
+  for (const [mode, n] of [["append", 2], ["append", 40_000], ["replace", 2]] as const) {
+    await database.query("TRUNCATE t");
+    const text = `a,b,d,z\n${[...good(n), ...bad, "-4,07,2021-01-02,\n"].join("")}`;
+    // The columns become text on the way, for which the source is read again.
+    await Deno.writeTextFile(path, text);
+    const { rows: count } = await perform(
+      pipe(
+        http({ url: path }),
+        csv({ sampleBytes: 512, onReject: { limit: 4 } }),
+        copy({ table: "t", mode, key: `${mode}${n}` }),
+      ),
+      testContext({ connection: () => Promise.resolve(database) }),
+    );
+    assert.equal(count, n + 1);
+    const found = await listRejects(database, { table: "t", limit: 1000 });
+    const shown = found.slice(-4).map(({ rule, raw }) => `${rule} ${raw}\n`);
+    assert.deepEqual(shown, bad.map((raw) => `value ${raw}`));
+    const [row] = await database.query("SELECT b::text, d::text FROM t WHERE a = -4");
+    assert.deepEqual(row, { b: "7", d: "2021-01-02" });
   }
 });
 
