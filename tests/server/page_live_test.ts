@@ -11,7 +11,7 @@ function slowMonths(): AsyncDisposable & { readonly url: string } {
   const line = "1,2021-01-02 03:04:05,2.5,Some words that make the line longer\n";
   const head = new TextEncoder().encode("id,at,fare,words\n");
   const piece = new TextEncoder().encode(line.repeat(200));
-  const pieces = 40;
+  const pieces = 70;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
     let sent = 0;
     const body = new ReadableStream<Uint8Array>({
