@@ -43,12 +43,17 @@ export interface Reject {
   readonly line: number;
   /** Where it lies in the bytes of the source, decompressed; null where these were changed on their way. */
   readonly from_byte: number | null;
+  /** The byte behind its last one. */
   readonly to_byte: number | null;
+  /** The column that refused it, where one did. */
   readonly column_name: string | null;
+  /** What it broke. */
   readonly rule: RejectRule;
+  /** What is wrong with it, in a sentence. */
   readonly message: string;
   /** As it is written, up to 64 KiB; what is no text shows as U+FFFD, and then `bytes` has it in base64. */
   readonly raw: string;
+  /** The same in base64, where it is no text. */
   readonly bytes: string | null;
   /** Its values by column, as far as they could be told apart. */
   readonly row: { readonly [column: string]: Json } | null;
@@ -56,7 +61,9 @@ export interface Reject {
 
 /** What was found out about the records that a batch was made of. */
 export interface Sifting {
+  /** How many may be refused. */
   readonly tolerance: Tolerance;
+  /** Those that were refused among the records of the batch. */
   readonly rejects: readonly Reject[];
   /** How many records of the source have been read so far. */
   readonly records: number;
@@ -69,8 +76,10 @@ export interface Sifting {
 
 /** A batch of the records that were not refused; whoever takes it must keep the others. */
 export class SiftedBatch extends RecordBatch {
+  /** What was found out about its records. */
   readonly sifting: Sifting;
 
+  /** Of a batch that has only the records that were not refused. */
   constructor({ schema, data }: RecordBatch, sifting: Sifting) {
     super(schema, data);
     this.sifting = sifting;
