@@ -1,4 +1,4 @@
-import type { Engine, LogFiles, LogLine, Store } from "../engine/mod.ts";
+import type { Engine, LogFiles, LogLine, Network, Store } from "../engine/mod.ts";
 import { openExecutors } from "./attempt.ts";
 import { dagsFolder, loadDags } from "./dags.ts";
 import { type DagFiles, watchDags } from "./dag_files.ts";
@@ -19,6 +19,8 @@ export interface HostOptions extends PlaceFlags {
   readonly warns?: boolean;
   /** How long runs that are over are kept, and their logs. @default {for ever} */
   readonly keep?: Temporal.Duration;
+  /** Where requests of tasks may go. @default {"any"} */
+  readonly network?: Network;
   /** Takes the lines that attempts have to say. */
   readonly log?: (line: LogLine) => void;
 }
@@ -65,6 +67,7 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
       ...options.obeyPauses === undefined ? {} : { obeyPauses: options.obeyPauses },
       ...options.resume === undefined ? {} : { resume: options.resume },
       ...options.keep === undefined ? {} : { retention: options.keep },
+      ...options.network === undefined ? {} : { network: options.network },
       ...options.log ? { log: options.log } : {},
       onError: (error) => tell(world, messageOf(error)),
     }),

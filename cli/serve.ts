@@ -12,6 +12,7 @@ interface ServeFlags extends PlaceFlags {
   readonly port: number;
   readonly dags?: string;
   readonly unpaused: boolean;
+  readonly privateNetwork: boolean;
   readonly grace: number;
   readonly keep?: Temporal.Duration;
 }
@@ -19,8 +20,13 @@ interface ServeFlags extends PlaceFlags {
 /** `sluice serve`: the scheduler and the HTTP API. */
 export const serve = buildCommand<ServeFlags, [], World>({
   func: verb(async (world, options: ServeFlags & { json?: boolean }) => {
+    const given = world.process.env["SLUICE_TOKEN"] || undefined;
+    const isOpen = isLoopback(options.host) && given === undefined;
+    const network = isOpen || options.privateNetwork ? "any" : "public";
+    if (network === "public") tell(world, PUBLIC_ONLY);
     await using host = await openHost(world, {
       ...options,
+      network,
       startPaused: !options.unpaused,
       log: ({ at, level, run, task, message }) =>
         tell(world, `${at} ${level} ${run} ${task}: ${message}`),
@@ -29,11 +35,9 @@ export const serve = buildCommand<ServeFlags, [], World>({
       "../server/mod.ts"
     );
     const own = makeToken();
-    const given = world.process.env["SLUICE_TOKEN"] || undefined;
     const tokens = await openTokens(host.home, {
       also: [own, ...given === undefined ? [] : [given]].map((token) => ({ token, role: "admin" })),
     });
-    const isOpen = isLoopback(options.host) && given === undefined;
     if (!isLoopback(options.host) && given === undefined) await makeFirst(world, tokens);
     using receipts = openReceipts(host.home);
     const onError = (error: unknown): void => tell(world, messageOf(error));
@@ -90,6 +94,12 @@ export const serve = buildCommand<ServeFlags, [], World>({
         withNegated: false,
         brief: "Have DAGs that are new start by themselves at once; else they wait to be unpaused",
       },
+      privateNetwork: {
+        kind: "boolean",
+        default: false,
+        withNegated: false,
+        brief: "Let tasks send requests to private addresses, though others may start runs",
+      },
       grace: {
         kind: "parsed",
         parse: (text: string) => {
@@ -126,6 +136,9 @@ export const serve = buildCommand<ServeFlags, [], World>({
       "that in SLUICE_TOKEN, or one that is made and shown at the first start. SLUICE_HOSTS has the names",
       "it may be asked for by, when not all.",
       "",
+      "Where tokens are wanted, who starts a run may be somebody else: tasks then send requests to public",
+      'addresses alone, unless their code says `network: "any"`, or --private-network is given.',
+      "",
       "Examples:",
       "  sluice serve --port 8080",
       "  curl -X POST localhost:8080/api/dags/yellow_taxi/runs \\",
@@ -134,6 +147,10 @@ export const serve = buildCommand<ServeFlags, [], World>({
     ].join("\n"),
   },
 });
+
+/** Told where others may choose, by a param, where a task's requests go. */
+const PUBLIC_ONLY =
+  "Tasks may send requests to public addresses alone; --private-network lets them to private ones, too";
 
 /** The names of this machine itself, as a request has them. */
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];

@@ -3,7 +3,14 @@ import type { Kept } from "./source.ts";
 import type { Run, RunKind } from "./state.ts";
 import type { RunQuery } from "./store.ts";
 import { strftime } from "./strftime.ts";
-import { type Connection, type Context, GiveUp, type Interval, type Logger } from "./work.ts";
+import {
+  type Connection,
+  type Context,
+  GiveUp,
+  type Interval,
+  type Logger,
+  type Network,
+} from "./work.ts";
 
 /** Where connections come from, by name. */
 export type Connections = Readonly<Record<string, () => Promise<Connection>>>;
@@ -52,6 +59,7 @@ export interface ContextParts extends Speaker {
   readonly meters: Meters;
   readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
   readonly connections: Connections;
+  readonly network: Network;
   readonly log: (line: LogLine) => void;
   readonly runs: (query: RunQuery) => Promise<readonly Run[]>;
 }

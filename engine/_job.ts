@@ -7,7 +7,7 @@ import type { Scope } from "./ref.ts";
 import type { Bytes, Kept } from "./source.ts";
 import type { Run, StreamState, TaskRun } from "./state.ts";
 import type { RunQuery } from "./store.ts";
-import { GiveUp, type Interval } from "./work.ts";
+import { GiveUp, type Interval, type Network } from "./work.ts";
 
 /** A task's work, to be done once for a run. */
 export interface Job {
@@ -27,6 +27,8 @@ export interface Job {
 export interface Supplies {
   /** Where it can connect to, by name. */
   readonly connections: Connections;
+  /** Where its requests may go. */
+  readonly network: Network;
   /** The interval after the run's. */
   readonly next?: Interval;
   /** The time. */
@@ -81,6 +83,7 @@ export async function doJob(job: Job, supplies: JobSupplies): Promise<Json | Byt
     meters,
     kept,
     connections: supplies.connections,
+    network: supplies.network,
     log: supplies.log,
     now: supplies.now,
     runs: supplies.runs,

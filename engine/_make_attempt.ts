@@ -11,7 +11,8 @@ import type { Interval } from "./work.ts";
 
 /** What attempts are made with. */
 export interface AttemptOptions
-  extends Pick<Surroundings, "spool" | "connections" | "log" | "now" | "clock" | "sleep"> {
+  extends
+    Pick<Surroundings, "spool" | "connections" | "network" | "log" | "now" | "clock" | "sleep"> {
   readonly store: Store;
   /** Where attempts are made, by name. */
   readonly executors: Readonly<Record<string, Executor>>;

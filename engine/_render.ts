@@ -90,6 +90,7 @@ function contextOf(task: Task<unknown>, { scope: _, ...what }: RenderFor): Conte
     meters: new Meters(clock),
     kept: undefined,
     connections: {},
+    network: "public",
     log: () => {},
     runs: offline,
   });

@@ -6,7 +6,7 @@ import type { Kept, Origin } from "./source.ts";
 import type { Run, StreamState } from "./state.ts";
 import type { RunQuery } from "./store.ts";
 import type { PackedError } from "./_subprocess_error.ts";
-import type { Connection } from "./work.ts";
+import type { Connection, Network } from "./work.ts";
 
 /** What a child is to do. */
 export interface JobMessage {
@@ -20,6 +20,8 @@ export interface JobMessage {
   readonly next?: { readonly start: string; readonly end: string };
   /** The names of what it can connect to. */
   readonly connections: readonly string[];
+  /** Where its requests may go. */
+  readonly network: Network;
 }
 
 /** What a child may ask, and what it gets as the answer. */

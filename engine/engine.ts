@@ -29,7 +29,7 @@ import { recover } from "./settle.ts";
 import { openSpool, type SpoolOptions, unfinished } from "./spool.ts";
 import { type Event, isOver, type Run } from "./state.ts";
 import { memory, type RunQuery, type Store } from "./store.ts";
-import type { Interval } from "./work.ts";
+import type { Interval, Network } from "./work.ts";
 
 /** Options for {@linkcode engine}. */
 export interface EngineOptions {
@@ -56,6 +56,8 @@ export interface EngineOptions {
   readonly log?: (line: LogLine) => void;
   /** Where tasks can connect to, by name. @default {{}} */
   readonly connections?: Connections;
+  /** Where requests of tasks may go; say "public" where others may trigger runs. @default {"any"} */
+  readonly network?: Network;
   /** Where attempts are made, by the name that tasks call them. @default {{ inProcess: inProcess() }} */
   readonly executors?: Readonly<Record<string, Executor>>;
   /** How much the spool may hold, and what it leaves free. */
@@ -198,6 +200,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     logs,
     log = () => {},
     connections = {},
+    network = "any",
     executors = { inProcess: inProcess() },
     pools = {},
     maxActiveRuns = Infinity,
@@ -242,6 +245,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     store,
     spool,
     connections,
+    network,
     log,
     ...logs ? { logs } : {},
     now,
@@ -298,11 +302,10 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     const at = now();
     const params = await resolveParams(dag, options.params);
     const interval = chooseInterval(dag, timetable, options, at);
-    const kind = "manual";
     const run = await createRun(store, {
       dag,
       hash,
-      kind,
+      kind: "manual",
       interval,
       params,
       runAfter: at,

@@ -59,6 +59,7 @@ export type {
   Inputs,
   Interval,
   Logger,
+  Network,
   Nothing,
   NotYetOptions,
   Operator,

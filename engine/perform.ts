@@ -51,6 +51,7 @@ export async function perform<O>(work: Work<O>, options: PerformOptions = {}): P
     meters,
     kept: undefined,
     connections,
+    network: "any",
     log,
     now,
     runs: () => Promise.resolve([]),

@@ -177,12 +177,13 @@ class Desk {
   }
 
   #supplies(): JobSupplies {
-    const { next, connections } = this.#job;
+    const { next, connections, network } = this.#job;
     return {
       ...this.#time,
       connections: Object.fromEntries(
         connections.map((name) => [name, () => this.#ask("connection", { name })]),
       ),
+      network,
       ...next ? { next: toInterval(next) } : {},
       log: (line) => this.#tell({ type: "log", line }),
       metered: (read) => void (this.#read = read),

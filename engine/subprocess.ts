@@ -202,7 +202,7 @@ class Outlet {
   }
 }
 
-function toMessage(job: Job, { connections, next }: JobSupplies): JobMessage {
+function toMessage(job: Job, { connections, network, next }: JobSupplies): JobMessage {
   const { dag, task, index, attempt } = job;
   return {
     dag,
@@ -212,6 +212,7 @@ function toMessage(job: Job, { connections, next }: JobSupplies): JobMessage {
     attempt,
     ...next ? { next: { start: next.start.toString(), end: next.end.toString() } } : {},
     connections: Object.keys(connections),
+    network,
   };
 }
 

@@ -31,6 +31,9 @@ export interface Connection {
   readonly url: string;
 }
 
+/** Where tasks may send requests: to any address, or to those of the public internet alone. */
+export type Network = "any" | "public";
+
 /** What one attempt of a task can see: who it is, which slice of time it is for, and how to stop. */
 export interface Context<P = Params> {
   /** The DAG's id. */
@@ -68,6 +71,8 @@ export interface Context<P = Params> {
   readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
   /** What the stage that asked for its source again had learnt of it; see {@linkcode ReadAgain}. */
   readonly learnt?: unknown;
+  /** Where requests may go, unless an operator's option says otherwise. */
+  readonly network: Network;
   /** A place outside by its name. @default {"database"} */
   connection(name?: string): Promise<Connection>;
   /** Formats the logical date: `strftime("%Y_%m")` is `"2021_01"`. */

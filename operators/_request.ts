@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Context, GiveUp } from "../engine/mod.ts";
+import { type Context, GiveUp, type Network } from "../engine/mod.ts";
+import { checkAddress } from "./_address.ts";
 
 /** What is asked for: an address with no secret in it, and the headers that carry them. */
 export interface Target {
@@ -7,6 +8,8 @@ export interface Target {
   readonly headers: Headers;
   /** Equal for equal requests: the address and a hash of the headers. */
   readonly key: string;
+  /** Where it may lead, redirects and all. */
+  readonly network: Network;
   /** @default {"GET"} */
   readonly method?: string;
   /** Sent along. */
@@ -15,13 +18,20 @@ export interface Target {
   readonly cannot: string;
 }
 
+/** What an operator was given that sends requests. */
+export interface Aiming {
+  readonly url: string;
+  readonly headers?: HeadersInit;
+  readonly network?: Network;
+}
+
 /**
  * Makes a target of an address and headers; a user and password in the address are sent as Basic auth. `verb` says what
  * cannot be done when something fails.
  */
 export async function aim(
-  address: string,
-  init: HeadersInit = {},
+  { url: address, headers: init, network }: Aiming,
+  ctx: Context,
   verb = "download",
 ): Promise<Target> {
   const { url, authorization } = parse(address, `Cannot ${verb}`);
@@ -31,7 +41,8 @@ export async function aim(
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", text)).subarray(0, 16);
   headers.set("accept-encoding", "identity");
   const key = `${url} ${[...hash].map(hex).join("")}`;
-  return { url, headers, key, cannot: `Cannot ${verb} "${url}"` };
+  const cannot = `Cannot ${verb} "${url}"`;
+  return { url, headers, key, network: network ?? ctx.network, cannot };
 }
 
 /** Thrown when asking again may help. */
@@ -70,6 +81,7 @@ export async function request(
       }
       visited.add(`${method} ${url}`);
       if (visited.size > 20) throw new GiveUp(`${target.cannot}: it redirects more than 20 times`);
+      if (target.network === "public") await checkAddress(url, target.cannot, either);
       const response = await fetch(url, {
         method,
         headers,

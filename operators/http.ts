@@ -3,6 +3,7 @@ import {
   type Context,
   GiveUp,
   type Kept,
+  type Network,
   type Operator,
   operator,
   Source,
@@ -17,6 +18,13 @@ export interface HttpOptions {
   url: string;
   /** Sent along with each request; `Authorization` and `Cookie` never reach another host. */
   headers?: HeadersInit;
+  /**
+   * Where it may lead, redirects and all: to any address, files of this machine among them, or to the public internet
+   * alone. What is said here is the code's, and holds whatever the engine says.
+   *
+   * @default {as the engine's `network` says}
+   */
+  network?: Network;
   /**
    * What to do with what was kept of an earlier download: ask whether it is still right, take it without asking, or
    * download anew.
@@ -58,9 +66,12 @@ export interface HttpOptions {
 export const http: Operator<HttpOptions, Bytes> = operator(
   "http",
   async (options: HttpOptions, ctx): Promise<Bytes> => {
-    const { url, headers, cache = "revalidate" } = options;
-    if (!/^https?:/i.test(url)) return await openFile(url, ctx, cache === "off");
-    const target = await aim(url, headers);
+    const { url, network = ctx.network, cache = "revalidate" } = options;
+    if (!/^https?:/i.test(url)) {
+      if (network === "public") throw fileRefused(url);
+      return await openFile(url, ctx, cache === "off");
+    }
+    const target = await aim(options, ctx);
     const kept = cache === "off" ? undefined : await ctx.kept?.(target.key);
     if (kept?.whole && cache === "trust") return take(target.key, kept);
     return await new Download(target, options, ctx).open(kept);
@@ -216,6 +227,14 @@ class Download {
     if ([408, 425, 429].includes(status) || status >= 500) throw new Broken(says, { retryAfter });
     throw new GiveUp(`Cannot download "${url}": ${says}; check the address and the rights to it`);
   }
+}
+
+/** What to throw for what is no URL of the web where others may have chosen it. */
+function fileRefused(place: string): GiveUp {
+  return new GiveUp(
+    `Cannot open "${place}": it is no http or https URL, and others may start runs here, who could have chosen ` +
+      `a file of this machine; use \`open\` for files, or say \`network: "any"\` among the options of \`http\``,
+  );
 }
 
 /** The source that says: what is kept is all of it. */

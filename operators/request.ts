@@ -4,6 +4,7 @@ import {
   GiveUp,
   type Inputs,
   type Json,
+  type Network,
   operator,
   type Work,
 } from "../engine/mod.ts";
@@ -17,6 +18,8 @@ export interface RequestOptions {
   method?: string;
   /** Sent along; `Authorization` and `Cookie` never reach another host. */
   headers?: HeadersInit;
+  /** Where it may lead, as with `http`. @default {as the engine's `network` says} */
+  network?: Network;
   /** What is sent, as it is. */
   body?: string | Uint8Array<ArrayBuffer>;
   /** What is sent, as JSON. */
@@ -65,7 +68,7 @@ const send = operator(
   async (options: RequestOptions & { expect?: Expected }, ctx): Promise<Answered> => {
     const { expect, timeout = { seconds: 30 } } = options;
     const ms = Temporal.Duration.from(timeout).total("milliseconds");
-    const target = await address(options);
+    const target = await address(options, ctx);
     const patience = new Patience(ctx, ctx.signal, target);
     while (true) {
       try {
@@ -89,14 +92,14 @@ const send = operator(
   },
 );
 
-async function address(options: RequestOptions): Promise<Target> {
-  const { url, headers, body, json } = options;
+async function address(options: RequestOptions, ctx: Context): Promise<Target> {
+  const { body, json } = options;
   if (body !== undefined && json !== undefined) {
     throw new GiveUp(`Cannot send both \`body\` and \`json\`: give one of them`);
   }
   const content = json === undefined ? body : JSON.stringify(json);
   const method = (options.method ?? (content === undefined ? "GET" : "POST")).toUpperCase();
-  const target = await aim(url, headers, method);
+  const target = await aim(options, ctx, method);
   if (json !== undefined && !target.headers.has("content-type")) {
     target.headers.set("content-type", "application/json");
   }

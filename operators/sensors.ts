@@ -3,6 +3,7 @@ import {
   type Context,
   GiveUp,
   type Input,
+  type Network,
   NotYet,
   type Operator,
   operator,
@@ -35,6 +36,8 @@ export interface HttpReadyOptions {
   url: string;
   /** Sent along; `Authorization` and `Cookie` never reach another host. */
   headers?: HeadersInit;
+  /** Where it may lead, as with `http`. @default {as the engine's `network` says} */
+  network?: Network;
   /** The status to wait for. @default any 2xx */
   status?: number;
   /** The version to wait for: an ETag, or a Last-Modified where there is none. */
@@ -57,8 +60,8 @@ export interface HttpReadyOptions {
 export const httpReady: Operator<HttpReadyOptions, string | null> = operator(
   "httpReady",
   async (options: HttpReadyOptions, ctx): Promise<string | null> => {
-    const { url, headers, status, version, versionOtherThan, timeout = { seconds: 30 } } = options;
-    const target = await aim(url, headers, "ask for");
+    const { status, version, versionOtherThan, timeout = { seconds: 30 } } = options;
+    const target = await aim(options, ctx, "ask for");
     const ms = Temporal.Duration.from(timeout).total("milliseconds");
     const ask = async (method: string): Promise<Answer> => {
       try {

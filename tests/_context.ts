@@ -3,6 +3,7 @@ import {
   type Kept,
   type Logger,
   Meters,
+  type Network,
   type Scope,
   type Work,
 } from "../engine/mod.ts";
@@ -12,6 +13,7 @@ export interface TestContextOptions {
   signal?: AbortSignal;
   kept?: (key: string) => Promise<Kept | undefined>;
   log?: Logger;
+  network?: Network;
   connection?: Context["connection"];
 }
 
@@ -37,6 +39,7 @@ export function testContext(options: TestContextOptions = {}): Context {
     meter: meters.open("test"),
     meters,
     kept: options.kept,
+    network: options.network ?? "any",
     connection: options.connection ?? ((name = "database") => {
       throw new Error(`No connection "${name}" in this test`);
     }),

@@ -131,6 +131,7 @@ export function executorConformance(name: string, make: () => Executor): void {
     const outcome = await one(executor, "facts", {
       attempt: 3,
       around: {
+        network: "public",
         runs: (query) => {
           asked.push(query);
           return Promise.resolve([{ id: "one" }, { id: "two" }] as Run[]);
@@ -145,6 +146,7 @@ export function executorConformance(name: string, make: () => Executor): void {
         next: ["2021-02-01T00:00:00+00:00[UTC]", "2021-03-01T00:00:00+00:00[UTC]"],
         month: "2021_01",
         kind: "manual",
+        network: "public",
         index: null,
         params: ["url"],
         year: new Date().getUTCFullYear(),

@@ -71,6 +71,7 @@ const single: Readonly<Record<string, (ctx: Context) => unknown>> = {
     next: [ctx.next?.start.toString(), ctx.next?.end.toString()],
     month: ctx.strftime("%Y_%m"),
     kind: ctx.kind,
+    network: ctx.network,
     index: ctx.index ?? null,
     params: Object.keys(ctx.params),
     year: ctx.now().toZonedDateTimeISO("UTC").year,

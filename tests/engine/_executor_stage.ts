@@ -92,6 +92,7 @@ export class Stage implements AsyncDisposable {
     }, {
       spool: this.#spool,
       connections: {},
+      network: "any",
       next,
       now: Temporal.Now.instant,
       clock: () => performance.now(),
