@@ -29,7 +29,8 @@ export function host(etl: Engine, store: Store): Hono {
 if (import.meta.main) {
   const home = ".sluice";
   await using store = await file(home);
-  await using etl = await engine({ dags: [report], home, store });
+  // Users choose params: what their runs fetch is to be public.
+  await using etl = await engine({ dags: [report], home, store, network: "public" });
   await etl.start();
   await Deno.serve({ port: 8000, hostname: "127.0.0.1" }, host(etl, store).fetch).finished;
 }
