@@ -26,6 +26,7 @@ Deno.test("loads are listed as the ledger has them, the latest first", async () 
   assert.deepEqual(last, {
     ...{ target: '"public"."odd ""one"""', key: "run2", mode: "replace" },
     ...{ dag: "taxi", run: "run2", task: "load", attempt: 2, rows: 1, bytes: 0, sha256: null },
+    rejected: 0,
     source: "https://example.com/a.csv?token=%E2%80%A6",
     columns: [{ name: "a", type: "integer" }, { name: "b", type: "text" }],
   });
