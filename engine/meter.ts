@@ -1,4 +1,8 @@
+import { setImmediate } from "node:timers/promises";
 import { Source } from "./source.ts";
+
+/** After how many milliseconds a stage lets timers and sockets have their turn. */
+const TURN = 10;
 
 /** What a stage has moved so far, in numbers that can be sent and kept. */
 export interface Reading {
@@ -36,6 +40,8 @@ export class Meter {
   readonly #now: () => number;
   readonly #opened: number;
   #ended: number | undefined;
+  /** When others last had their turn. */
+  #began: number;
   #delivering = 0;
   #blocked = 0;
   #since: { readonly state: "delivering" | "blocked"; readonly at: number } | undefined;
@@ -46,7 +52,7 @@ export class Meter {
     this.stage = stage;
     this.#before = before;
     this.#now = now;
-    this.#opened = now();
+    this.#opened = this.#began = now();
   }
 
   /** Passes a stream on, chunk by chunk as it is asked for, and counts. */
@@ -55,6 +61,7 @@ export class Meter {
     const source: UnderlyingDefaultSource<T> = {
       pull: async (controller) => {
         this.#turn("delivering");
+        await this.#makeWay();
         const { done, value } = await reader.read();
         if (done) {
           this.end();
@@ -114,6 +121,13 @@ export class Meter {
         waited: outside.waited + (outside.since === undefined ? 0 : at - outside.since),
       },
     };
+  }
+
+  /** Where all bytes are at hand, promises alone would go on to the end, and whoever is due meanwhile would wait for it. */
+  async #makeWay(): Promise<void> {
+    if (this.#now() - this.#began < TURN) return;
+    await setImmediate();
+    this.#began = this.#now();
   }
 
   /** Milliseconds the next stage has waited for this one. */
