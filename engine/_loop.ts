@@ -3,18 +3,10 @@ import { Alarm } from "./_alarm.ts";
 import { Callbacks } from "./_callbacks.ts";
 import { type Chores, soonest } from "./_chores.ts";
 import { nameOf } from "./_job.ts";
-import {
-  type Attempting,
-  type Change,
-  dependsOnPast,
-  isBefore,
-  type Live,
-  pastOf,
-  readingsOf,
-  type Step,
-} from "./_live.ts";
+import { type Attempting, type Change, type Live, pastOf, readingsOf, type Step } from "./_live.ts";
 import { type AttemptOptions, makeAttempt } from "./_make_attempt.ts";
 import { Round, type RoundState } from "./_round.ts";
+import { shapeOf } from "./_shape.ts";
 import { demand } from "./admit.ts";
 import { Cancelled, Restart } from "./attempt.ts";
 import type { Reading } from "./meter.ts";
@@ -199,7 +191,7 @@ export class Loop {
     const lives = new Set(this.#live.values());
     this.#touched.clear();
     for (const live of touched) {
-      if (!dependsOnPast(live.dag)) continue;
+      if (!shapeOf(live.dag).dependsOnPast) continue;
       try {
         live.past = await pastOf(store, live.run);
       } catch (cause) {
@@ -283,12 +275,11 @@ export class Loop {
   }
 
   /** Has runs looked at again that may wait for this one. */
-  #tellSuccessors({ dag, run }: Live): void {
-    if (!dependsOnPast(dag)) return;
+  #tellSuccessors(live: Live): void {
     for (const other of this.#live.values()) {
-      if (other.dag.id === dag.id && other.run !== run && isBefore(run, other.run)) {
-        this.#touched.add(other);
-      }
+      if (other === live || other.dag.id !== live.dag.id || other.date < live.date) continue;
+      // It goes by its own version of the DAG, whatever that of this one says.
+      if (shapeOf(other.dag).dependsOnPast) this.#touched.add(other);
     }
   }
 

@@ -1,9 +1,10 @@
 import type { AnyDag } from "./dag.ts";
 import { add, type Attempting, changed, groupOf, type Live, type Step } from "./_live.ts";
 import { admit, admitRuns, demand, type Limits } from "./admit.ts";
+import { instancesOf } from "./clear.ts";
 import type { Executor } from "./executor.ts";
 import { nameOf } from "./_job.ts";
-import { isPastGood, nextDue, plan, strays } from "./plan.ts";
+import { isPastGood, judge, nextDue, plan, prune, strays } from "./plan.ts";
 import { at, begin } from "./settle.ts";
 import { isDone, isOver, type Run } from "./state.ts";
 
@@ -124,14 +125,20 @@ export class Round {
     const { live, run } = step;
     const { past } = live;
     if (run.state !== "running" || past?.state !== "queued" || live.attempts.size > 0) return;
-    const open = Object.entries(run.tasks).filter(([, { state }]) => !isDone(state));
-    const isStuck = ([id, { state }]: typeof open[number]): boolean => {
-      const task = live.dag.tasks.get(id);
-      return /^(none|up_for_.*)$/.test(state) && task !== undefined && !isPastGood(task, past);
-    };
-    if (!open.some(isStuck) || !open.every((one) => one[1].state === "none" || isStuck(one))) {
-      return;
+    const pruned = prune(live.dag, run);
+    let isStuck = false;
+    for (const task of live.dag.tasks.values()) {
+      // Only until a mapped task has instances does it wait for the run before.
+      const waits = !run.mapped[task.id] && !isPastGood(task, past);
+      for (const { index, at: { state } } of instancesOf(run, task.id)) {
+        if (isDone(state)) continue;
+        const rests = state.startsWith("up_for") &&
+          judge({ run, past, pruned }, task, index).decision === "wait";
+        if (state !== "none" && !rests) return;
+        isStuck ||= waits;
+      }
     }
+    if (!isStuck) return;
     const reason = `gives its place to run "${past.id}", which it waits for`;
     const at = this.#state.now.toString();
     add(step, [{ type: "run_changed", run: run.id, at, to: "queued", reason }]);

@@ -10,6 +10,8 @@ export interface Shape {
   readonly leaves: readonly string[];
   /** The tasks that choose what comes after them. */
   readonly deciders: readonly string[];
+  /** Whether any task depends on the run before. */
+  readonly dependsOnPast: boolean;
 }
 
 const shapes = new WeakMap<AnyDag, Shape>();
@@ -39,6 +41,7 @@ function draw(dag: AnyDag): Shape {
     readers,
     leaves: leaves.map(({ id }) => id),
     deciders: tasks.filter(({ work }) => work.decides !== undefined).map(({ id }) => id),
+    dependsOnPast: tasks.some(({ options }) => Boolean(options.dependsOnPast)),
   };
 }
 

@@ -144,3 +144,52 @@ Deno.test("a run that begins to wait when its last attempt ends gives its place 
   assert.equal((await two.done).state, "success");
   assert.equal((await etl.done(one.id)).tasks["b"]!.attempt, 2);
 });
+
+Deno.test("a run whose instances rest behind a task that waits for an older run gives its place to that", async () => {
+  const clock = time(START);
+  const d = dag("d", { schedule: "@daily", maxActiveRuns: 1 });
+  const first = d.task("first", () => 1, { dependsOnPast: true });
+  d.each("each", [1], () => ({ strftime, attempt }) => {
+    if (strftime("%d") === "02" && attempt === 1) throw new Error("broke");
+  }, { after: first, retries: 1, retryDelay: { minutes: 1 } });
+  await using etl = await engine({ dags: [d], ...clock });
+  const one = await etl.trigger(d, { date: "2021-01-01" });
+  await one.done;
+  const two = await etl.trigger(d, { date: "2021-01-02" });
+  await clock.settle();
+  await etl.clear(one.id);
+  await etl.clear(two.id, { tasks: ["first"] });
+  const stands = { first: "none", each: "running [up_for_retry]" };
+  assert.deepEqual(states((await etl.get(two.id))!), stands);
+  await clock.settle();
+  assert.equal((await etl.get(one.id))!.tasks["first"]!.attempt, 2);
+  await clock.advance({ minutes: 1 });
+  assert.equal((await etl.get(two.id))!.state, "success");
+});
+
+Deno.test("a run is told of an older one that ends by a version of the DAG which asks for no past", async () => {
+  const [first, second] = [gate(), gate()];
+  const version = (dependsOnPast: boolean): Dag => {
+    const d = dag("d", { schedule: "@daily" });
+    const a = d.task("a", async (ctx) => {
+      if (ctx.strftime("%d") === "02") await first.wait(ctx as never);
+    });
+    d.task("b", async (ctx) => {
+      if (ctx.attempt > 1) await second.wait(ctx as never);
+    }, { after: a, dependsOnPast });
+    return d;
+  };
+  await using etl = await engine({ dags: [{ dag: version(true), hash: "1" }], ...time(START) });
+  const one = await etl.trigger("d", { date: "2021-01-01" });
+  await one.done;
+  const two = await etl.trigger("d", { date: "2021-01-02" });
+  await until(() => first.came.length === 1);
+  await etl.replace([{ dag: version(false), hash: "2" }]);
+  await etl.clear(one.id, { tasks: ["b"] });
+  await until(() => second.came.length === 1);
+  first.open();
+  await until(async () => states((await etl.get(two.id))!)["a"] === "success");
+  second.open();
+  assert.equal((await etl.done(one.id)).hash, "2");
+  await until(async () => (await etl.get(two.id))!.state === "success");
+});
