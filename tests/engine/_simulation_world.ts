@@ -154,7 +154,7 @@ export class World implements Actor {
 
   /** Lets all that can happen now happen. */
   async settle(): Promise<void> {
-    for (let quiet = 0, i = 0; quiet < (this.#durable ? 3 : 1); i++) {
+    for (let quiet = 0, i = 0; quiet < 3; i++) {
       ensure(i < 1000, () => "It does not settle");
       const before = this.#events;
       await turn();
