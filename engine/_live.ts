@@ -92,6 +92,10 @@ export function groupOf(run: Run): string {
   return run.backfill ? `backfill ${run.backfill.id}` : `dag ${run.dag}`;
 }
 
+export function isBefore(a: Run, b: Run): boolean {
+  return Temporal.Instant.compare(a.logicalDate, b.logicalDate) < 0;
+}
+
 /** What stands on the meters of the tasks of a run. */
 export function readingsOf({ run, attempts }: Live): Record<string, readonly Reading[]> {
   const all = Object.entries(run.tasks).flatMap(([id, task]) => {

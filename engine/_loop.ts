@@ -3,7 +3,15 @@ import { Alarm } from "./_alarm.ts";
 import { Callbacks } from "./_callbacks.ts";
 import { type Chores, soonest } from "./_chores.ts";
 import { nameOf } from "./_job.ts";
-import { type Attempting, type Change, type Live, pastOf, readingsOf, type Step } from "./_live.ts";
+import {
+  type Attempting,
+  type Change,
+  isBefore,
+  type Live,
+  pastOf,
+  readingsOf,
+  type Step,
+} from "./_live.ts";
 import { type AttemptOptions, makeAttempt } from "./_make_attempt.ts";
 import { Round, type RoundState } from "./_round.ts";
 import { shapeOf } from "./_shape.ts";
@@ -275,11 +283,12 @@ export class Loop {
   }
 
   /** Has runs looked at again that may wait for this one. */
-  #tellSuccessors(live: Live): void {
+  #tellSuccessors({ dag: { id }, run }: Live): void {
     for (const other of this.#live.values()) {
-      if (other === live || other.dag.id !== live.dag.id || other.date < live.date) continue;
       // It goes by its own version of the DAG, whatever that of this one says.
-      if (shapeOf(other.dag).dependsOnPast) this.#touched.add(other);
+      if (other.dag.id !== id || !shapeOf(other.dag).dependsOnPast) continue;
+      // Only later ones: two of the same moment would tell each other without end.
+      if (isBefore(run, other.run)) this.#touched.add(other);
     }
   }
 
