@@ -1,8 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { Source } from "./source.ts";
 
-/** After how many milliseconds a stage lets timers and sockets have their turn. */
-const TURN = 10;
+/** After how many bytes a stage lets timers and sockets have their turn: some milliseconds' work of those behind it. */
+const TURN = 1 << 20;
 
 /** What a stage has moved so far, in numbers that can be sent and kept. */
 export interface Reading {
@@ -40,8 +40,8 @@ export class Meter {
   readonly #now: () => number;
   readonly #opened: number;
   #ended: number | undefined;
-  /** When others last had their turn. */
-  #began: number;
+  /** How many bytes there were when others last had their turn. */
+  #turned = 0;
   #delivering = 0;
   #blocked = 0;
   #since: { readonly state: "delivering" | "blocked"; readonly at: number } | undefined;
@@ -52,7 +52,7 @@ export class Meter {
     this.stage = stage;
     this.#before = before;
     this.#now = now;
-    this.#opened = this.#began = now();
+    this.#opened = now();
   }
 
   /** Passes a stream on, chunk by chunk as it is asked for, and counts. */
@@ -125,9 +125,9 @@ export class Meter {
 
   /** Where all bytes are at hand, promises alone would go on to the end, and whoever is due meanwhile would wait for it. */
   async #makeWay(): Promise<void> {
-    if (this.#now() - this.#began < TURN) return;
+    if (this.bytes - this.#turned < TURN) return;
+    this.#turned = this.bytes;
     await setImmediate();
-    this.#began = this.#now();
   }
 
   /** Milliseconds the next stage has waited for this one. */
