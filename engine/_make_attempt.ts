@@ -92,9 +92,13 @@ export async function makeAttempt(
     }
   }
   ended();
+  let counts = false;
   await loop.change(live, (run) => {
+    // It may have been cleared and begun anew meanwhile: what this attempt came to is not what the new one does.
+    counts = at(run, place).attempt === attempt;
+    if (!counts) return [];
     return settle(dag, run, { ...place, outcome, now: now(), readings: attempting.readings() });
   }, () => {
-    if (outcome.state === "success") spool.commit(owner);
+    if (counts && outcome.state === "success") spool.commit(owner);
   });
 }
