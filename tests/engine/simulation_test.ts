@@ -36,6 +36,10 @@ Deno.test(`no rule is broken in any of ${SEEDS / STEP} simulated lives`, async (
   for (const many of [crashes, jumps, pauses, clears]) assert.ok(many >= lives.length / 2);
 });
 
+Deno.test("seeds that have found a bug of the engine once find none", async () => {
+  for (const seed of [1118, 1471, 1472, 1502, 1532]) await live(seed);
+});
+
 for (const bug of BUGS) {
   Deno.test(`a bug is found: ${bug}`, async () => {
     for (let seed = 1; seed <= ENOUGH; seed++) {
