@@ -5,7 +5,7 @@ import type { Executor } from "./executor.ts";
 import type { LogFiles } from "./log_files.ts";
 import type { TaskPlace } from "./plan.ts";
 import { at, settle } from "./settle.ts";
-import type { Run } from "./state.ts";
+import type { Run, TaskRun } from "./state.ts";
 import type { Store } from "./store.ts";
 import type { Interval } from "./work.ts";
 
@@ -48,6 +48,11 @@ export async function makeAttempt(
   const owner = { run: run.id, task: nameOf(task, index) };
   const next = nextInterval(run);
   const { attempt } = at(run, place);
+  /** Itself on record, while it counts there: it may have been cleared, and begun anew before it has heard of that. */
+  const self = (run: Run): TaskRun | undefined => {
+    const there = at(run, place);
+    return there.attempt === attempt && there.state === "running" ? there : undefined;
+  };
   using lines = logs?.open({ dag: run.dag, run: run.id, task, index, attempt });
   const outcome = await executors[attempting.executor]!.execute({
     dag,
@@ -68,14 +73,16 @@ export async function makeAttempt(
     now,
     opened: async (stream) => {
       await loop.change(live, (run) => {
-        const self = at(run, place);
-        return self.state === "running" ? [changed(run, place, { ...self, stream }, now())] : [];
+        const there = self(run);
+        return there ? [changed(run, place, { ...there, stream }, now())] : [];
       });
     },
     replace: async () => {
       await loop.change(live, (run) => {
-        const { stream, ...rest } = at(run, place);
-        return stream ? [changed(run, place, rest, now())] : [];
+        const there = self(run);
+        if (!there?.stream) return [];
+        const { stream: _, ...rest } = there;
+        return [changed(run, place, rest, now())];
       });
       const readers = [...live.attempts.values()].filter((other) => {
         const { reads, each } = dag.tasks.get(other.task)!;
@@ -94,8 +101,7 @@ export async function makeAttempt(
   ended();
   let counts = false;
   await loop.change(live, (run) => {
-    // It may have been cleared and begun anew meanwhile: what this attempt came to is not what the new one does.
-    counts = at(run, place).attempt === attempt;
+    counts = self(run) !== undefined;
     if (!counts) return [];
     return settle(dag, run, { ...place, outcome, now: now(), readings: attempting.readings() });
   }, () => {
