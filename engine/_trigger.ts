@@ -14,6 +14,8 @@ export interface TriggerOptions<P> {
   interval?: Interval;
   /** Set the DAG's params; those left out have their defaults. */
   params?: Partial<GivenParams<P>>;
+  /** Who makes it: somebody, or another program. @default {"manual"} */
+  kind?: "manual" | "webhook";
 }
 
 /** The slice of time that a triggered run is for. */

@@ -58,11 +58,11 @@ export function shortCircuit(...given: Given<boolean>): Work<boolean, void, AnyC
 
 /**
  * Goes on only in the latest run of a schedule, so that catching up does not, say, mail a report for each day that was
- * missed: everything behind it is skipped once the next interval is over, too. Runs made by hand always go on.
+ * missed: everything behind it is skipped once the next interval is over, too. Runs that are triggered always go on.
  */
 export function latestOnly(): Work<boolean, void, AnyContext> {
   return shortCircuit(function latestOnly({ kind, next, now }: AnyContext): boolean {
-    if (kind === "manual" || next === undefined) return true;
+    if (kind === "manual" || kind === "webhook" || next === undefined) return true;
     return Temporal.Instant.compare(now(), next.end.toInstant()) <= 0;
   });
 }

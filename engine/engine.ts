@@ -305,7 +305,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     const run = await createRun(store, {
       dag,
       hash,
-      kind: "manual",
+      kind: options.kind ?? "manual",
       interval,
       params,
       runAfter: at,

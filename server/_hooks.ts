@@ -54,6 +54,7 @@ export function hookRoutes(site: Site, desk: Desk): Route[] {
     const scope = signed.form === "github" ? FOREVER : "";
     const { run, repeated } = await desk.trigger({
       dag: dag!,
+      kind: "webhook",
       params,
       key: `${scope}hook ${path.name} ${digest}`,
       content: digest,

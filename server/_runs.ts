@@ -228,6 +228,7 @@ export function runRoutes(site: Site, desk: Desk): Route[] {
     const end = new AbortController();
     const { run, repeated } = await desk.trigger({
       dag,
+      kind: "manual",
       ...await byRequest(() => wanted(dag, body)),
       key: key && `trigger ${dag.id} ${key}`,
       content: JSON.stringify([params, date ?? null, interval ?? null]),

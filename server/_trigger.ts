@@ -6,6 +6,7 @@ import { Refusal } from "./refusal.ts";
 /** A run that is asked for. */
 export interface Request {
   readonly dag: AnyDag;
+  readonly kind: "manual" | "webhook";
   readonly params: Readonly<Record<string, unknown>>;
   readonly date?: string | undefined;
   readonly interval?: Interval | undefined;
@@ -45,7 +46,7 @@ export class Desk {
   /** @throws {Refusal} 400 for what does not fit the DAG, 422 for a key of another request, 429 when the queue is full */
   async trigger(request: Request): Promise<Triggered> {
     const { engine, receipts, now } = this.#site;
-    const { dag, key, content } = request;
+    const { key, content } = request;
     const make = () => this.#make(request);
     const { run: id, repeated } = key === undefined
       ? { run: await make(), repeated: false }
@@ -54,18 +55,20 @@ export class Desk {
         content,
         now: now(),
         make,
-        find: (since) => this.#find(dag, request, since),
+        find: (since) => this.#find(request, since),
       });
     const run = await engine.get(id);
     if (!run) throw new Refusal(410, `run "${id}", which this key made, is not kept any more`);
     return { run, repeated };
   }
 
-  async #make({ dag, params, date, interval }: Request): Promise<string> {
+  async #make({ dag, kind, params, date, interval }: Request): Promise<string> {
     await this.#enter();
     try {
       const when = { ...date === undefined ? {} : { date }, ...interval ? { interval } : {} };
-      const { id } = await byRequest(() => this.#site.engine.trigger(dag, { params, ...when }));
+      const { id } = await byRequest(() =>
+        this.#site.engine.trigger(dag, { kind, params, ...when })
+      );
       this.#queued++;
       this.#made++;
       return id;
@@ -96,12 +99,12 @@ export class Desk {
   }
 
   /** The run that was made for a request when nobody could write that down. */
-  async #find(dag: AnyDag, { params }: Request, since: string): Promise<string | undefined> {
+  async #find({ dag, kind, params }: Request, since: string): Promise<string | undefined> {
     const { engine, receipts } = this.#site;
     const before = Temporal.Instant.from(since).subtract({ nanoseconds: 1 }).toString();
     const made = await engine.runs({
       dag: dag.id,
-      kind: "manual",
+      kind,
       after: { created: before, id: "~" },
     });
     const fits = ({ params: has }: Run): boolean =>

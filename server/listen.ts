@@ -61,6 +61,8 @@ export async function listen(
     keepAliveTimeout: 5000,
     connectionsCheckingInterval: Math.min(1000, headTimeout / 4),
     maxHeaderSize: 16_384,
+    // A request without one is refused in our own words.
+    requireHostHeader: false,
   }, (request, response) => {
     const line = lines.get(request.socket);
     if (line) line.busy++;

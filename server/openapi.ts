@@ -32,7 +32,14 @@ export function openApi(routes: readonly Route[], version: string): Json {
 
   /** A schema, what it refers to being put among the components. */
   function toSchema(schema: z.ZodType, io: "input" | "output"): unknown {
-    const made = z.toJSONSchema(schema, { io, metadata: named, unrepresentable: "any" });
+    const made = z.toJSONSchema(schema, {
+      io,
+      metadata: named,
+      unrepresentable: "any",
+      override: ({ zodSchema, jsonSchema }) => {
+        Object.assign(jsonSchema, z.globalRegistry.get(zodSchema));
+      },
+    });
     const { $schema: _, $defs = {}, id: __, ...rest } = JSON.parse(
       JSON.stringify(made).replaceAll('"#/$defs/', '"#/components/schemas/'),
     );

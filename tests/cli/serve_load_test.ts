@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Reader, type Sent } from "../server/_reader.ts";
 import { type Command, Sluice, until } from "./_sluice.ts";
+import { fetch } from "../server/_checked.ts";
 
 const RUNS = 200;
 const CLIENTS = 20;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { serve, Sluice, until } from "./_sluice.ts";
+import { fetch } from "../server/_checked.ts";
 
 /** Three tasks that ask what a param says: here, in a process of its own, and where the code means it. */
 const asks = `import { dag, request } from "sluice";

@@ -6,6 +6,7 @@ import { file, logFiles } from "../../engine/mod.ts";
 import { created, moved } from "../engine/_store_conformance.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 import { document, refusal, serve, Sluice, until } from "./_sluice.ts";
+import { fetch } from "../server/_checked.ts";
 
 await sharedPostgres();
 

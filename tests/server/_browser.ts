@@ -12,7 +12,8 @@ import {
   logFiles,
   type Store,
 } from "../../engine/mod.ts";
-import { listen, server, type ServerOptions } from "../../server/mod.ts";
+import { listen, type ServerOptions } from "../../server/mod.ts";
+import { server } from "./_checked.ts";
 
 /** Debian's. */
 const PATH = "/usr/bin/chromium";

@@ -12,7 +12,8 @@ import {
   operator,
   param,
 } from "../../engine/mod.ts";
-import { type Load, openReceipts, openTokens, type Rejects, server } from "../../server/mod.ts";
+import { type Load, openReceipts, openTokens, type Rejects } from "../../server/mod.ts";
+import { server } from "./_checked.ts";
 import { Api } from "./_api.ts";
 
 export const trips = dataset("postgres://warehouse/trips");
@@ -62,7 +63,10 @@ const last = taxi.task(
 );
 chain(fragile, last);
 
-const report = dag("report", { schedule: trips });
+const report = dag("report", {
+  schedule: trips,
+  webhook: { secret: "the secret of a report", map: (body) => body ? {} : undefined },
+});
 report.task("draw", () => "drawn");
 
 /** Three loads, the latest first. */
@@ -116,10 +120,17 @@ export class World implements AsyncDisposable {
   readonly api: Api;
   readonly engine: Engine;
 
-  private constructor(resources: AsyncDisposableStack, engine: Engine, api: Api) {
+  readonly app: ReturnType<typeof server>;
+
+  private constructor(
+    resources: AsyncDisposableStack,
+    engine: Engine,
+    app: ReturnType<typeof server>,
+  ) {
     this.#resources = resources;
     this.engine = engine;
-    this.api = api;
+    this.app = app;
+    this.api = new Api(app);
   }
 
   static async open(): Promise<World> {
@@ -150,8 +161,7 @@ export class World implements AsyncDisposable {
       rejects,
       faults: () => ["Cannot load broken.ts"],
     });
-    const api = await Api.of(app);
-    return new World(opening.move(), etl, api);
+    return new World(opening.move(), etl, app);
   }
 
   /** Triggers a run and waits for its end. */

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { description } from "./_description.ts";
+import { sign } from "../../server/mod.ts";
+import { Reader } from "./_reader.ts";
 import { open, trips, World } from "./_world.ts";
 
 Deno.test("all that the API is asked, it answers as it says", async (t) => {
@@ -338,11 +341,25 @@ Deno.test("all that the API is asked, it answers as it says", async (t) => {
     const draws = json.filter(({ task }: { task?: string }) => task === "draw");
     assert.equal(draws.at(-1).task_state, "success");
   });
-  await t.step("nothing was left out", () => {
-    const left = api.routes.filter((route) =>
-      ![...api.seen].some((seen) => seen.startsWith(`${route} 2`))
-    );
-    assert.deepEqual(left, ["GET /api/events", "POST /hooks/{name}"]);
+  await t.step("a webhook takes what is signed, and says when there is nothing to do", async () => {
+    const send = async (body: unknown) => {
+      const secret = "the secret of a report";
+      const signature = sign(secret, JSON.stringify(body), Temporal.Now.instant());
+      return await api.post("/hooks/report", body, { "x-sluice-signature": signature });
+    };
+    const { status, json } = await send({});
+    assert.deepEqual([status, (await engine.done(json.run_id)).kind], [201, "webhook"]);
+    assert.equal((await send(null)).status, 204);
+    assert.equal((await api.post("/hooks/report", {})).status, 401);
+  });
+  await t.step("what happened is told again, and what happens is told as it does", async () => {
+    await using reader = new Reader(await world.app.request("/api/events?after=0&meters=1"));
+    assert.equal((await reader.event()).event, "meters");
+    assert.equal((await reader.event()).event, "run_created");
+  });
+  await t.step("each success that is described was had", () => {
+    const left = description.successes.filter((success) => !description.seen.has(success));
+    assert.deepEqual(left, []);
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { dag, engine, file, logFiles } from "../../engine/mod.ts";
-import { mask, server } from "../../server/mod.ts";
+import { mask } from "../../server/mod.ts";
+import { server } from "./_checked.ts";
 
 const secret = "p@ss/w:rd%21";
 const { text, json } = mask(() => [secret]);

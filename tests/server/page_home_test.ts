@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
 import { dag, engine } from "../../engine/mod.ts";
-import { listen, server } from "../../server/mod.ts";
+import { listen } from "../../server/mod.ts";
+import { server } from "./_checked.ts";
 import { look, pageTest, serve } from "./_browser.ts";
 
 const evil = `<img src=x onerror="globalThis.__hurt=1"><script>globalThis.__hurt=1</script>`;

@@ -11,7 +11,8 @@ import {
   replayRejects,
 } from "../../operators/mod.ts";
 import { dag, type Engine, engine, file, fn, logFiles, param, pipe } from "../../engine/mod.ts";
-import { listen, openReceipts, server } from "../../server/mod.ts";
+import { listen, openReceipts } from "../../server/mod.ts";
+import { server } from "./_checked.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { hasBrowser, look, openBrowser } from "./_browser.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
 import { dag, engine } from "../../engine/mod.ts";
-import { server } from "../../server/mod.ts";
+import { server } from "./_checked.ts";
 
 const held = Promise.withResolvers<void>();
 const greet = dag("greet", {

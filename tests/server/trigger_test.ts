@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { dag, type Engine, engine, file, memory, type Store } from "../../engine/mod.ts";
-import { openReceipts, type Receipts, server, type ServerOptions } from "../../server/mod.ts";
+import { openReceipts, type Receipts, type ServerOptions } from "../../server/mod.ts";
+import { server } from "./_checked.ts";
 
 const count = dag("count", { params: { n: 0 }, maxActiveRuns: 2 });
 count.task("one", (run) => run.params.n);
