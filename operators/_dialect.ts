@@ -37,6 +37,12 @@ const MOST_PREAMBLE = 20;
  * @throws {Malformed} where there are two such ways, or more than one table
  */
 export function findMarks(sample: Sample): Marks {
+  const marks = likely(sample);
+  if (marks.dialect.escape === marks.dialect.quote) refuseEscapes(sample, marks.dialect);
+  return marks;
+}
+
+function likely(sample: Sample): Marks {
   const plain = fit(sample, RFC);
   if (plain && plain.width > 1) return { dialect: RFC, skip: 0 };
   const told = excel(sample);
@@ -81,6 +87,23 @@ function only(
   const names = fits.map(({ delimiter }) => JSON.stringify(String.fromCharCode(delimiter)));
   throw new Malformed(
     `its fields may be split by ${names.join(" or by ")}; say by which (delimiter)`,
+  );
+}
+
+/** @throws {Malformed} where a quote behind a backslash may as well be a part of its field as end it */
+function refuseEscapes(sample: Sample, dialect: Dialect): void {
+  if (!sample.bytes.subarray(sample.from, sample.to).includes(BACKSLASH)) return;
+  const other = fit(sample, { ...dialect, escape: BACKSLASH });
+  if (!other || other.width < 2) return;
+  const ours = fit(sample, dialect);
+  if (!ours || ours.width < 2) return;
+  const fields = ours.width * ours.records;
+  const same = fields === other.width * other.records &&
+    ours.fields.ends.subarray(0, fields).every((end, k) => end === other.fields.ends[k]);
+  if (same) return;
+  throw new Malformed(
+    "its quotes may be escaped by doubling them or by a backslash, and its fields differ by which; " +
+      "say by which (escape)",
   );
 }
 

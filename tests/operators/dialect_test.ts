@@ -120,6 +120,11 @@ for (const [what, text, found, names, rows] of FOUND) {
 /** What is refused rather than guessed. */
 const DOUBTS: readonly (readonly [what: string, text: string, message: RegExp])[] = [
   ["two delimiters that fit", "a;b|c\n1;2|3\n", /may be split by ";" or by "\|"; say by which/],
+  [
+    "two ways to escape a quote",
+    String.raw`a,"\",",x"` + "\n" + String.raw`b,"\",",y"` + "\n",
+    /doubling them or by a backslash, and its fields differ by which; say by which \(escape\)/,
+  ],
   ["two tables", "a,b\n1,2\n3,4\n\nx,y,z\n1,2,3\n", /line 5 has 3 fields, expected 2, and so/],
   ["a header too short", "a,b\n1,2,3\n4,5,6\n", /line 2 has 3 fields, expected 2/],
   ["a header too short, over text", "n\nAda,London\nGrace,York\n", /line 2 has 2 fields/],
