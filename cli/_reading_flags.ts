@@ -20,7 +20,7 @@ export interface ReadingFlags {
   readonly thousands?: string;
   readonly sign?: readonly string[];
   readonly dateOrder?: "dmy" | "mdy" | "ymd";
-  readonly unknownKeys?: "error" | "ignore";
+  readonly unknownKeys?: "column" | "error" | "ignore";
   readonly null?: readonly string[];
   readonly type?: readonly (readonly [string, string])[];
 }
@@ -134,9 +134,10 @@ export const readingFlags = {
   },
   unknownKeys: {
     kind: "enum",
-    values: ["error", "ignore"],
+    values: ["column", "error", "ignore"],
     optional: true,
-    brief: "What a key is that JSON lines have only later: an error, or left out [error]",
+    brief:
+      "What a key is that JSON lines have only later: a column, an error, or left out [column]",
   },
   null: {
     kind: "parsed",

@@ -174,7 +174,10 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
   for (const { column, from, to, line, reread } of loaded.widened ?? []) {
     const how = reread ? ", read again from the start" : "";
-    print(world, `  ${column}: ${from} until line ${count(line)}, which made it ${to}${how}`);
+    const what = from === null
+      ? `${to}, new on line ${count(line)}`
+      : `${from} until line ${count(line)}, which made it ${to}`;
+    print(world, `  ${column}: ${what}${how}`);
   }
   // What is over at once was waiting for nobody in particular.
   if (seconds >= 1) tell(world, `The pace was set by ${pace(readings).setBy}.`);

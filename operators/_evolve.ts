@@ -80,6 +80,7 @@ export function fitColumns(
   for (const column of columns) {
     const { name, type } = column;
     const there = has.get(name);
+    const since = widened.findLast(({ column }) => column === name);
     const shown = JSON.stringify(name);
     if (there === undefined) {
       if (evolution === "discard") continue;
@@ -90,12 +91,12 @@ export function fitColumns(
       } else {
         const known = [...has.keys()].map((known) => JSON.stringify(known)).join(", ");
         frozen = true;
-        faults.push(`it has no column ${shown}; its columns are ${known || "none"}`);
+        const news = since?.from === null ? `, which is new on line ${since.line}` : "";
+        faults.push(`it has no column ${shown}${news}; its columns are ${known || "none"}`);
       }
       continue;
     }
     const base = there.type.replace(/\(.*?\)/, ""), arrives = longName(type);
-    const since = widened.findLast(({ column }) => column === name);
     const overflows = since && type === "bigint" && ["integer", "smallint"].includes(base);
     const wider = evolution === "evolve" ? widen(base, arrives) : undefined;
     if (there.generated) {

@@ -1,3 +1,4 @@
+import { GiveUp } from "../engine/mod.ts";
 import type { Fields } from "./_block.ts";
 import { type Dialect, endOfLine, type Fault, Malformed, QUOTED } from "./_tokenizer.ts";
 
@@ -10,6 +11,12 @@ const OPEN = 123, CLOSE = 125, LIST = 91, END_LIST = 93;
 /** No byte of text is one of these: what is read has no quotes or escapes left. */
 const BARE: Dialect = { delimiter: -1, quote: -1, escape: -1 };
 
+/** The most columns, and the most fields that are held at once: a line of each new key would else be a square of them. */
+const MOST_KEYS = 1 << 13, MOST_FIELDS = 1 << 20;
+
+/** What a key is that no line had before: a column, a fault of its line, or left out. */
+export type UnknownKeys = "column" | "error" | "ignore";
+
 const NUMBERS = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
 /**
@@ -21,6 +28,7 @@ export class JsonFields implements Fields {
   ends: Int32Array = new Int32Array(1 << 12);
   /** The kind of each value. */
   quoted: Uint8Array = new Uint8Array(1 << 12);
+  /** How many fields a record has room for, at least one for each key. */
   width = 0;
   records = 0;
   readonly dialect = BARE;
@@ -37,36 +45,37 @@ export class JsonFields implements Fields {
   /** The line on which the next block begins. */
   line = 1;
   readonly keys: string[] = [];
+  /** The line on which each key first came. */
+  readonly firstLines: number[] = [];
   readonly #columns = new Map<string, number>();
   /** The keys' bytes, as they are mostly written. */
   #written: (Uint8Array | undefined)[] = [];
-  /** Whether new keys become columns. */
-  #open = true;
-  readonly #unknown: "error" | "ignore";
+  /** What a key is that is new. */
+  #unknown: UnknownKeys = "column";
   readonly #maxLineBytes: number;
   #free = 0;
   #at = 0;
   #end = 0;
 
-  constructor(unknown: "error" | "ignore", maxLineBytes: number) {
-    this.#unknown = unknown;
+  constructor(maxLineBytes: number) {
     this.#maxLineBytes = maxLineBytes;
   }
 
   /** Adds columns to those that were found; no record has a value in them yet. */
   append(keys: readonly string[]): void {
-    for (const key of keys) {
-      this.#widen();
-      this.#add(key);
-    }
+    for (const key of keys) this.#add(key);
   }
 
-  /** Takes no more columns. */
-  close(): void {
-    this.#open = false;
+  /** Says what a key is from now on that no line had before. */
+  expect(unknown: UnknownKeys): void {
+    this.#unknown = unknown;
   }
 
-  /** Finds the whole lines in `bytes[from, to)`; returns where the rest begins. @throws {Malformed} for a bad line */
+  /**
+   * Finds the whole lines in `bytes[from, to)`, or as many of them as there is room for; returns where the rest begins.
+   *
+   * @throws {Malformed} for a bad line
+   */
   scan(bytes: Uint8Array<ArrayBuffer>, from: number, to: number, last: boolean): number {
     this.bytes = bytes;
     this.#free = to;
@@ -86,8 +95,8 @@ export class JsonFields implements Fields {
       this.#refusing = true;
       return to;
     }
-    // Columns may be added while the first lines are read: their widths are made equal then.
-    for (let at = begin; at < end; this.line++) {
+    let at = begin;
+    for (; at < end && this.records * this.width < MOST_FIELDS; this.line++) {
       let stop = bytes.indexOf(LF, at);
       if (stop < 0 || stop > end) stop = end;
       this.#at = at;
@@ -95,19 +104,19 @@ export class JsonFields implements Fields {
       if (this.#space() < stop) this.#record(stop);
       at = stop + 1;
     }
-    return end;
+    return Math.min(at, end);
   }
 
   /** Reads the object on a line. */
   #record(stop: number): void {
-    const from = this.#at, { width } = this;
+    const from = this.#at, known = this.keys.length;
     const to = this.bytes[stop - 1] === CR ? stop - 1 : stop;
     try {
       this.#object();
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       this.#refuse(from, to, "json", error);
-      this.#forget(width);
+      this.#forget(known);
       return;
     }
     this.lines.push(this.line);
@@ -123,21 +132,18 @@ export class JsonFields implements Fields {
   }
 
   /** Forgets what was read of a record that was refused, and the columns that it brought. */
-  #forget(width: number): void {
-    const { width: wide, records } = this;
+  #forget(known: number): void {
+    const { width, records } = this;
     for (const array of [this.starts, this.ends, this.quoted]) {
-      array.fill(0, records * wide, (records + 1) * wide);
-      if (wide === width) continue;
-      for (let r = 1; r < records; r++) array.copyWithin(r * width, r * wide, r * wide + width);
-      array.fill(0, records * width, records * wide);
+      array.fill(0, records * width, (records + 1) * width);
     }
-    for (const key of this.keys.splice(width)) this.#columns.delete(key);
-    this.#written.length = width;
-    this.width = width;
+    for (const key of this.keys.splice(known)) this.#columns.delete(key);
+    this.#written.length = this.firstLines.length = known;
   }
 
   #reset(): void {
     this.records = 0;
+    this.width = this.keys.length;
     this.lines = [];
     this.froms = [];
     this.tos = [];
@@ -216,28 +222,33 @@ export class JsonFields implements Fields {
     }
     const column = this.#columns.get(key);
     if (column !== undefined) return column;
-    if (this.#open) {
-      this.#widen();
-      return this.#add(key);
-    }
     if (this.#unknown === "ignore") return -1;
-    return this.#fail(
-      `has the key ${
-        JSON.stringify(key)
-      }, which the first lines had not; declare its type to have ` +
-        `a column for it, e.g. types: { ${JSON.stringify(key)}: "text" }, or leave such keys out ` +
-        `(unknownKeys: "ignore")`,
-    );
+    const shown = JSON.stringify(key);
+    if (this.#unknown === "error") {
+      return this.#fail(
+        `has the key ${shown}, which the first lines had not; declare its type to have a column for it, ` +
+          `e.g. types: { ${shown}: "text" }, take all as columns (unknownKeys: "column"), or leave such ` +
+          `keys out (unknownKeys: "ignore")`,
+      );
+    }
+    if (this.keys.length === MOST_KEYS) {
+      throw new GiveUp(
+        `Cannot read JSON lines: line ${this.line} has the key ${shown}, and ${MOST_KEYS} others came before: ` +
+          `such keys are values rather than columns; have them within another object, whose column is its JSON`,
+      );
+    }
+    return this.#add(key);
   }
 
   #add(key: string): number {
+    if (this.keys.length === this.width) this.#widen();
     this.#columns.set(key, this.keys.length);
     const bytes = encoder.encode(key);
     // What must be escaped is not found by its bytes.
     const plain = bytes.every((c) => c >= SPACE && c !== QUOTE && c !== BACKSLASH);
     this.#written.push(plain ? bytes : undefined);
-    this.width = this.keys.push(key);
-    return this.width - 1;
+    this.firstLines.push(this.line);
+    return this.keys.push(key) - 1;
   }
 
   #value(column: number): void {
@@ -341,16 +352,18 @@ export class JsonFields implements Fields {
     this.quoted = grown(new Uint8Array(fields * 2), this.quoted);
   }
 
-  /** Makes room for one more value in each record read so far. */
+  /** Makes room for more values in each record read so far. */
   #widen(): void {
     const { width, records } = this;
-    this.#room((records + 1) * (width + 1));
+    const wide = width + (width >> 2) + 1;
+    this.#room((records + 1) * wide);
     for (const array of [this.starts, this.ends, this.quoted]) {
       for (let r = records; r >= 0; r--) {
-        array.copyWithin(r * (width + 1), r * width, r * width + width);
-        array[r * (width + 1) + width] = 0;
+        array.copyWithin(r * wide, r * width, r * width + width);
+        array.fill(0, r * wide + width, (r + 1) * wide);
       }
     }
+    this.width = wide;
   }
 
   #fail(what: string, cause?: unknown): never {

@@ -2,15 +2,15 @@ import type { Field, Schema } from "apache-arrow";
 import { ReadAgain } from "../engine/mod.ts";
 import type { ColumnType } from "./_column_type.ts";
 
-/** A column whose inferred type did not hold for the whole source. */
+/** A column whose inferred type did not hold for the whole source, or that was not there from its start. */
 export interface Widening {
   /** Its name. */
   readonly column: string;
-  /** The type it had. */
-  readonly from: ColumnType;
+  /** The type it had; null for a column that nothing before had. */
+  readonly from: ColumnType | null;
   /** The type it has from then on, and so the values before. */
   readonly to: ColumnType;
-  /** The line of the value that was not of the type. */
+  /** The line of the value that was not of the type, or the first that has the column. */
   readonly line: number;
   /** Whether the source was read again from its start, since what was written could not be had from the values. */
   readonly reread: boolean;
@@ -46,5 +46,7 @@ export function readAgain(widened: readonly Widening[], why: string): ReadAgain 
 
 /** A widening in words. */
 export function tellWidening({ column, from, to, line }: Widening): string {
-  return `column ${JSON.stringify(column)} is ${to}, not ${from}, as line ${line} shows`;
+  const shown = JSON.stringify(column);
+  if (from === null) return `column ${shown}, which is ${to}, is new on line ${line}`;
+  return `column ${shown} is ${to}, not ${from}, as line ${line} shows`;
 }

@@ -40,7 +40,7 @@ export class WideningColumns {
   /** Asks for the source again; to be thrown at its end, when it is {@linkcode stale}. */
   again(): Error {
     const widened = this.plan.columns.flatMap(({ widened = [] }) => widened);
-    return readAgain(widened, "values before it do not print back as they were written");
+    return readAgain(widened, "what went out before it is not what the source says");
   }
 
   /** The columns of a block as a batch, or the first field found that they do not take. */
@@ -71,6 +71,20 @@ export class WideningColumns {
       break;
     }
     return read;
+  }
+
+  /** Takes columns that first come now, each on a line, and that the batches which are out lack. */
+  append(columns: readonly PlannedColumn[], lines: readonly number[]): void {
+    if (columns.length === 0) return;
+    this.stale = true;
+    const news = columns.map((column, i): PlannedColumn => {
+      const { name, type: to } = column;
+      const widening = { column: name, from: null, to, line: lines[i]!, reread: false };
+      this.#log.info(tellWidening(widening), { widened: widening });
+      return { ...column, widened: [widening] };
+    });
+    this.#printsBack.push(...news.map(() => false));
+    this.plan = planOf([...this.plan.columns, ...news]);
   }
 
   /** Makes a column a wider type. */

@@ -5,13 +5,14 @@ import { type Block, fieldText } from "./_block.ts";
 import { type Misfit, type Plan, type PlannedColumn, planOf } from "./_columns.ts";
 import { type ColumnType, parseColumnType } from "./_column_type.ts";
 import { encodingOf, parseEncoding, toUtf8 } from "./_encoding.ts";
-import { JsonFields, NUMBER, STRING, TRUTH } from "./_json_fields.ts";
+import { JsonFields, NUMBER, STRING, TRUTH, type UnknownKeys } from "./_json_fields.ts";
 import { ENCODING_HINT } from "./_misfit.ts";
 import { inferType } from "./_read_column.ts";
 import { isUtf8 } from "./_read_text.ts";
 import { checkOnReject, type OnReject } from "./_reject.ts";
 import { type Layout, Sieve } from "./_sieve.ts";
 import { Malformed } from "./_tokenizer.ts";
+import { learntTypes } from "./_widening.ts";
 import { WideningColumns } from "./_widening_columns.ts";
 import { Window } from "./_window.ts";
 import type { Batches } from "./csv.ts";
@@ -20,8 +21,13 @@ import type { Batches } from "./csv.ts";
 export interface JsonLinesOptions {
   /** The types of columns by key; those not listed are inferred. A key that no line of the sample has becomes a column, too. */
   types?: Readonly<Record<string, string>>;
-  /** Whether a key that first comes behind the sample is an error, or left out. @default {"error"} */
-  unknownKeys?: "error" | "ignore";
+  /**
+   * What a key is that first comes behind the sample: a column, for which the source is read again; an error, or a reject;
+   * or left out.
+   *
+   * @default {"column", but "error" where the types of all keys of the sample are declared}
+   */
+  unknownKeys?: UnknownKeys;
   /** The encoding, as for `csv`. @default what a byte order mark says, or UTF-8 */
   encoding?: string;
   /** Bytes to take the keys and their types from, at least 512. @default {1048576} */
@@ -35,14 +41,14 @@ export interface JsonLinesOptions {
 /**
  * Reads JSON lines, one object to a line (jsonlines.org), as the same batches that `csv` makes.
  *
- * The columns are the keys of the sample in the order in which they first come; a key that a line has not is NULL,
- * as null is. Numbers keep all their digits: integer, bigint, double precision, or numeric where a double would lose
+ * The columns are the keys in the order in which they first come; a key that a line has not is NULL, as null is. For
+ * those that first come behind the sample the source is read again, once for all of them. Numbers keep all their digits: integer, bigint, double precision, or numeric where a double would lose
  * some. Strings are text, unless all of the sample are dates, timestamps or uuids as ISO 8601 and RFC 9562 write them.
  * Objects and lists are their JSON, as written, in text; so is all in a column that has values of more than one kind.
  *
  * @throws {GiveUp} naming line and reason, for a line that is no object, has a key twice or one that is not known, or
  * a value not of the type declared for its column
- * @throws {ReadAgain} as `csv` does, which says how columns become wider
+ * @throws {ReadAgain} as `csv` does, which says how columns become wider, and for columns that were not there before
  */
 export const jsonLines: Operator<JsonLinesOptions, Batches, Bytes> = operator(
   "jsonLines",
@@ -69,6 +75,11 @@ const TYPES: ReadonlyMap<number, readonly ColumnType[]> = new Map([
   [TRUTH, ["boolean"]],
 ]);
 
+/** The kind of the values of each type, but for text, which takes all. */
+const KINDS: ReadonlyMap<ColumnType, number> = new Map(
+  [...TYPES].flatMap(([kind, types]) => types.map((type) => [type, kind])),
+);
+
 class Parser {
   readonly #options: JsonLinesOptions;
   readonly #log: Context["log"];
@@ -79,11 +90,9 @@ class Parser {
   /** Keeps back what is refused, where that does not end the reading. */
   readonly #sieve: Sieve | undefined;
   #columns: WideningColumns | undefined;
-  /** The one kind of values each column takes while it is not text; 0 for any. */
-  #kinds: readonly number[] = [];
 
   constructor(bytes: Bytes, options: JsonLinesOptions, { log, learnt }: Context) {
-    const { types = {}, unknownKeys = "error", encoding, sampleBytes = 1 << 20 } = options;
+    const { types = {}, encoding, sampleBytes = 1 << 20 } = options;
     const { maxLineBytes = 1 << 24 } = options;
     for (const type of Object.values(types)) parseColumnType(type);
     if (encoding !== undefined) parseEncoding(encoding);
@@ -91,7 +100,7 @@ class Parser {
     this.#log = log;
     this.#learnt = learnt;
     this.#sampleBytes = Math.max(sampleBytes, 512);
-    this.#fields = new JsonFields(unknownKeys, maxLineBytes);
+    this.#fields = new JsonFields(maxLineBytes);
     const tolerance = checkOnReject(options.onReject);
     this.#sieve = tolerance && new Sieve(tolerance);
     if (this.#sieve) this.#fields.faults = [];
@@ -108,13 +117,13 @@ class Parser {
     try {
       const columns = this.#columns;
       if (!columns) return await this.#first();
-      for (let want = BLOCK_BYTES;; want = window.more(BLOCK_BYTES)) {
+      for (let want = BLOCK_BYTES; !window.empty;) {
         await window.fill(want);
         if (this.#scan() > 0 || this.#fields.faults?.length) {
           const batch = this.#batch(columns);
           if (!columns.stale) return batch;
-        }
-        if (window.empty) break;
+          want = BLOCK_BYTES;
+        } else want = window.more(BLOCK_BYTES);
       }
       if (columns.stale) throw columns.again();
       return undefined;
@@ -142,44 +151,38 @@ class Parser {
     if (fields.records === 0) {
       throw new Malformed(fields.faults?.[0]?.message ?? "the file is empty");
     }
-    const { types = {} } = this.#options;
-    const columns = fields.keys.map((key, i) => this.#column(key, i));
-    this.#kinds = columns.map(({ kind }) => kind);
-    // Those that only the declaration knows come behind those that were seen.
-    const later = Object.keys(types).filter((key) => !fields.keys.includes(key));
-    fields.append(later);
-    fields.close();
-    const declared = later.map((name): PlannedColumn => ({
-      name,
-      type: parseColumnType(types[name]!),
-      declared: true,
-      spelling: undefined,
-    }));
-    if (fields.width === 0) throw new Malformed("its objects have no keys");
-    const plan = planOf([...columns.map(({ column }) => column), ...declared]);
-    this.#columns = new WideningColumns(plan, this.#learnt, this.#log);
+    if (fields.keys.length === 0) throw new Malformed("its objects have no keys");
+    const seen = fields.keys.map((key, i) => this.#column(key, i));
+    // Those that only the declaration knows, or an earlier reading, come behind those that were seen.
+    const later = this.#later().filter(({ name }) => !fields.keys.includes(name));
+    fields.append(later.map(({ name }) => name));
+    const isDeclared = seen.every(({ declared }) => declared);
+    fields.expect(this.#options.unknownKeys ?? (isDeclared ? "error" : "column"));
+    this.#columns = new WideningColumns(planOf([...seen, ...later]), this.#learnt, this.#log);
     this.#log.info(`reads JSON lines: ${encoding}`, { dialect: { format: "jsonl", encoding } });
     return this.#batch(this.#columns);
   }
 
-  /** A column by the sample, and the kind of values it takes. */
-  #column(name: string, i: number): { column: PlannedColumn; kind: number } {
+  /** The columns that are known of without having been seen. */
+  #later(): PlannedColumn[] {
     const { types = {} } = this.#options;
-    const column = { name, spelling: undefined };
+    const declared = Object.keys(types).map((name) => this.#column(name, -1));
+    const learnt = learntTypes(this.#learnt).filter(({ from }) => from === null)
+      .map(({ column: name, to: type }) => ({ name, type, declared: false, spelling: undefined }));
+    return [...declared, ...learnt];
+  }
+
+  /** A column as it is declared, or by what is there of it. */
+  #column(name: string, i: number): PlannedColumn {
+    const { types = {} } = this.#options;
     if (Object.hasOwn(types, name)) {
-      return {
-        column: { ...column, type: parseColumnType(types[name]!), declared: true },
-        kind: 0,
-      };
+      return { name, type: parseColumnType(types[name]!), declared: true, spelling: undefined };
     }
     const { quoted, width, records } = this.#fields;
     let kinds = 0;
     for (let k = i; k < records * width; k += width) kinds |= quoted[k]!;
     const type = inferType(this.#block(), i, TYPES.get(kinds) ?? []);
-    return {
-      column: { ...column, type, declared: false },
-      kind: type === "text" ? 0 : kinds,
-    };
+    return { name, type, declared: false, spelling: undefined };
   }
 
   #block(): Block {
@@ -193,10 +196,17 @@ class Parser {
   }
 
   #batch(columns: WideningColumns): RecordBatch {
-    const { quoted, width, records, lines } = this.#fields;
+    const fields = this.#fields, { quoted, width, records, lines } = fields;
     const lineOf = ({ record }: Misfit): number => lines[record]!;
-    for (const [column, kind] of this.#kinds.entries()) {
-      if (kind === 0 || columns.plan.columns[column]!.type === "text") continue;
+    const known = columns.plan.columns.length;
+    const news = fields.keys.slice(known);
+    columns.append(
+      news.map((key, i) => this.#column(key, known + i)),
+      news.map((_, i) => fields.firstLines[known + i]!),
+    );
+    for (const [column, { type, declared }] of columns.plan.columns.entries()) {
+      const kind = KINDS.get(type);
+      if (kind === undefined || declared) continue;
       for (let r = 0, k = column; r < records; r++, k += width) {
         if (quoted[k] === 0 || quoted[k] === kind) continue;
         columns.become("text", { column, record: r }, lineOf);

@@ -33,6 +33,24 @@ Deno.test("load tells which column became wider, at which line, and that it read
   assert.doesNotMatch(stdout + stderr, /again/);
 });
 
+Deno.test("load tells which key of JSON lines is new, at which line, and makes it a column", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const lines = LINES.map((_, i) => `{"id":${i},"note":"${String(i).padStart(40, "x")}"}\n`);
+  const stdin = `${lines.join("")}{"id":-1,"tip":0.5}\n`;
+  const args = ["load", "-", "--into", "trips", "--database", db.url];
+  const { stdout, stderr } = await sluice.run(args, { stdin });
+  const tip = "tip: double precision, new on line 40,001, read again from the start";
+  assert.ok(stdout.includes(`  ${tip}\n`), stdout);
+  assert.match(stderr, /^column "tip", which is double precision, is new on line 40001$/m);
+  assert.deepEqual(
+    await db.query("SELECT count(*)::integer AS all, count(tip)::integer AS tips FROM trips"),
+    [{ all: 40_001, tips: 1 }],
+  );
+  const refused = refusal(await sluice.run([...args, "--unknown-keys", "error"], { stdin }), 1);
+  assert.match(refused, /line 40001 has the key "tip", which the first lines had not/);
+});
+
 Deno.test("what is kept of a source that comes only once is seen by nobody, and gone when the load is killed", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();

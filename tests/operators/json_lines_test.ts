@@ -164,6 +164,7 @@ const REFUSED: readonly (readonly [
     "a key that is new",
     `${'{"a":1}\n'.repeat(500)}{"a":1,"z":1}\n`,
     /line 501 has the key "z", which the first lines had not/,
+    { unknownKeys: "error" },
   ],
   ["a declared type that does not fit", '{"a":"x"}\n', /"x" as integer .*declared/, {
     types: { a: "integer" },

@@ -91,7 +91,7 @@ Deno.test("a date of the other order behind the sample is refused", async () => 
   const options: CsvOptions = { dateOrder: "dmy", sampleBytes: 512 };
   await assert.rejects(
     readCsv(text, options),
-    /column "v" is text, not date, as line 2002 shows; values before it do not print back/,
+    /column "v" is text, not date, as line 2002 shows; what went out before it is not what the source says/,
   );
 });
 
