@@ -76,10 +76,12 @@ class Pipe implements AnyWork {
       return await this.#run(rest, scope, ctx, flow);
     }
     const work = this.works[source - 1]!;
-    const replay = isLasting(work, flow) ? undefined : new Replay(flow, (cause) => {
-      ctx.log.warn(`the source cannot be kept, so that it could be read only once: ${cause}`);
-    });
-    const opened = replay ? ctx.meters.count : mark;
+    const keep = (stream: ReadableStream<unknown>) =>
+      new Replay(stream, (cause) => {
+        ctx.log.warn(`the source cannot be kept, so that it could be read only once: ${cause}`);
+      });
+    let replay = isLasting(work, flow) ? undefined : keep(flow);
+    let opened = replay ? ctx.meters.count : mark;
     let output: unknown, failure: unknown = new Error("the pipe has ended");
     try {
       for (let tries = 0, here = ctx;; tries++) {
@@ -94,7 +96,16 @@ class Pipe implements AnyWork {
           ctx.log.info("reading the source again, from its start");
           here = { ...ctx, learnt: error.learnt };
           ctx.meters.rewind(opened);
-          if (!replay) flow = await this.#run([source - 1, source], scope, here, before);
+          if (replay) continue;
+          const last = flow;
+          flow = await this.#run([source - 1, source], scope, ctx, before);
+          if (!isStream(flow) || isSame(work, last, flow)) continue;
+          ctx.log.warn(
+            "the source has changed since it was read: beginning anew with what it is now",
+          );
+          here = ctx;
+          replay = keep(flow);
+          opened = ctx.meters.count;
         }
       }
     } finally {
@@ -130,11 +141,21 @@ function isStream(flow: unknown): flow is ReadableStream<unknown> {
   return flow instanceof ReadableStream;
 }
 
-/** Whether a stage gives the same stream when it is run again, or a newer version of it, from the start. */
+/** Whether a stage gives the same stream when it is run again, or one that is known to be another, from the start. */
 function isLasting(work: AnyWork, flow: unknown): boolean {
   if (ofTasks.has(work)) return true; // what a task puts out is in the spool
   const validator = flow instanceof Source ? flow.origin.validator : undefined;
   return validator !== undefined && !validator.startsWith("W/");
+}
+
+/** Whether a stage that was run again, as it is lasting, gave the same stream. */
+function isSame(work: AnyWork, last: unknown, flow: unknown): boolean {
+  if (ofTasks.has(work)) return true;
+  if (!(last instanceof Source && flow instanceof Source)) return false;
+  const { key, validator, length } = last.origin;
+  const now = flow.origin;
+  return now.key === key && now.validator === validator &&
+    (now.length ?? length) === (length ?? now.length);
 }
 
 /** Sends one stream to several ends at once; waits for them all. The slowest end sets the pace. */

@@ -23,8 +23,8 @@ interface Told {
   cancelled: unknown;
 }
 
-/** Bytes in chunks of 1,000, once or as often as they are asked for. */
-function bytes(told: Told, validator?: string): Work<Bytes> {
+/** Bytes in chunks of 1,000, once or as often as they are asked for; of one version, or of one each time. */
+function bytes(told: Told, validator?: string | ((opened: number) => string)): Work<Bytes> {
   return operator("bytes", (): Bytes => {
     told.opened++;
     let at = 0;
@@ -36,7 +36,8 @@ function bytes(told: Told, validator?: string): Work<Bytes> {
       cancel: (reason) => void (told.cancelled = reason),
     };
     if (validator === undefined) return new ReadableStream(source, { highWaterMark: 0 });
-    return new Source({ key: "x", validator, offset: 0 }, source);
+    const version = typeof validator === "string" ? validator : validator(told.opened);
+    return new Source({ key: "x", validator: version, offset: 0 }, source);
   })();
 }
 
@@ -94,6 +95,42 @@ for (const [what, validator, opened] of SOURCES) {
     assert.equal(told.opened, opened);
     const stages = ctx.meters.read().map(({ stage, bytes }) => [stage, bytes]);
     assert.deepEqual(stages.slice(1), [["bytes", 100_000], ["again", 100_000], ["collect", 0]]);
+    assert.deepEqual(await temporary(), before);
+  });
+}
+
+/** How a source is told apart each time it is opened, and how often that is. */
+const CHANGES: readonly [what: string, validator: (opened: number) => string, opened: number][] = [
+  ["is another one each time", (opened) => `"${opened}"`, 2],
+  ["is another one the third time", (opened) => opened < 3 ? '"1"' : '"2"', 3],
+  ["cannot be told apart the second time", (opened) => opened < 2 ? '"1"' : 'W/"1"', 2],
+];
+
+for (const [what, validator, opened] of CHANGES) {
+  Deno.test(`of a source that ${what} nothing learnt is taken for another, and the other one is kept`, async () => {
+    const told: Told = { opened: 0, cancelled: undefined };
+    const learnt: unknown[] = [];
+    const stops = [40_000, 90_500, 10_000];
+    const ask = operator("ask", async (_: object, ctx, input: Bytes): Promise<number> => {
+      learnt.push(ctx.learnt);
+      let n = 0;
+      for await (const chunk of input) n += chunk.length;
+      if (stops.length > 0) {
+        throw new ReadAgain("declare it", `of ${told.opened}: ${stops.shift()}`);
+      }
+      return n;
+    }, { rereads: true });
+    const ctx = testContext(), before = await temporary();
+    assert.equal(await perform(pipe(bytes(told, validator), ask()), ctx), BODY.length);
+    assert.equal(told.opened, opened);
+    assert.deepEqual(
+      learnt,
+      opened === 2
+        ? [undefined, undefined, "of 2: 90500", "of 2: 10000"]
+        : [undefined, "of 1: 40000", undefined, "of 3: 10000"],
+    );
+    const stages = ctx.meters.read().map(({ stage, bytes }) => [stage, bytes]);
+    assert.deepEqual(stages.slice(1), [["bytes", 100_000], ["ask", 0]]);
     assert.deepEqual(await temporary(), before);
   });
 }
