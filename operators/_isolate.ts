@@ -1,10 +1,12 @@
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { PLACE_COLUMNS, type Reason, type Reject, type RejectRule } from "./_reject.ts";
 import type { Filling, Placement } from "./_placement.ts";
+import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
+import { isBroken, RECORD, refuse, type Refused, refuseWhere, takeOut } from "./_refuse.ts";
 import type { Session } from "./_session.ts";
-import { literal, nameList } from "./_table.ts";
+import type { Staging } from "./_stage.ts";
+import { literal } from "./_table.ts";
 
 /** What Postgres says of rows, not of itself: data, integrity, a check option, and what triggers raise. */
 const OF_ROWS = /^(22|23|44000$|P0001$)/;
@@ -21,7 +23,7 @@ export function isAboutRows(error: unknown): boolean {
 export async function putRows(
   session: Session,
   { staging, placement: { steps, filling }, after, reasons }: {
-    readonly staging: string;
+    readonly staging: Staging;
     readonly placement: Pick<Placement, "steps" | "filling">;
     readonly after: readonly string[];
     /** What can be asked of all rows at once, which is cheap, before they are told one by one. */
@@ -29,13 +31,17 @@ export async function putRows(
   },
   refusals: Refusals,
 ): Promise<pg.QueryResult[]> {
-  const put = () => session.all([...steps(staging), ...after].join(";\n"));
+  const { table } = staging;
+  const put = (rows?: string) => session.all([...steps(table, rows), ...after].join(";\n"));
   if (!refusals.tolerant || !filling) return await put();
   // What is deferred would be found at the COMMIT only, when no row can be refused by itself any more.
   await session.all("SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
   const undo = async (error: unknown): Promise<void> => {
     if (!isAboutRows(error)) throw error;
-    await session.all("ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
+    // How few rows are refused no planner can tell: for what it expects it would compile expressions, at great length.
+    await session.all(
+      "ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL jit = off",
+    );
   };
   try {
     return await put();
@@ -43,28 +49,33 @@ export async function putRows(
     await undo(error);
   }
   const mark = await refusals.mark();
-  let asked = false;
+  let asked = false, found = 0;
   try {
-    const found = await refuseWhere(session, staging, await reasons(), refusals);
+    const broken = await reasons();
+    found = await refuseWhere(session, staging, broken, refusals);
     await refusals.check();
     await session.all("SAVEPOINT put");
     asked = true;
-    if (found > 0) return await put();
+    if (found > 0) {
+      // To leave them out is cheaper than to delete them, which would write anew each page that has one.
+      return await put(
+        `(SELECT * FROM ${table} WHERE NOT coalesce(${isBroken(broken)}, false)) AS kept`,
+      );
+    }
   } catch (error) {
     await undo(error);
     // A check may fail itself, of a row that something else would have kept from it.
     if (!asked) await refusals.rewind(mark);
   }
-  await refusals.add(await isolate(session, staging, filling));
+  if (asked && found > 0) await takeOut(session, table);
+  await refuse(session, staging, RECORD, await isolate(session, table, filling), refusals);
+  await takeOut(session, table);
   await refusals.check();
   return await put();
 }
 
-const [RECORD] = PLACE_COLUMNS.map(({ name }) => `"${name}"`);
-
 /**
- * Takes the rows out of a staging table that Postgres refuses, and gives them; the tables they are to go into are as
- * before.
+ * Finds the rows of a staging table that Postgres refuses; the tables they are to go into are as before.
  *
  * More and more rows at once are put where they belong, fewer after one was refused, and all of it is undone: a row is
  * told by itself, whatever refuses it. Of two rows with one key the first stays. A row whose foreign key is missing is
@@ -74,24 +85,17 @@ async function isolate(
   session: Session,
   staging: string,
   { before, fill }: Filling,
-): Promise<Reject[]> {
+): Promise<Refused[]> {
   const chunk = `(SELECT * FROM ${staging} WHERE ${RECORD} > $1 AND ${RECORD} <= $2) AS chunk`;
   const attempt = fill(chunk).map((sql) => `EXECUTE ${literal(sql)} USING low, high;`).join("\n");
   await session.all(`CREATE UNIQUE INDEX ON ${staging} (${RECORD}); ANALYZE ${staging};
     CREATE OR REPLACE FUNCTION pg_temp.sluice_isolate() RETURNS TABLE (
-      record bigint, state pg_catalog.text, said pg_catalog.text, field pg_catalog.text)
+      "of" bigint, state pg_catalog.text, said pg_catalog.text, field pg_catalog.text)
     LANGUAGE plpgsql AS ${literal(isolating(staging, attempt))};
     SAVEPOINT isolate; SET CONSTRAINTS ALL IMMEDIATE; ${before.join(";\n")}`);
   const refused = (await session.all<Refused>("SELECT * FROM pg_temp.sluice_isolate()")).at(-1)!;
   await session.all("ROLLBACK TO SAVEPOINT isolate");
-  return await takeOut(session, staging, refused.rows);
-}
-
-interface Refused {
-  readonly record: string;
-  readonly state: string;
-  readonly said: string;
-  readonly field: string;
+  return refused.rows;
 }
 
 /** The body of a function that gives the records that are refused. */
@@ -113,7 +117,7 @@ BEGIN
       IF SQLSTATE = '23503' THEN waiting := waiting || high;
       ELSE
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, field = COLUMN_NAME;
-        record := high; RETURN NEXT;
+        "of" := high; RETURN NEXT;
       END IF;
       low := high; step := 8;
     END;
@@ -138,86 +142,8 @@ BEGIN
       ${attempt}
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, field = COLUMN_NAME;
-      record := high; RETURN NEXT;
+      "of" := high; RETURN NEXT;
     END;
   END LOOP;
 END`;
-}
-
-/** Refuses the rows for which there are reasons; gives how many. */
-export async function refuseWhere(
-  session: Session,
-  staging: string,
-  reasons: readonly Reason[],
-  refusals: Refusals,
-): Promise<number> {
-  const before = refusals.rejected;
-  for (const { condition, ...reason } of reasons) {
-    const { rows } = (await session.all<Row>(
-      `DELETE FROM ${staging} AS "sluice:row" WHERE ${condition} RETURNING ${RETURNED}`,
-    )).at(-1)!;
-    await refusals.add(rows.map((row) => toReject(row, { record: row.record, ...reason })));
-  }
-  return refusals.rejected - before;
-}
-
-const RETURNED = `${nameList(PLACE_COLUMNS)}, (SELECT pg_catalog.jsonb_object_agg(key, value)
-  FROM pg_catalog.jsonb_each_text(pg_catalog.to_jsonb("sluice:row")) WHERE NOT key LIKE 'sluice:%') AS "row"`
-  .replace(`"sluice:record"`, `"sluice:record" AS record`)
-  .replace(`"sluice:line"`, `"sluice:line" AS line`)
-  .replace(`"sluice:from"`, `"sluice:from" AS from_byte`)
-  .replace(`"sluice:to"`, `"sluice:to" AS to_byte`)
-  .replace(`"sluice:raw"`, `"sluice:raw" AS raw`);
-
-interface Row {
-  readonly record: string;
-  readonly line: string;
-  readonly from_byte: string | null;
-  readonly to_byte: string | null;
-  readonly raw: string;
-  readonly row: NonNullable<Reject["row"]>;
-}
-
-async function takeOut(
-  session: Session,
-  staging: string,
-  refused: readonly Refused[],
-): Promise<Reject[]> {
-  const why = new Map(refused.map((one) => [one.record, one]));
-  const { rows } = (await session.all<Row>(
-    `DELETE FROM ${staging} AS "sluice:row" WHERE ${RECORD} = ANY ('{${[...why.keys()]}}'::bigint[])
-     RETURNING ${RETURNED}`,
-  )).at(-1)!;
-  return rows.map((row) => toReject(row, why.get(row.record)!))
-    .sort((a, b) => a.record - b.record);
-}
-
-function toReject(row: Row, { state, said, field }: Refused): Reject {
-  const number = (text: string | null) => text === null ? null : Number(text);
-  return {
-    record: Number(row.record),
-    line: Number(row.line),
-    from_byte: number(row.from_byte),
-    to_byte: number(row.to_byte),
-    column_name: field || null,
-    rule: ruleOf(state),
-    message: `${said} (${state})`,
-    raw: row.raw,
-    bytes: null,
-    row: row.row,
-  };
-}
-
-const RULES: Readonly<Record<string, RejectRule>> = {
-  "23502": "not_null",
-  "23503": "foreign_key",
-  "23505": "unique",
-  "23P01": "unique",
-  "23514": "check",
-  "44000": "check",
-};
-
-/** The rule that an SQLSTATE stands for. */
-export function ruleOf(state: string): RejectRule {
-  return RULES[state] ?? (state.startsWith("22") ? "value" : "other");
 }

@@ -11,14 +11,14 @@ import { type Fit, fitColumns } from "./_evolve.ts";
 import { explain } from "./_explain.ts";
 import { Flow } from "./_flow.ts";
 import { guard } from "./_guard.ts";
-import { putRows, refuseWhere } from "./_isolate.ts";
+import { putRows } from "./_isolate.ts";
 import type { Entry } from "./_ledger.ts";
 import { checkKey, dedupe, keyless } from "./_merge.ts";
 import { findPartition, type Slice, sliceOf } from "./_partition.ts";
 import { another, AppendedBefore, refuseFenced } from "./_prior.ts";
 import { place, type Placement, replacesWhole } from "./_placement.ts";
 import { type Mark, Refusals } from "./_refusals.ts";
-import { PLACE_COLUMNS } from "./_reject.ts";
+import { refuseWhere, takeOut } from "./_refuse.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
@@ -107,18 +107,18 @@ export class Load {
     if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
     if (plan.placement.staging !== "none") {
       const { fit, placed } = await this.#fit();
-      const columns = [...fit?.columns ?? this.#flow.columns, ...placed ? PLACE_COLUMNS : []];
-      const kind = plan.placement.staging;
+      const columns = fit?.columns ?? this.#flow.columns, kind = plan.placement.staging;
       const target = this.#target, committed = this.#committed, options = this.#options;
-      const made = { kind, columns, target, committed, options };
+      const made = { kind, columns, placed, target, committed, options };
       this.#staging = await stage(this.#session, this.#attempt, made);
     }
     const copied = await this.#copy();
     this.#refusals.count(copied);
     let rows = copied;
     if (mode === "merge" && this.#refusals.tolerant && this.#staging) {
-      const { table } = this.#staging, reasons = keyless(this.#options);
-      rows -= await refuseWhere(this.#session, table, reasons, this.#refusals);
+      const reasons = keyless(this.#options);
+      rows -= await refuseWhere(this.#session, this.#staging, reasons, this.#refusals);
+      if (rows < copied) await takeOut(this.#session, this.#staging.table);
     }
     const duplicates = mode === "merge" && rows > 0
       ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
@@ -300,7 +300,7 @@ export class Load {
     await refusals.rewind(mark);
     let rows = copied;
     const { ledger, fence, began } = this.#attempt;
-    const { existing } = this.#target, staging = this.#staging?.table;
+    const { existing } = this.#target, staging = this.#staging;
     const { placement: { lock } } = await this.#plan();
     const bytes = this.#ctx.meters.read()[0]?.bytes ?? 0;
     const { columns } = this.#flow, { rejected } = refusals;
@@ -323,7 +323,7 @@ export class Load {
     // Somebody did something to it just before it was ours.
     if (existing?.oid !== this.#target.existing?.oid || placement.lock !== lock) throw new Again();
     const reasons = async () => fit ? await reasonsOf(this.#session, this.#target, fit) : [];
-    const after = this.#committed ? [unregisterStaging(staging)] : [];
+    const after = this.#committed ? [unregisterStaging(staging.table)] : [];
     const done = await putRows(this.#session, { staging, placement, after, reasons }, refusals);
     if (refusals.rejected > rejected) {
       rows -= refusals.rejected - rejected;

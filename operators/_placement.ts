@@ -20,8 +20,8 @@ export interface Placement {
     | "SHARE ROW EXCLUSIVE"
     | "ACCESS EXCLUSIVE"
     | undefined;
-  /** The statements, once the lock is had; `staging` has the rows, and goes. */
-  steps(staging: string): string[];
+  /** The statements, once the lock is had; `staging` has the rows, and goes; `rows` are those of it that are put. */
+  steps(staging: string, rows?: string): string[];
   /** The same taken apart, where some of the rows may be put there without the others. */
   readonly filling?: Filling;
 }
@@ -93,7 +93,7 @@ export function place(
     return {
       staging: committed ? "new" : "temporary",
       lock: alter.length > 0 ? "ACCESS EXCLUSIVE" : lock,
-      steps: (staging) => [...before, ...rows(staging), gone(staging)],
+      steps: (staging, some = staging) => [...before, ...rows(some), gone(staging)],
       filling: { before, fill: rows },
     };
   };

@@ -6,7 +6,15 @@ import { withoutSecrets } from "./_ledger.ts";
 import { localPath, reason } from "./_open_file.ts";
 import { isBeyond, type Reject, type RejectRule, SiftedBatch, type Tolerance } from "./_reject.ts";
 import type { Session } from "./_session.ts";
-import { REJECT_COLUMNS, REJECT_NAMES, rejectsComment, rejectsName } from "./_reject_table.ts";
+import {
+  MAKE_REFUSED,
+  REFUSED,
+  REFUSED_NAMES,
+  REJECT_COLUMNS,
+  REJECT_NAMES,
+  rejectsComment,
+  rejectsName,
+} from "./_reject_table.ts";
 import { literal, quoted } from "./_table.ts";
 import type { Target } from "./_target.ts";
 
@@ -15,10 +23,17 @@ export interface Mark {
   readonly rejected: number;
   readonly size: number;
   readonly rules: ReadonlyMap<RejectRule, number>;
+  readonly held: number;
 }
 
-/** How many rejects an error shows, how many are written by one statement, and how much waits for the file. */
-const SHOWN = 3, AT_ONCE = 2000, MOST_HELD = 1 << 20;
+/** A record that was refused, as JSON of {@linkcode Reject}. */
+interface Written {
+  readonly rule: RejectRule;
+  readonly text: string;
+}
+
+/** How many rejects an error shows, how many go to or come from the server at once, and how much waits for the file. */
+const SHOWN = 3, AT_ONCE = 2000, MOST_WAITING = 1 << 20;
 
 /** The records that one load refuses: to a file as they come, and to the table of rejects when the load is settled. */
 export class Refusals {
@@ -35,7 +50,12 @@ export class Refusals {
   readonly #first: Reject[] = [];
   /** Lines that wait to be written, and their length. */
   #lines: string[] = [];
+  #waiting = 0;
+  /** Where in the file those end that were refused while they were read; of the others, how many the session holds. */
+  #read: number | undefined;
   #held = 0;
+  /** How often rows were given to it to hold. */
+  #round = 0;
   #tolerance: Tolerance | undefined;
   #path: string | undefined;
   /** Whether they are too many. */
@@ -45,6 +65,17 @@ export class Refusals {
   constructor(options: CopyOptions, ctx: Context) {
     this.#options = options;
     this.#ctx = ctx;
+  }
+
+  /** Where the rows come from, as far as others may know. */
+  get #source(): string | null {
+    return withoutSecrets(this.#options.source?.url) ?? null;
+  }
+
+  /** Whose attempt refuses them. */
+  get #run(): string {
+    const { dag, run, task, attempt } = this.#ctx;
+    return `${dag}/${run}/${task}/${attempt}`;
   }
 
   /** Whether any are put up with. */
@@ -58,44 +89,62 @@ export class Refusals {
     const { tolerance, rejects, records } = batch.sifting;
     if (!this.#tolerance) await this.#begin(tolerance);
     this.#records = records;
-    await this.add(rejects);
+    const found = rejects.map((reject) => ({ rule: reject.rule, text: JSON.stringify(reject) }));
+    await this.#add(found, this.#ctx.now());
     // A share is known at the end.
     if (tolerance.limit === 0 || tolerance.limit >= 1) await this.check();
   }
 
+  /**
+   * Takes the rows of a staging table that Postgres refuses, which a query gives: the session holds them for the table
+   * of rejects, and the file has them, too. Gives how many.
+   */
+  async hold(session: Session, query: string): Promise<number> {
+    const before = this.#held, now = this.#ctx.now();
+    this.#read ??= (await this.mark()).size;
+    const made = await session.all(
+      `${MAKE_REFUSED}; INSERT INTO ${REFUSED} (round, refused, ${REFUSED_NAMES})
+         SELECT ${++this.#round}, ${literal(now.toString())}, q.* FROM (${query}) AS q;
+       DECLARE sluice_refused NO SCROLL CURSOR FOR SELECT rule, pg_catalog.row_to_json(r)::pg_catalog.text AS text
+       FROM (SELECT ${REFUSED_NAMES}, NULL AS bytes FROM ${REFUSED} WHERE round = ${this.#round}) AS r`,
+    );
+    this.#held += made[1]!.rowCount!;
+    for (let n = before; n < this.#held; n += AT_ONCE) {
+      const [found] = await session.all<Written>(`FETCH ${AT_ONCE} FROM sluice_refused`);
+      await this.#add(found!.rows, now);
+    }
+    await session.all("CLOSE sluice_refused");
+    return this.#held - before;
+  }
+
   /** Adds some to the file. */
-  async add(rejects: readonly Reject[]): Promise<void> {
-    if (rejects.length === 0) return;
+  async #add(found: readonly Written[], now: Temporal.Instant): Promise<void> {
+    if (found.length === 0) return;
+    const first = found.slice(0, SHOWN - this.#first.length);
+    this.#first.push(...first.map(({ text }): Reject => JSON.parse(text)));
     if (this.rejected === 0) {
-      const { line, message } = rejects[0]!;
+      const { line, message } = this.#first[0]!;
       this.#ctx.log.warn(
         `keeps aside what cannot be loaded, the first on line ${line}: ${message}`,
       );
     }
-    this.rejected += rejects.length;
-    for (const { rule } of rejects) this.#rules.set(rule, (this.#rules.get(rule) ?? 0) + 1);
-    this.#first.push(...rejects.slice(0, SHOWN - this.#first.length));
-    const { table, source } = this.#options;
-    const { dag, run, task, attempt } = this.#ctx;
-    const who = JSON.stringify({
-      source: withoutSecrets(source?.url) ?? null,
-      table,
-      run: `${dag}/${run}/${task}/${attempt}`,
-      refused: this.#ctx.now().toString(),
-    }).slice(0, -1);
-    for (const reject of rejects) {
-      const line = `${who},${JSON.stringify(reject).slice(1)}\n`;
+    this.rejected += found.length;
+    const source = this.#source, { table } = this.#options, run = this.#run;
+    const who = JSON.stringify({ source, table, run, refused: now.toString() }).slice(0, -1);
+    for (const { rule, text } of found) {
+      this.#rules.set(rule, (this.#rules.get(rule) ?? 0) + 1);
+      const line = `${who},${text.slice(1)}\n`;
       this.#lines.push(line);
-      this.#held += line.length;
+      this.#waiting += line.length;
     }
-    if (this.#held > MOST_HELD) await this.#flush();
+    if (this.#waiting > MOST_WAITING) await this.#flush();
   }
 
   /** Writes to the file what waits for it. */
   async #flush(): Promise<void> {
     const bytes = new TextEncoder().encode(this.#lines.join(""));
     this.#lines = [];
-    this.#held = 0;
+    this.#waiting = 0;
     if (bytes.length === 0) return;
     try {
       this.#file ??= await this.#open();
@@ -119,11 +168,12 @@ export class Refusals {
   /** Where the rejects stand, to come back to. */
   async mark(): Promise<Mark> {
     await this.#flush();
-    return { rejected: this.rejected, size: this.#size, rules: new Map(this.#rules) };
+    const { rejected } = this;
+    return { rejected, size: this.#size, rules: new Map(this.#rules), held: this.#held };
   }
 
   /** Forgets what was refused since: that was undone. */
-  async rewind({ rejected, size, rules }: Mark): Promise<void> {
+  async rewind({ rejected, size, rules, held }: Mark): Promise<void> {
     if (this.rejected === rejected) return;
     await this.#flush();
     await this.#file!.truncate(size);
@@ -131,6 +181,7 @@ export class Refusals {
     this.rejected = rejected;
     this.#size = size;
     this.#rules = new Map(rules);
+    this.#held = held;
   }
 
   /** Checks that every record was copied or refused. */
@@ -195,17 +246,23 @@ export class Refusals {
       );
     }
     await this.#flush();
-    for await (const lines of this.#written()) {
-      const document = literal(`[${lines.join(",")}]`);
+    for await (const lines of this.#written(this.#read ?? this.#size)) {
       await session.all(
         `INSERT INTO ${table} (load, ${REJECT_NAMES}, bytes)
          SELECT ${literal(key)}, ${REJECT_NAMES}, pg_catalog.decode(bytes, 'base64')
-         FROM pg_catalog.json_to_recordset(${document}) AS r (run pg_catalog.text, source pg_catalog.text,
+         FROM pg_catalog.jsonb_to_recordset($1) AS r (run pg_catalog.text, source pg_catalog.text,
            record bigint, line bigint, from_byte bigint, to_byte bigint, column_name pg_catalog.text,
            rule pg_catalog.text, message pg_catalog.text, raw pg_catalog.text, bytes pg_catalog.text,
            "row" pg_catalog.jsonb, refused pg_catalog.timestamptz)`,
+        [`[${lines.join(",")}]`],
       );
     }
+    if (this.#held === 0) return;
+    await session.all(
+      `INSERT INTO ${table} (load, run, source, ${REFUSED_NAMES}, refused)
+       SELECT ${[key, this.#run, this.#source].map(literal).join(", ")}, ${REFUSED_NAMES}, refused
+       FROM ${REFUSED}`,
+    );
   }
 
   /** Says that the load is over. A file that nobody asked for stays only where it is all there is of the rejects. */
@@ -235,14 +292,16 @@ export class Refusals {
     return await Deno.open(this.#path, { ...all, mode: 0o600 });
   }
 
-  /** The file's lines, some at once. */
-  async *#written(): AsyncGenerator<string[]> {
-    await this.#file!.seek(0, Deno.SeekMode.Start);
+  /** The file's lines up to a byte, some at once. */
+  async *#written(size: number): AsyncGenerator<string[]> {
+    await this.#file?.seek(0, Deno.SeekMode.Start);
     const decoder = new TextDecoder();
     const buffer = new Uint8Array(1 << 18);
     let rest = "";
-    for (let n: number | null; (n = await this.#file!.read(buffer)) !== null;) {
+    for (let at = 0; at < size;) {
+      const n = (await this.#file!.read(buffer.subarray(0, size - at)))!;
       const lines = (rest + decoder.decode(buffer.subarray(0, n), { stream: true })).split("\n");
+      at += n;
       rest = lines.pop()!;
       for (let i = 0; i < lines.length; i += AT_ONCE) yield lines.slice(i, i + AT_ONCE);
     }

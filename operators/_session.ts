@@ -38,8 +38,12 @@ export class Session {
   }
 
   /** Runs one statement, or several without parameters; gives the result of each. */
-  async all<T extends pg.QueryResultRow>(sql: string): Promise<pg.QueryResult<T>[]> {
-    return [await this.#ctx.meter.wait("the database", this.client.query(sql))].flat() as never;
+  async all<T extends pg.QueryResultRow>(
+    sql: string,
+    params?: readonly string[],
+  ): Promise<pg.QueryResult<T>[]> {
+    const ran = this.client.query(sql, params as string[]);
+    return [await this.#ctx.meter.wait("the database", ran)].flat() as never;
   }
 
   /** The first row of the last of the statements. */

@@ -3,6 +3,7 @@ import { CommittedStaging, planOf } from "./_committed_staging.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
 import { likeTarget } from "./_partition.ts";
 import type { Placement } from "./_placement.ts";
+import { PLACE_COLUMNS } from "./_reject.ts";
 import { BEGIN, type Session } from "./_session.ts";
 import { registerStaging, stagingTable } from "./_staging.ts";
 import { columnList } from "./_table.ts";
@@ -12,6 +13,8 @@ import type { Target } from "./_target.ts";
 export interface Staging {
   readonly table: string;
   readonly kind: Placement["staging"];
+  /** Those of the source. */
+  readonly columns: readonly Column[];
   /** Where the next attempt may go on with it. */
   readonly resumable?: CommittedStaging;
 }
@@ -20,6 +23,8 @@ export interface Staging {
 export interface Stage {
   readonly kind: Placement["staging"];
   readonly columns: readonly Column[];
+  /** Whether it has columns that say where each row comes from, too. */
+  readonly placed: boolean;
   readonly target: Target;
   /** Whether it is committed before it has all rows; that ends the transaction. */
   readonly committed: boolean;
@@ -30,26 +35,27 @@ export interface Stage {
 export async function stage(
   session: Session,
   attempt: Attempt,
-  { kind, columns, target, committed, options }: Stage,
+  { kind, columns, placed, target, committed, options }: Stage,
 ): Promise<Staging> {
   const { ledger, fence, resumable } = attempt;
   const like = kind === "like" ? target.existing!.columns : [];
-  const plan = resumable ? planOf(kind, columns, like, options) : undefined;
+  const all = placed ? [...columns, ...PLACE_COLUMNS] : columns;
+  const plan = resumable ? planOf(kind, all, like, options) : undefined;
   if (plan !== undefined) {
     await session.all("COMMIT");
     const adopted = await CommittedStaging.adopt(session, attempt, plan);
-    if (adopted) return { table: adopted.table, kind, resumable: adopted };
+    if (adopted) return { table: adopted.table, kind, columns, resumable: adopted };
     await session.all(BEGIN);
   }
   const table = stagingTable(kind === "temporary" ? undefined : target.schema);
   const create = kind === "like"
     ? `TABLE ${table} (${likeTarget(target)})`
     : kind === "temporary"
-    ? `TEMPORARY TABLE ${table} (${columnList(columns)}) USING heap`
-    : `TABLE ${table} (${columnList(columns)})`;
+    ? `TEMPORARY TABLE ${table} (${columnList(all)}) USING heap`
+    : `TABLE ${table} (${columnList(all)})`;
   await session.all(`CREATE ${create}`);
-  if (!committed) return { table, kind };
+  if (!committed) return { table, kind, columns };
   await session.all(`${registerStaging(table, ledger!, fence, plan)}; COMMIT`);
-  if (!resumable) return { table, kind };
-  return { table, kind, resumable: new CommittedStaging(session, attempt, table) };
+  if (!resumable) return { table, kind, columns };
+  return { table, kind, columns, resumable: new CommittedStaging(session, attempt, table) };
 }

@@ -2,7 +2,8 @@
 import type pg from "pg";
 import { type Connection, GiveUp, type Json } from "../engine/mod.ts";
 import { connect, disconnect } from "./_connect.ts";
-import { isAboutRows, ruleOf } from "./_isolate.ts";
+import { isAboutRows } from "./_isolate.ts";
+import { ruleOf } from "./_refuse.ts";
 import { BEGIN } from "./_session.ts";
 import { literal, nameList, quoted } from "./_table.ts";
 import { findTable, rejectsOf, type RejectsOptions } from "./list_rejects.ts";

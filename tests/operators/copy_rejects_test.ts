@@ -217,6 +217,44 @@ for (const { name, options } of MODES) {
   });
 }
 
+Deno.test("the file and the table have the same rejects, whoever refused them and however many they are", async () => {
+  await using database = await freshDatabase();
+  await database.query(
+    "CREATE TABLE t (a integer NOT NULL, at timestamp, x double precision CHECK (x < 1e20), s text CHECK (s <> 'bad'))",
+  );
+  const file = await Deno.makeTempFile();
+  const records = Array.from({ length: 9000 }, (_, i) => {
+    const a = i % 3 === 0 ? "" : i % 500 === 1 ? "none" : i;
+    return `${a},2021-01-02 03:04:05,${i % 7 === 1 ? "1e+20" : 1.5},${
+      i % 9 === 2 ? "bad" : '"é\\"'
+    }`;
+  });
+  const copied = await load(database, `a,at,x,s\n${records.join("\n")}\n`, {
+    ...{ types: { a: "integer", at: "timestamp", x: "double precision", s: "text" } },
+    ...{ mode: "append", onReject: { limit: Infinity, file } },
+  });
+  const listed = await listRejects(database, { table: "t", limit: 10_000 });
+  const written = (await Deno.readTextFile(file)).trimEnd().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  const shown = (
+    { record, line, raw, rule, message, row, column, column_name }: typeof written[0],
+  ) => ({
+    ...{ record, line, raw, rule, message, row },
+    column: column ?? column_name ?? null,
+  });
+  const inOrder = (all: typeof written) => all.map(shown).sort((a, b) => a.record - b.record);
+  assert.deepEqual(inOrder(written), inOrder(listed));
+  assert.deepEqual([copied.rows + copied.rejected, copied.rejected], [9000, listed.length]);
+  const type = 12, not_null = 3000;
+  const check = records.filter((text) => /^\d/.test(text) && /1e\+20|bad/.test(text)).length;
+  assert.deepEqual(copied.rejects!.rules, { type, not_null, check });
+  // A value is as Postgres writes it, and so can be read again.
+  assert.deepEqual(listed.find(({ record }) => record === 9)!.row, {
+    ...{ a: "8", at: "2021-01-02 03:04:05", x: "1e+20", s: "é\\" },
+  });
+});
+
 Deno.test("checks are asked of all rows at once where that is the same, and else of one after the other", async () => {
   await using database = await freshDatabase();
   const trigger = "CREATE TRIGGER mend BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION mend()";

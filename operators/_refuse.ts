@@ -1,0 +1,86 @@
+import { PLACE_COLUMNS, type Reason, type RejectRule } from "./_reject.ts";
+import type { Refusals } from "./_refusals.ts";
+import type { Session } from "./_session.ts";
+import type { Staging } from "./_stage.ts";
+import { REFUSED } from "./_reject_table.ts";
+import { literal, quoteName } from "./_table.ts";
+
+/** What a row of a staging table is known by. */
+export const RECORD: string = `"${PLACE_COLUMNS[0].name}"`;
+
+/** A row that is refused, or a reason why rows are: known by `of`, told as Postgres tells it. */
+export interface Refused {
+  readonly of: string | number;
+  readonly state: string;
+  readonly said: string;
+  readonly field: string;
+}
+
+/** Refuses the rows for which there are reasons, without taking them out; gives how many. */
+export async function refuseWhere(
+  session: Session,
+  staging: Staging,
+  reasons: readonly Reason[],
+  refusals: Refusals,
+): Promise<number> {
+  const whens = reasons.map(({ condition }, i) => `WHEN ${condition} THEN ${i}`);
+  const why = `CASE ${whens.join(" ")} END`;
+  const refused = reasons.map(({ condition: _, ...reason }, i) => ({ ...reason, of: i }));
+  return await refuse(session, staging, why, refused, refusals);
+}
+
+/** Whether there is one of some reasons for which a row is refused, as SQL. */
+export function isBroken(reasons: readonly Reason[]): string {
+  return reasons.map(({ condition }) => `(${condition})`).join(" OR ");
+}
+
+/** Refuses the rows of which an expression (`by`) gives what one of `refused` is known by; gives how many. */
+export async function refuse(
+  session: Session,
+  { table, columns }: Staging,
+  by: string,
+  refused: readonly Refused[],
+  refusals: Refusals,
+): Promise<number> {
+  if (refused.length === 0) return 0;
+  const whys = refused.map(({ of, state, said, field }) => ({
+    "sluice:of": of,
+    "sluice:rule": ruleOf(state),
+    "sluice:message": `${said} (${state})`,
+    "sluice:field": field || null,
+  }));
+  const names = columns.map(({ name }) => quoteName(name, "column"));
+  const values = names.map((name) => `CAST(${name} AS pg_catalog.text) AS ${name}`).join(", ");
+  const places = PLACE_COLUMNS.map(({ name }) => `"${name}"`).join(", ");
+  return await refusals.hold(
+    session,
+    `SELECT ${places}, "sluice:field", "sluice:rule", "sluice:message",
+       (SELECT pg_catalog.to_jsonb(r) FROM (SELECT ${values}) AS r)
+     FROM (SELECT *, ${by} AS "sluice:why" FROM ${table}) AS "sluice:row"
+     JOIN pg_catalog.jsonb_to_recordset(${literal(JSON.stringify(whys))}) AS "sluice:refused" (
+       "sluice:of" bigint, "sluice:field" pg_catalog.text, "sluice:rule" pg_catalog.text,
+       "sluice:message" pg_catalog.text) ON "sluice:why" = "sluice:of"
+     WHERE "sluice:why" IS NOT NULL ORDER BY ${RECORD}`,
+  );
+}
+
+/** Takes the rows that were refused out of a staging table. */
+export async function takeOut(session: Session, table: string): Promise<void> {
+  await session.all(
+    `DELETE FROM ${table} AS "sluice:row" USING ${REFUSED} AS r WHERE "sluice:row".${RECORD} = r.record`,
+  );
+}
+
+const RULES: Readonly<Record<string, RejectRule>> = {
+  "23502": "not_null",
+  "23503": "foreign_key",
+  "23505": "unique",
+  "23P01": "unique",
+  "23514": "check",
+  "44000": "check",
+};
+
+/** The rule that an SQLSTATE stands for. */
+export function ruleOf(state: string): RejectRule {
+  return RULES[state] ?? (state.startsWith("22") ? "value" : "other");
+}
