@@ -1,6 +1,7 @@
 import type { AnyDag } from "./dag.ts";
 import { areSame, caused, settleWrites, spanOf } from "./_causes.ts";
 import { createRun, type Definition } from "./_create.ts";
+import { Changes } from "./_changes.ts";
 import type { Chores } from "./_chores.ts";
 import { DatasetWatch } from "./_dataset_watch.ts";
 import type { Sleep } from "./_deadline.ts";
@@ -33,6 +34,8 @@ export interface SchedulesOptions {
 export class Schedules implements Chores, AsyncDisposable {
   /** Looks what runs there are and makes those that are missing; meanwhile nobody else makes the same ones. */
   readonly alone: <T>(make: () => Promise<T>) => Promise<T> = serial();
+  /** Which DAGs are not as they were. */
+  readonly changes: Changes = new Changes();
   readonly #options: SchedulesOptions;
   readonly #loop: () => Loop;
   readonly #watch: DatasetWatch;
@@ -77,12 +80,16 @@ export class Schedules implements Chores, AsyncDisposable {
       const known = before.get(dag.id);
       return !known || known.record.held !== undefined || !sameCatchup(known.dag, dag);
     }).map(({ dag }) => dag.id);
+    const versions = new Map([...before].map(([id, { dag }]) => [id, dag]));
     // Those that were here stay the same objects: what is under way with one, a pause maybe, holds for its new version.
     this.#dags = new Map([...dags].map(([id, scheduled]) => {
       const { record: _, ...version } = scheduled;
       const known = before.get(id);
       return [id, known ? Object.assign(known, { ...version, look: true }) : scheduled];
     }));
+    for (const id of new Set([...before.keys(), ...dags.keys()])) {
+      if (versions.get(id) !== this.#dags.get(id)?.dag) this.changes.note(id, true);
+    }
     if (!this.#started) return;
     for (const id of fresh) await this.#activate(this.#dags.get(id)!);
     await this.#watch.begin();
@@ -98,6 +105,7 @@ export class Schedules implements Chores, AsyncDisposable {
 
   /** Ends what goes on by itself. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.changes[Symbol.dispose]();
     await this.#watch[Symbol.asyncDispose]();
   }
 
@@ -257,6 +265,7 @@ export class Schedules implements Chores, AsyncDisposable {
       if (record === scheduled.record) return;
       if (await store.setDag(record)) {
         scheduled.record = { ...record, version: record.version + 1 };
+        this.changes.note(record.id);
         return;
       }
       scheduled.record = await store.dag(record.id) ?? { ...scheduled.record, version: 0 };

@@ -19,6 +19,8 @@ import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
 import { checkLimits, POOLS } from "./check_limits.ts";
 import type { Instance } from "./clear.ts";
 import type { AnyDag, Dag } from "./dag.ts";
+import type { DagChange } from "./_changes.ts";
+import { type DagStatus, statuses, type Unpaused } from "./dag_status.ts";
 import { type Executor, inProcess } from "./executor.ts";
 import type { LogFiles } from "./log_files.ts";
 import type { Mark } from "./mark.ts";
@@ -29,7 +31,7 @@ import { recover } from "./settle.ts";
 import { openSpool, type SpoolOptions, unfinished } from "./spool.ts";
 import { type Event, isOver, type Run } from "./state.ts";
 import { memory, type RunQuery, type Store } from "./store.ts";
-import type { Interval, Network } from "./work.ts";
+import type { Network } from "./work.ts";
 
 /** Options for {@linkcode engine}. */
 export interface EngineOptions {
@@ -90,26 +92,6 @@ export interface RunHandle {
   readonly done: Promise<Run>;
 }
 
-/** How a DAG is doing. Moments are ISO strings in UTC. */
-export interface DagStatus {
-  /** Of the DAG. */
-  readonly id: string;
-  /** Whether it starts nothing by itself. */
-  readonly paused: boolean;
-  /** Why it makes no runs by itself until someone confirms it. */
-  readonly held?: string;
-  /** The interval it makes a run for next by itself; that is due at its end. */
-  readonly next?: Interval;
-}
-
-/** What ends when a DAG is no longer paused. */
-export interface Unpaused {
-  /** How many runs it is to start at once. */
-  readonly due: number;
-  /** Why none of them starts until someone confirms it. */
-  readonly held?: string;
-}
-
 /** Runs DAGs. Disposing of it stops all that is under way. */
 export interface Engine extends AsyncDisposable {
   /** The DAGs it knows, by id. */
@@ -151,6 +133,11 @@ export interface Engine extends AsyncDisposable {
   ): Promise<Unpaused>;
   /** How a DAG is doing. @throws {TypeError} when there is no such DAG */
   status(dag: string): DagStatus;
+  /**
+   * The DAGs that change from now on, until the signal is aborted: those paused or let go, those whose next run is
+   * another, those replaced, added and removed. What changes again before it is asked for is told once.
+   */
+  watchDags(signal: AbortSignal): AsyncIterable<DagChange>;
   /** A run as it is now. */
   get(run: string): Promise<Run | undefined>;
   /** The runs that fit, the latest created first. */
@@ -358,25 +345,6 @@ export async function engine(options: EngineOptions): Promise<Engine> {
       if (options.store && resume) await adopt();
     },
     trigger,
-    async pause(id) {
-      findDag(schedules.dags, id, "pause");
-      await schedules.setPaused(id, true);
-      // What of it waited for slots keeps no others from them.
-      loop.wake();
-    },
-    async unpause(id, { all = false, dryRun = false } = {}) {
-      findDag(schedules.dags, id, "unpause");
-      if (dryRun) return schedules.missed(id, all);
-      const unpaused = await schedules.setPaused(id, false, all);
-      loop.wake();
-      return unpaused;
-    },
-    status(id) {
-      const scheduled = findDag(schedules.dags, id, "tell the status of");
-      const { paused, held } = scheduled.record;
-      const next = schedules.next(scheduled);
-      return { id, paused, ...held === undefined ? {} : { held }, ...next ? { next } : {} };
-    },
     get: (run) => store.get(run),
     runs: (query) => store.list(query),
     async done(id) {
@@ -391,6 +359,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     watch: (signal) => store.watch(signal),
     readings: (run) => loop.readings(run),
     underWay: () => [...loop.runs].flatMap(underWay),
+    ...statuses(schedules, () => loop.wake()),
     ...previews({ store, loop, schedules, now }),
     ...hands,
     drain: (signal) => loop.drain(signal),

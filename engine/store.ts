@@ -167,20 +167,20 @@ export function placeOf({ created, id }: Place): string {
   return `${sortable(created)} ${id}`;
 }
 
-/** Where a watcher finds events. */
-export interface Feed {
+/** Where a watcher finds events, which are numbered. */
+export interface Feed<T extends { readonly seq: number } = Recorded> {
   /** The next events behind a number; as many as there are, or as are good to read at once. */
-  read(after: number): readonly Recorded[];
+  read(after: number): readonly T[];
   /** Resolves when there may be more. */
   wait(): Promise<void>;
 }
 
 /** Gives the events of a feed: nothing is held for a watcher that is slow, and none of them is missed. */
-export async function* follow(
-  { read, wait }: Feed,
+export async function* follow<T extends { readonly seq: number }>(
+  { read, wait }: Feed<T>,
   after: number,
   signal: AbortSignal,
-): AsyncGenerator<Recorded, void> {
+): AsyncGenerator<T, void> {
   while (!signal.aborted) {
     const events = read(after);
     for (const event of events) {

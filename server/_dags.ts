@@ -29,6 +29,13 @@ import { Refusal } from "./refusal.ts";
 export const NextRun = z.strictObject({ logical_date: Moment, interval: Span, run_after: Moment })
   .register(named, { id: "NextRun" });
 
+/** How a DAG is doing. */
+export const Standing = z.strictObject({
+  paused: z.boolean(),
+  held: z.string().nullable().meta({ description: "why it waits to be confirmed" }),
+  next_run: NextRun.nullable(),
+}).register(named, { id: "DagStatus" });
+
 const Edge = z.enum(["stream", "output", "order"]);
 
 export const DagTask = z.strictObject({
@@ -57,9 +64,7 @@ export const DagRow = z.strictObject({
   schedule_in_words: z.string(),
   timezone: z.string(),
   datasets: z.array(z.string()).meta({ description: "those it is scheduled on" }),
-  paused: z.boolean(),
-  held: z.string().nullable().meta({ description: "why it waits to be confirmed" }),
-  next_run: NextRun.nullable(),
+  ...Standing.shape,
   params: z.record(z.string(), z.unknown()).meta({ description: "the defaults" }),
   tasks: z.array(z.strictObject({ id: z.string(), upstream: z.array(z.string()) })),
   runs: z.array(RunHead).meta({ description: "the last ones by logical date, the latest last" }),
@@ -180,7 +185,6 @@ export function dagRoutes(site: Site): Route[] {
   async function row(dag: AnyDag, runs: number): Promise<z.input<typeof DagRow>> {
     const { id, options } = dag;
     const { schedule, description = null, tags = [], timezone = "UTC" } = options;
-    const { paused, held = null, next } = engine.status(id);
     const { properties } = paramsSchema(dag);
     const defaults = Object.entries(properties).flatMap(([name, schema]) =>
       "default" in schema ? [[name, schema["default"]]] : []
@@ -193,9 +197,7 @@ export function dagRoutes(site: Site): Route[] {
       schedule_in_words: scheduleInWords(schedule, options),
       timezone,
       datasets: (datasetsOf(schedule) ?? []).map(({ name }) => name),
-      paused,
-      held,
-      next_run: next ? nextRun(next) : null,
+      ...standing(site, id),
       params: Object.fromEntries(defaults),
       tasks: [...dag.tasks.values()].map(({ id, upstream }) => ({ id, upstream: [...upstream] })),
       runs: await lastRuns(site, id, runs),
@@ -236,6 +238,12 @@ export function dagRoutes(site: Site): Route[] {
     const rest = upcoming(timetable, { now: at, lastEnd: first.end, catchup: options.catchup });
     return [first, ...rest.take(RUNS - 1)].map(nextRun);
   }
+}
+
+/** How a DAG is doing. */
+export function standing({ engine }: Site, id: string): z.input<typeof Standing> {
+  const { paused, held = null, next } = engine.status(id);
+  return { paused, held, next_run: next ? nextRun(next) : null };
 }
 
 /** What the params of a DAG must be like; what is a secret by its name has no default that is told. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { type Event, reduce } from "../engine/mod.ts";
+import { type DagChange, type Event, reduce } from "../engine/mod.ts";
+import { Standing, standing } from "./_dags.ts";
 import {
   Flag,
   Id,
@@ -14,6 +15,7 @@ import {
   TaskSchema,
   whole,
 } from "./_documents.ts";
+import { merge } from "./_merge.ts";
 import { type Route, route } from "./_route.ts";
 import { type Site, stream } from "./_site.ts";
 
@@ -38,6 +40,15 @@ export const MetersSchema = z.strictObject({
     ...Pace.shape,
   })),
 }).register(named, { id: "Meters" });
+
+export const DagChangeSchema = z.strictObject({
+  dag: z.string(),
+  defined: z.boolean().meta({ description: "it was added, or removed, or its definition changed" }),
+  status: Standing.nullable().meta({ description: "as it is from then on; null: it is gone" }),
+}).register(named, { id: "DagChange" });
+
+export const FaultsSchema = z.strictObject({ faults: z.array(z.string()) })
+  .register(named, { id: "Faults" });
 
 /** How often meters are told of, in milliseconds. */
 const METERS = 500;
@@ -64,8 +75,10 @@ export function eventRoutes(site: Site): Route[] {
       }),
       answers: {
         200: {
-          description: "Each event, with its id; meters have none",
-          events: z.union([EventSchema, MetersSchema]),
+          description:
+            "Events of runs, which have ids; as they are now, without: `dag`, a DAG that " +
+            "was paused, let go, or changed; `faults`, what cannot be loaded; `meters`",
+          events: z.union([EventSchema, DagChangeSchema, FaultsSchema, MetersSchema]),
         },
       },
       handle: ({ c, query: { after, ...wanted } }) => {
@@ -74,7 +87,8 @@ export function eventRoutes(site: Site): Route[] {
         const end = new AbortController();
         // From here on nothing is missed, whenever it comes to be read.
         const events = site.store?.watch(end.signal, last) ?? site.engine.watch(end.signal);
-        return c.body(stream(site, pieces(site, teller, events, wanted), end), 200, {
+        const sources = [events, site.engine.watchDags(end.signal)];
+        return c.body(stream(site, pieces(site, teller, sources, wanted), end), 200, {
           "content-type": "text/event-stream",
           // Else proxies would keep what comes until it is much.
           "x-accel-buffering": "no",
@@ -95,45 +109,51 @@ interface Wanted {
 async function* pieces(
   site: Site,
   teller: Teller,
-  events: AsyncIterable<Happened>,
+  sources: readonly AsyncIterable<Happened | DagChange>[],
   wanted: Wanted,
 ): AsyncGenerator<string, void> {
   yield `retry: ${RETRY}\n: here we go\n\n`;
-  const iterator = events[Symbol.asyncIterator]();
-  let coming = iterator.next();
   let quiet = performance.now();
   let metered = -Infinity;
-  let told = "";
-  try {
-    for (;;) {
-      const next = await orNothing(
-        coming,
-        wanted.meters ? Math.min(METERS, site.heartbeat) : site.heartbeat,
-      );
-      const time = performance.now();
-      if (wanted.meters && time - metered >= METERS) {
-        metered = time;
-        const text = JSON.stringify(site.mask.json(meters()));
-        // That nothing runs is told once.
-        if (text !== told) yield `event: meters\ndata: ${told = text}\n\n`;
-      }
-      if (next === undefined) {
-        if (time - quiet < site.heartbeat) continue;
-        quiet = time;
-        yield ": still here\n\n";
-        continue;
-      }
-      quiet = time;
-      if (next.done) return;
-      coming = iterator.next();
-      coming.catch(() => {});
-      const event = next.value;
-      if (wanted.run !== undefined && event.run !== wanted.run) continue;
-      if (wanted.dag !== undefined && await teller.dagOf(event) !== wanted.dag) continue;
-      yield await teller.tell(event);
+  // That nothing runs, or cannot be loaded, is told once.
+  let toldMeters = "";
+  let toldFaults = plain("faults", { faults: site.faults() });
+  const patience = wanted.meters ? Math.min(METERS, site.heartbeat) : site.heartbeat;
+  for await (const next of merge(sources, patience)) {
+    const time = performance.now();
+    if (wanted.meters && time - metered >= METERS) {
+      metered = time;
+      const text = plain("meters", meters());
+      if (text !== toldMeters) yield toldMeters = text;
     }
-  } finally {
-    iterator.return?.();
+    const { dag, run } = wanted;
+    if (dag === undefined && run === undefined) {
+      const text = plain("faults", { faults: site.faults() });
+      if (text !== toldFaults) yield toldFaults = text;
+    }
+    if (next === undefined) {
+      if (time - quiet < site.heartbeat) continue;
+      quiet = time;
+      yield ": still here\n\n";
+      continue;
+    }
+    quiet = time;
+    if ("type" in next) {
+      if (run !== undefined && next.run !== run) continue;
+      if (dag !== undefined && await teller.dagOf(next) !== dag) continue;
+      yield await teller.tell(next);
+    } else if (run === undefined && (dag ?? next.id) === next.id) {
+      yield plain("dag", change(next));
+    }
+  }
+
+  /** An event that is not on record. */
+  function plain(event: string, data: unknown): string {
+    return `event: ${event}\ndata: ${JSON.stringify(site.mask.json(data))}\n\n`;
+  }
+
+  function change({ id, defined }: DagChange): z.input<typeof DagChangeSchema> {
+    return { dag: id, defined, status: site.engine.dags.has(id) ? standing(site, id) : null };
   }
 
   function meters(): z.input<typeof MetersSchema> {
@@ -188,17 +208,6 @@ function keep<K, V>(values: Map<K, V>, key: K, value: V): void {
   values.set(key, value);
   const [first] = values.keys();
   if (values.size > KEPT) values.delete(first!);
-}
-
-/** What comes within a time. */
-async function orNothing<T>(what: Promise<T>, ms: number): Promise<T | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), ms);
-  try {
-    return await Promise.race([what, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function document(event: Event, dag: string | null): z.input<typeof EventSchema> {

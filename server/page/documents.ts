@@ -10,7 +10,7 @@ import type {
   TaskSchema,
   TaskState as TaskStateSchema,
 } from "../_documents.ts";
-import type { EventSchema, MetersSchema } from "../_events.ts";
+import type { DagChangeSchema, EventSchema, MetersSchema } from "../_events.ts";
 import type { GridSchema } from "../_grid.ts";
 import type { LoadSchema } from "../_loads.ts";
 import type { PreviewSchema, RenderedSchema, StepSchema } from "../_previews.ts";
@@ -45,6 +45,8 @@ export type TaskState = z.output<typeof TaskStateSchema>;
 export type Reading = z.output<typeof ReadingSchema>;
 /** An event of `/api/events`. */
 export type Happening = z.output<typeof EventSchema>;
+/** A DAG that is not as it was. */
+export type DagChange = z.output<typeof DagChangeSchema>;
 /** What stands on all meters. */
 export type Meters = z.output<typeof MetersSchema>;
 /** The states of all tasks in the last runs. */

@@ -3,6 +3,7 @@ import { LETTERS } from "../letters.ts";
 import { get } from "./api.ts";
 import type { Grid, GridRun, Happening, RunHead, TaskState } from "./documents.ts";
 import { afterEvent } from "./runs.ts";
+import { soon } from "./soon.ts";
 
 /** How many of a DAG's runs are shown, and how many of them at first. */
 const LAST = 100, FIRST = 30;
@@ -24,7 +25,7 @@ export class GridModel {
   #indexes = new Map<string, number>();
   #letters = new Map<string, string[]>();
   #changes = new Map<string, Signal<number>>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #loadSoon = soon(() => this.load().catch(() => {}), 200);
 
   /** Of a DAG; it is empty until it was loaded. */
   constructor(dag: string) {
@@ -99,12 +100,5 @@ export class GridModel {
       return { ...head, states: "", mapped: {} };
     };
     this.#runs.value = afterEvent(this.#runs.peek(), event, { limit: LAST, make });
-  }
-
-  #loadSoon(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.load().catch(() => {});
-    }, 200);
   }
 }

@@ -1,6 +1,7 @@
 import { signal } from "@preact/signals";
 import { ask, Refused, wantsToken, withQuery } from "./api.ts";
-import type { Happening, Meters } from "./documents.ts";
+import type { DagChange, Happening, Meters } from "./documents.ts";
+import { soon } from "./soon.ts";
 
 /** How the connection to the server stands. */
 export type Connection = "connecting" | "live" | "lost";
@@ -19,13 +20,29 @@ export function meterKey(run: string, task: string, index?: number): string {
   return index === undefined ? `${run} ${task}` : `${run} ${task}[${index}]`;
 }
 
+/** What could not be loaded, in sentences. */
+export const faults = signal<readonly string[]>([]);
+
 const listeners = new Set<(event: Happening) => void>();
+const dagListeners = new Set<(change: DagChange) => void>();
 
 /** Calls for each event, until what it answers is called. */
 export function onEvent(listener: (event: Happening) => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+  return join(listeners, listener);
 }
+
+/** Calls for each DAG that is not as it was, until what it answers is called. */
+export function onDag(listener: (change: DagChange) => void): () => void {
+  return join(dagListeners, listener);
+}
+
+function join<T>(all: Set<T>, one: T): () => void {
+  all.add(one);
+  return () => all.delete(one);
+}
+
+/** Another definition may show anywhere. */
+const readAnew = soon(() => epoch.value++, 20);
 
 /** Milliseconds until it is tried again to connect: at first, and at most. */
 const FIRST = 250, MOST = 5000;
@@ -49,6 +66,12 @@ export async function follow(end: AbortSignal): Promise<void> {
             meterKey(one.run_id, one.task, one.index),
             one,
           ]));
+        } else if (type === "faults") {
+          ({ faults: faults.value } = JSON.parse(data) as { faults: string[] });
+        } else if (type === "dag") {
+          const change = JSON.parse(data) as DagChange;
+          for (const listener of dagListeners) listener(change);
+          if (change.defined) readAnew();
         } else if (data) {
           last = id ?? last;
           const event = JSON.parse(data) as Happening;

@@ -178,6 +178,58 @@ Deno.test("what stands on the meters of attempts under way is told as it grows, 
   assert.deepEqual([event, data], ["meters", { attempts: [] }]);
 });
 
+Deno.test("a DAG that is paused, let go, replaced or removed is told of, and what cannot be loaded", async () => {
+  const before = dag("daily", { schedule: "@daily", start: "2021-01-01", catchup: false });
+  const after = dag("daily", { schedule: "@hourly", start: "2021-01-01", catchup: false });
+  after.task("hello", () => "hello");
+  let faults: string[] = [];
+  await using etl = await engine({ dags: [before, other] });
+  const app = server(etl, { faults: () => faults, heartbeat: 20 });
+  await using reader = new Reader(await app.request("/api/events"));
+  await using ofOther = new Reader(await app.request("/api/events?dag=other"));
+  await using ofRun = new Reader(await app.request("/api/events?run=nothing"));
+  for (const one of [reader, ofOther, ofRun]) await one.next();
+  // deno-lint-ignore no-explicit-any -- it was checked
+  const hear = async (): Promise<[string, boolean, any]> => {
+    const { event, id, data: { dag, defined, status } } = await reader.event();
+    assert.deepEqual([event, id], ["dag", undefined]);
+    return [dag, defined, status];
+  };
+  await etl.pause("daily");
+  const [name, defined, { paused, next_run: first }] = await hear();
+  assert.deepEqual([name, defined, paused], ["daily", false, true]);
+  await etl.unpause("daily");
+  // One that was let go has its schedule settled by another change.
+  for (let isPaused = true; isPaused;) [, , { paused: isPaused }] = await hear();
+  await etl.replace([after]);
+  let changed = await hear();
+  while (!changed[1]) changed = await hear();
+  const [, , { next_run: next }] = changed;
+  assert.notDeepEqual(next, first);
+  assert.deepEqual(await hear(), ["other", true, null]);
+  const { event, data } = await ofOther.event();
+  assert.deepEqual([event, data], ["dag", { dag: "other", defined: true, status: null }]);
+  faults = ["Cannot load broken.ts"];
+  const fault = await reader.event();
+  assert.deepEqual([fault.event, fault.data], ["faults", { faults }]);
+  assert.match((await ofRun.next()).comment!, /still/);
+});
+
+Deno.test("a DAG that changes often while nobody listens is told of once, as it is", async () => {
+  await using etl = await engine({ dags: [greet, other] });
+  await using reader = new Reader(await server(etl).request("/api/events"));
+  for (let i = 0; i < 10; i++) {
+    await etl.pause("greet");
+    await etl.unpause("greet");
+  }
+  await etl.replace([dag("greet"), other]);
+  await etl.pause("other");
+  const [one, two] = [await reader.event(), await reader.event()];
+  assert.deepEqual([one.data.dag, one.data.defined], ["greet", true]);
+  assert.deepEqual([two.data.dag, two.data.defined], ["other", false]);
+  assert.deepEqual([one.data.status.paused, two.data.status.paused], [false, true]);
+});
+
 Deno.test("where nothing happens, the connection is told to live", () =>
   withStore(async (_, app, run) => {
     await using reader = new Reader(await app({ heartbeat: 20 }).request("/api/events"));

@@ -174,6 +174,60 @@ pageTest("what happens is on screen within a moment, without a reload", async (b
   assert.ok(late[2]! < 1000, `it took ${late} ms`);
 });
 
+pageTest(
+  "what others change of a DAG is on screen at once, wherever it is shown",
+  async (browser) => {
+    const daily = (...tasks: string[]) => {
+      const made = dag("daily", { schedule: "@daily", start: "2021-01-01", catchup: false });
+      for (const task of tasks) made.task(task, () => task);
+      return made;
+    };
+    const faults: string[] = [];
+    const options = { faults: () => [...faults] };
+    await using served = await serve({ dags: [daily("one")], server: options });
+    const { etl, url } = served;
+    await using home = await look(browser, url);
+    await using one = await look(browser, `${url}/dags/daily`);
+    const late: number[] = [];
+    for (const { page } of [home, one]) {
+      await page.locator("[data-connection=live]").waitFor();
+      await page.locator(".switch[aria-checked=true]").waitFor();
+      await page.evaluate(() => {
+        const times: number[] = [];
+        Object.assign(globalThis, { __switched: times });
+        const found = document.querySelector(".switch")!;
+        new MutationObserver(() => times.push(Date.now())).observe(found, { attributes: true });
+      });
+    }
+    for (const isOn of [false, true, false]) {
+      const began = Date.now();
+      await (isOn ? etl.unpause("daily", { all: true }) : etl.pause("daily"));
+      for (const { page } of [home, one]) {
+        await page.locator(`.switch[aria-checked=${isOn}]`).waitFor();
+        const times = await page.evaluate(() =>
+          (globalThis as never as { __switched: number[] }).__switched.splice(0)
+        );
+        late.push(times[0]! - began);
+      }
+    }
+    late.sort((a, b) => a - b);
+    console.log(`from a pause elsewhere to its switch: ${late.join(", ")} ms`);
+    assert.ok(late[2]! < 1000, `it took ${late} ms`);
+
+    faults.push("Cannot load broken.ts");
+    await etl.replace([daily("one", "two")]);
+    await one.page.locator(".square[data-task=two]").first().waitFor();
+    await home.page.getByText("Cannot load broken.ts").waitFor();
+    await one.page.keyboard.press("4");
+    await etl.unpause("daily");
+    const { id, done } = await etl.trigger("daily", { date: "2021-03-05" });
+    assert.equal((await done).state, "success", id);
+    await one.page.locator(".calendar [data-day='2021-03-05'][data-state=success]").waitFor();
+    await etl.replace([]);
+    await home.page.getByText("daily", { exact: true }).waitFor({ state: "detached" });
+  },
+);
+
 pageTest("a server that comes back is followed again, and nothing was missed", async (browser) => {
   const home = await Deno.makeTempDir({ prefix: "sluice-page-" });
   const { dag: waits, go } = waiter();

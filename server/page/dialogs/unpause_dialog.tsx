@@ -1,7 +1,6 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { post } from "../api.ts";
-import { changeDag, loadFleet } from "../fleet.ts";
 import { plural } from "../format.ts";
 import { attempt, closeDialog, notify, openDialog } from "../overlay.ts";
 import { Button } from "../parts/button.tsx";
@@ -17,7 +16,6 @@ interface Unpaused {
 export async function pause(dag: string): Promise<boolean> {
   return await attempt(async () => {
     await post(`/api/dags/${dag}/pause`);
-    changeDag(dag, (one) => ({ ...one, paused: true }));
   }, `${dag} is paused: it starts nothing by itself, and what runs finishes`);
 }
 
@@ -38,9 +36,7 @@ export async function unpause(dag: string): Promise<boolean> {
 async function confirm(dag: string, all: boolean): Promise<boolean> {
   return await attempt(async () => {
     const { due } = await post<Unpaused>(`/api/dags/${dag}/unpause`, { all });
-    changeDag(dag, (one) => ({ ...one, paused: false }));
     notify(due === 0 ? `${dag} is on` : `${dag} is on: ${plural(due, "run")} to start`, "good");
-    await loadFleet();
   });
 }
 

@@ -4,11 +4,7 @@ import { pause, unpause } from "../dialogs/unpause_dialog.tsx";
 
 /** Whether a DAG starts by itself, to be switched. */
 export function PauseSwitch(
-  { dag, paused, onChange }: {
-    readonly dag: string;
-    readonly paused: boolean;
-    readonly onChange?: () => void;
-  },
+  { dag, paused }: { readonly dag: string; readonly paused: boolean },
 ): JSX.Element {
   const busy = useSignal(false);
   return (
@@ -26,7 +22,7 @@ export function PauseSwitch(
         const asked = paused ? unpause(dag) : pause(dag);
         // While it is asked in front, the switch itself has nothing to do.
         busy.value = false;
-        if (await asked) onChange?.();
+        await asked;
       }}
     />
   );

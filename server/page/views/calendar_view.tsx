@@ -1,11 +1,14 @@
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { get } from "../api.ts";
 import type { Calendar, RunState, WholeDag } from "../documents.ts";
 import { plural } from "../format.ts";
+import { onEvent } from "../live.ts";
 import { Bones, Empty } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { useResource } from "../resource.ts";
 import { goQuery } from "../router.ts";
+import { soon } from "../soon.ts";
 
 type Day = Calendar["days"][number];
 
@@ -18,6 +21,12 @@ export function CalendarView({ dag }: { readonly dag: WholeDag }): JSX.Element {
     (signal) => get<Calendar>(`/api/dags/${dag.id}/calendar`, {}, signal),
     [dag.id],
   );
+  useEffect(() => {
+    const reloadSoon = soon(reload, 50);
+    return onEvent(({ dag: of, state }) => {
+      if (of === dag.id && state !== undefined) reloadSoon();
+    });
+  }, [reload]);
   if (error.value) {
     return (
       <div class="pad">

@@ -14,9 +14,7 @@ import { addShortcuts } from "../shortcuts.ts";
 import { throughput } from "../throughput.ts";
 
 /** Names a DAG, says when it runs, and has it run. */
-export function DagHead(
-  { dag, onChange }: { readonly dag: WholeDag; readonly onChange: () => void },
-): JSX.Element {
+export function DagHead({ dag }: { readonly dag: WholeDag }): JSX.Element {
   const { id, description, tags, paused, held, next_run, schedule_in_words, warnings } = dag;
   const trigger = (): void => openDialog(<TriggerDialog dag={id} />);
   const backfill = (): void => openDialog(<BackfillDialog dag={id} />);
@@ -30,7 +28,7 @@ export function DagHead(
     <header class="dag-head">
       <div class="dag-about">
         <div class="dag-title">
-          <PauseSwitch dag={id} paused={paused} onChange={onChange} />
+          <PauseSwitch dag={id} paused={paused} />
           <h1>{id}</h1>
           {tags.map((tag) => (
             <button

@@ -3,7 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { get } from "../api.ts";
 import type { WholeDag } from "../documents.ts";
 import { GridModel } from "../grid_model.ts";
-import { epoch, onEvent } from "../live.ts";
+import { epoch, onDag, onEvent } from "../live.ts";
 import { Bones } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { Tabs } from "../parts/tabs.tsx";
@@ -46,10 +46,18 @@ const TABS: readonly {
 export function DagView(
   { dag: id, tab }: { readonly dag: string; readonly tab: string },
 ): JSX.Element {
-  const { data, error, reload } = useResource(
+  const { data, error, reload, set } = useResource(
     (signal) => get<WholeDag>(`/api/dags/${id}`, {}, signal),
     [id],
   );
+  useEffect(() =>
+    onDag(({ dag, status }) => {
+      const known = data.peek();
+      if (dag !== id || !status || !known) return;
+      set({ ...known, ...status });
+      // The runs behind the next one are others, too.
+      if (status.next_run?.run_after !== known.next_run?.run_after) reload();
+    }), [data]);
   const grid = useGrid(id);
   useEffect(() =>
     addShortcuts(TABS.map(({ id: tab, label }, i) => ({
@@ -68,7 +76,7 @@ export function DagView(
   const current = TABS.find((one) => one.id === tab) ?? TABS[0]!;
   return (
     <div class="dag">
-      <DagHead dag={dag} onChange={reload} />
+      <DagHead dag={dag} />
       <Tabs
         tabs={TABS.map(({ id, label }) => ({
           id,

@@ -1,8 +1,10 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { get, post, Refused } from "../api.ts";
 import type { RefusedRow, RefusedTable } from "../documents.ts";
 import { count, plural } from "../format.ts";
+import { onEvent } from "../live.ts";
 import { notify } from "../overlay.ts";
 import { useOrder } from "../order.ts";
 import { Button } from "../parts/button.tsx";
@@ -30,6 +32,10 @@ export function RejectsView(): JSX.Element {
     (signal) => get<{ tables: RefusedTable[] }>("/api/rejects", {}, signal),
     [],
   );
+  useEffect(() =>
+    onEvent(({ task }) => {
+      if (task?.state === "success") reload();
+    }), [reload]);
   if (!data.value) {
     if (error.value instanceof Refused && error.value.status === 404) {
       return <Empty title="No database is known here">The host of this page lent it none.</Empty>;

@@ -4,7 +4,7 @@ import { base, get } from "../api.ts";
 import { ClearDialog } from "../dialogs/clear_dialog.tsx";
 import { MarkDialog } from "../dialogs/mark_dialog.tsx";
 import type { Attempt, WholeTask } from "../documents.ts";
-import { meterKey, meters, onEvent } from "../live.ts";
+import { meterKey, meters, onDag, onEvent } from "../live.ts";
 import { openDialog } from "../overlay.ts";
 import { Button } from "../parts/button.tsx";
 import { Bones, Empty } from "../parts/empty.tsx";
@@ -14,6 +14,7 @@ import { State } from "../parts/square.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { Ago, Moment, Took } from "../parts/time.tsx";
 import { useResource } from "../resource.ts";
+import { soon } from "../soon.ts";
 import { goQuery, place } from "../router.ts";
 import { rateOf } from "../throughput.ts";
 import { LogView } from "./log_view.tsx";
@@ -178,7 +179,7 @@ function Why(
 ): JSX.Element | null {
   const { id, state, reason } = task;
   const asks = !/^(running|success)$/.test(state);
-  const { data } = useResource(
+  const { data, reload } = useResource(
     async (signal) => {
       if (!asks) return [];
       type Answer = { tasks: { reasons: string[] }[] };
@@ -188,6 +189,12 @@ function Why(
     },
     [run, id, index, state, reason],
   );
+  useEffect(() => {
+    const reloadSoon = soon(reload, 50);
+    // It may wait for whatever there is.
+    const unsubscribe = asks ? [onEvent(reloadSoon), onDag(reloadSoon)] : [];
+    return () => unsubscribe.forEach((stop) => stop());
+  }, [reload, asks]);
   if (!asks || !data.value?.length) return null;
   return (
     <section class="why" aria-label="Why">
