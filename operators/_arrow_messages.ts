@@ -166,19 +166,24 @@ function checkedBody(metadata: DataView): number {
   // A value takes a bit at least, but for those of columns that hold nothing, and of bodies that are compressed.
   const most = slot(metadata, 3, table) > 0 ? MOST_ROWS : Math.max(body * 8, FEW_ROWS);
   const lengths = [slot(metadata, 0, table)].filter((place) => place > 0);
-  const nodes = slot(metadata, 1, table);
-  if (nodes > 0) {
-    const list = follow(metadata, nodes);
-    // A node has a length and a count of nulls.
-    for (let n = metadata.getUint32(list, true) * 2 - 1; n >= 0; n--) {
-      lengths.push(list + 4 + n * 8);
-    }
-  }
+  // A node has a length and a count of nulls; so has a buffer two numbers.
+  const nodes = pairs(metadata, slot(metadata, 1, table));
+  pairs(metadata, slot(metadata, 2, table));
+  for (let n = nodes.count * 2 - 1; n >= 0; n--) lengths.push(nodes.from + n * 8);
   for (const place of lengths) {
     const length = metadata.getBigInt64(place, true);
     if (length < 0n || length > most) throw damaged();
   }
   return body;
+}
+
+/** Where a list of pairs of 64 bits begins, and how many it has; all of them within the message. */
+function pairs(metadata: DataView, place: number): { from: number; count: number } {
+  if (place === 0) return { from: 0, count: 0 };
+  const list = follow(metadata, place), from = list + 4;
+  const count = metadata.getUint32(list, true);
+  if (from + count * 16 > metadata.byteLength) throw damaged();
+  return { from, count };
 }
 
 /** How long a batch may be (Arrow columnar format, "Array lengths"). */

@@ -17,12 +17,13 @@ import {
 } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import { Messages } from "./_arrow_messages.ts";
+import { unlz4 } from "./_lz4.ts";
 import { Malformed } from "./_tokenizer.ts";
 import { Window } from "./_window.ts";
 import type { Batches } from "./csv.ts";
 
 /**
- * Reads Arrow IPC, as a stream or as a file (Feather 2), batch by batch. Bodies may be compressed by zstd.
+ * Reads Arrow IPC, as a stream or as a file (Feather 2), batch by batch. Bodies may be compressed by LZ4 or zstd.
  *
  * What `copy` has no type for is made text: times as `HH:MM:SS`, lists, structs and maps as JSON. All other columns
  * stay as they are.
@@ -48,10 +49,9 @@ export const arrowIpc: Operator<Record<never, never>, Batches, Bytes> = operator
 );
 
 async function* read(window: Window, { log }: Context): AsyncGenerator<RecordBatch, void> {
+  compressionRegistry.set(CompressionType.LZ4_FRAME, decoding(unlz4));
   if (typeof zlib.zstdDecompressSync === "function") { // Deno 2.4 has none
-    compressionRegistry.set(CompressionType.ZSTD, {
-      decode: (data) => zlib.zstdDecompressSync(data),
-    });
+    compressionRegistry.set(CompressionType.ZSTD, decoding(unzstd));
   }
   try {
     const source = new Messages(window);
@@ -71,6 +71,32 @@ async function* read(window: Window, { log }: Context): AsyncGenerator<RecordBat
     if (!(error instanceof Malformed) && window.failed) throw error;
     throw new GiveUp(`Cannot read Arrow IPC: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** The most bytes of a column of one batch. */
+const MOST_BYTES = 1 << 30;
+
+/** A codec of Arrow's, for what decompresses so many bytes. */
+function decoding(decompress: (data: Uint8Array, size: number | undefined) => Uint8Array) {
+  return {
+    decode(data: Uint8Array): Uint8Array {
+      // How many there are stands before what a codec is given (Message.fbs, BodyCompressionMethod).
+      const view = new DataView(data.buffer, data.byteOffset - 8);
+      const size = Number(view.getBigInt64(0, true));
+      if (size < 0 || size > MOST_BYTES) {
+        throw new Malformed(`a column of a batch has ${size} bytes; ${MOST_BYTES} may be`);
+      }
+      // Arrow's JavaScript writes the length of what is compressed there.
+      return decompress(data, size === data.length ? undefined : size);
+    },
+  };
+}
+
+function unzstd(data: Uint8Array, size: number | undefined): Uint8Array {
+  const most = Math.max(size ?? MOST_BYTES, 1);
+  const bytes = zlib.zstdDecompressSync(data, { maxOutputLength: most });
+  if (bytes.length === (size ?? bytes.length)) return bytes;
+  throw new Malformed(`it holds a zstd frame of ${bytes.length} bytes that says it has ${size}`);
 }
 
 /** How a column goes on: as it is, or as the text of each value. */

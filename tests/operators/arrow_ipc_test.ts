@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { Buffer } from "node:buffer";
+import { zstdCompressSync } from "node:zlib";
 import {
   compressionRegistry,
   CompressionType,
@@ -15,6 +16,7 @@ import {
   makeData,
   Map_,
   RecordBatch,
+  RecordBatchFileWriter,
   RecordBatchStreamWriter,
   Schema,
   Struct,
@@ -35,6 +37,7 @@ import { arrowIpc, records, type RecordsOptions } from "../../operators/mod.ts";
 import type { Bytes } from "../../engine/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { KINDS } from "./_arrow_kinds.ts";
+import { lz4 } from "./_lz4.ts";
 import { batchesOf, chunked, every, rowsOf } from "./_read_csv.ts";
 
 async function batchesIn(input: Uint8Array | Bytes): Promise<RecordBatch[]> {
@@ -169,17 +172,99 @@ for (const [what, vector, values] of EXPRESSED) {
   }
 }
 
-Deno.test("bodies compressed by zstd are read", async () => {
-  compressionRegistry.set(CompressionType.ZSTD, {
-    encode: (data) => zstdCompressSync(data),
-    decode: (data) => zstdDecompressSync(data),
-  });
-  const table = tableFromArrays({ a: Int32Array.from({ length: 5000 }, (_, i) => i) });
-  const writer = new RecordBatchStreamWriter({ compressionType: CompressionType.ZSTD });
-  const file = await writer.writeAll(table).toUint8Array();
-  assert.ok(file.length < 15_000);
-  assert.deepEqual(encoded(await batchesIn(file)), encoded(table.batches));
+const CODECS = [
+  [CompressionType.LZ4_FRAME, "LZ4", lz4],
+  [CompressionType.ZSTD, "zstd", (data: Uint8Array) => zstdCompressSync(data)],
+] as const;
+
+/** A table whose buffers are of many sizes, and one that no compression makes smaller. */
+const PACKED = new Table({
+  i: vectorFromArray(Array.from({ length: 5000 }, (_, i) => i % 9 ? i >> 5 : null), new Int32()),
+  l: vectorFromArray(Array.from({ length: 5000 }, (_, i) => BigInt(i)), new Int64()),
+  b: vectorFromArray(Array.from({ length: 5000 }, (_, i) => i % 3 === 0)),
+  t: vectorFromArray(Array.from({ length: 5000 }, (_, i) => "é".repeat(i % 7)), new Utf8()),
+  d: vectorFromArray(
+    Array.from({ length: 5000 }, (_, i) => ["red", "green", "blue"][i % 3]!),
+    new Dictionary(new Utf8(), new Int32()),
+  ),
+  x: vectorFromArray(Array.from({ length: 5000 }, (_, i) => Math.sin(i)), new Float64()),
+  n: vectorFromArray(Array.from({ length: 5000 }, () => null), new Utf8()),
 });
+
+/** Compressed as the format says, or as Arrow's JavaScript does: with the length of what is compressed before it. */
+function packed(
+  table: Table,
+  type: CompressionType,
+  mode: typeof MODES[number],
+  right = true,
+): Uint8Array {
+  const [, , compress] = CODECS.find(([codec]) => codec === type)!;
+  const parts: (readonly [size: number, part: Uint8Array])[] = [];
+  const encode = (data: Uint8Array) => {
+    const part = compress(data);
+    parts.push([data.length, part]);
+    return part;
+  };
+  compressionRegistry.set(type, { encode });
+  parts.length = 0; // what the registry tried
+  const options = { compressionType: type };
+  const writer = mode === "file"
+    ? new RecordBatchFileWriter(options)
+    : new RecordBatchStreamWriter(options);
+  for (const batch of table.batches) {
+    for (let from = 0; from < batch.numRows; from += 3000) {
+      writer.write(batch.slice(from, from + 3000));
+    }
+  }
+  const file = Buffer.from(writer.finish().toUint8Array(true));
+  let at = 0;
+  for (const [size, part] of right ? parts : []) {
+    if (part.length >= size) continue;
+    at = file.indexOf(part, at);
+    file.writeBigInt64LE(BigInt(size), at - 8);
+  }
+  return new Uint8Array(file);
+}
+
+for (const [type, name] of CODECS) {
+  for (const mode of MODES) {
+    Deno.test(`bodies of a ${mode} compressed by ${name} are read, however they are cut`, async () => {
+      const plain = tableToIPC(PACKED, mode);
+      for (const right of [true, false]) {
+        const file = packed(PACKED, type, mode, right);
+        assert.ok(file.length < plain.length * 0.7, `${file.length} of ${plain.length}`);
+        for (const size of [1000, 4097, file.length]) {
+          const batches = await batchesIn(chunked(file, every(size, file.length)));
+          assert.deepEqual(batches.map(({ numRows }) => numRows), [3000, 2000]);
+          const rows = batches.flatMap((batch) => rowsOf(batch));
+          assert.deepEqual(rows, PACKED.batches.flatMap((batch) => rowsOf(batch)));
+        }
+      }
+    });
+
+    Deno.test(`a ${mode} compressed by ${name} that is damaged ends in a sentence or in batches`, async () => {
+      const file = packed(TABLE, type, mode);
+      for (let at = 0; at < file.length; at += 7) {
+        const damaged = file.slice();
+        damaged[at]! ^= 0xff;
+        await batchesIn(damaged).catch((error) => assert.equal(error.name, "GiveUp", error.stack));
+      }
+    });
+  }
+
+  Deno.test(`a size that cannot be of a body compressed by ${name} takes no memory`, async () => {
+    const file = packed(tableFromArrays({ a: new Int32Array(3000) }), type, "stream");
+    const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+    const at = Array.from({ length: file.length - 8 }, (_, i) => i)
+      .find((i) => view.getBigInt64(i, true) === 12_000n)!;
+    for (
+      const [size, says] of [[2n ** 29n, name], [2n ** 40n, "has 1099511627776 bytes"]] as const
+    ) {
+      view.setBigInt64(at, size, true);
+      await assert.rejects(batchesIn(file), (error: Error) => error.message.includes(says));
+    }
+  });
+}
 
 const TABLE = tableFromArrays({ a: Int32Array.of(1, 2, 3), b: ["x", "y", "z"] });
 
