@@ -121,7 +121,15 @@ export class DatasetWatch implements AsyncDisposable {
     const { start, end } = run.interval;
     const interval = { start: utc(start), end: utc(end) };
     const names = new Set(dag.tasks.get(task)!.options.writes!.map(({ name }) => name));
-    return [...names].map((dataset) => ({ dataset, run: id, task, at, seq, interval }));
+    return [...names].map((dataset) => ({
+      dataset,
+      dag: dag.id,
+      run: id,
+      task,
+      at,
+      seq,
+      interval,
+    }));
   }
 }
 

@@ -261,11 +261,15 @@ export class Schedules implements Chores, AsyncDisposable {
   async #update(scheduled: Scheduled, change: (record: DagRecord) => DagRecord): Promise<void> {
     const { store } = this.#options;
     for (;;) {
-      const record = change(scheduled.record);
-      if (record === scheduled.record) return;
+      const before = scheduled.record;
+      const record = change(before);
+      if (record === before) return;
       if (await store.setDag(record)) {
         scheduled.record = { ...record, version: record.version + 1 };
-        this.changes.note(record.id);
+        const { paused, held, cursor } = before;
+        // What is noted of writes shows nowhere.
+        const shows = paused !== record.paused || held !== record.held || cursor !== record.cursor;
+        if (shows) this.changes.note(record.id);
         return;
       }
       scheduled.record = await store.dag(record.id) ?? { ...scheduled.record, version: 0 };

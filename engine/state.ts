@@ -83,7 +83,9 @@ export interface TaskRun {
 export interface Cause {
   /** The name of the dataset. */
   readonly dataset: string;
-  /** The run that wrote it; of several, the last one. */
+  /** The id of the DAG that wrote it. */
+  readonly dag: string;
+  /** The run that did; of several, the last one. */
   readonly run: string;
   /** The task of that. */
   readonly task: string;

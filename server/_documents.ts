@@ -66,6 +66,15 @@ export const RunSchema = z.strictObject({
   tasks: z.array(RunTask),
 }).register(named, { id: "Run" });
 
+export const CauseSchema = z.strictObject({
+  dataset: z.string(),
+  dag: z.string().meta({ description: "the DAG that wrote it" }),
+  run_id: z.string().meta({ description: "the run that did; of several, the last one" }),
+  task: z.string(),
+  at: Moment,
+  interval: Span.meta({ description: "what was written is for; of several runs, all of theirs" }),
+}).register(named, { id: "Cause" });
+
 export const FullRunSchema = RunSchema.extend({
   kind: RunKind,
   reason: z.string().nullable(),
@@ -76,6 +85,8 @@ export const FullRunSchema = RunSchema.extend({
   late: Moment.nullable().meta({ description: "when its deadline was missed" }),
   cleared: z.int(),
   backfill: z.string().nullable(),
+  causes: z.array(CauseSchema)
+    .meta({ description: "the writes of datasets that it was made for, one for each" }),
   dag_version: z.string().nullable(),
 }).register(named, { id: "FullRun" });
 
@@ -161,6 +172,7 @@ export function fullRun(run: Run, now: Temporal.Instant): z.input<typeof FullRun
     late: run.late ?? null,
     cleared,
     backfill: run.backfill?.id ?? null,
+    causes: (run.causes ?? []).map(({ run, seq: _, ...cause }) => ({ run_id: run, ...cause })),
     dag_version: run.hash ?? null,
   };
 }

@@ -41,6 +41,15 @@ export function goQuery(
   go(here.peek().path + (text ? `?${text}` : ""), options);
 }
 
+/** Opens a run beside what is shown, or a task of it, or nothing; what was looked at of another one is let go. */
+export function goBeside(
+  run: string | null,
+  task: string | null = null,
+  options?: Parameters<typeof goQuery>[1],
+): void {
+  goQuery({ run, task, index: null, attempt: null, line: null }, options);
+}
+
 /** Follows links inside this page without loading it anew. */
 export function followLinks(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0) return;

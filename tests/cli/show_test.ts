@@ -108,7 +108,7 @@ Deno.test("show tells which datasets a DAG waits for, and which were written", a
   sluice.file("dags/paris.ts", DAGS);
   const at = "2021-01-01T00:00:00Z";
   const interval = { start: at, end: at };
-  const trips = { dataset: "trips", run: "r", task: "load", at, seq: 1, interval };
+  const trips = { dataset: "trips", dag: "writer", run: "r", task: "load", at, seq: 1, interval };
   {
     await using store = await file(sluice.home);
     const writes = { seen: 1, since: { trips }, due: [] };

@@ -7,7 +7,7 @@ import { onEvent } from "../live.ts";
 import { Bones, Empty } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { useResource } from "../resource.ts";
-import { goQuery } from "../router.ts";
+import { goBeside } from "../router.ts";
 import { soon } from "../soon.ts";
 
 type Day = Calendar["days"][number];
@@ -101,7 +101,7 @@ function Year(
                   aria-label={text}
                   title={text}
                   style={place}
-                  onClick={() => goQuery({ run: known.last, task: null, index: null })}
+                  onClick={() => goBeside(known.last)}
                 />
               )
               : (

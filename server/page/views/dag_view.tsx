@@ -8,7 +8,7 @@ import { Bones } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { useResource } from "../resource.ts";
-import { go, goQuery, place } from "../router.ts";
+import { go, goBeside, place } from "../router.ts";
 import { addShortcuts } from "../shortcuts.ts";
 import { Beside } from "./beside.tsx";
 import { CalendarView } from "./calendar_view.tsx";
@@ -120,7 +120,7 @@ function Opened(): JSX.Element | null {
   const run = query.get("run");
   const task = query.get("task");
   const index = query.get("index");
-  const close = (): void => goQuery({ run: null, task: null, index: null });
+  const close = (): void => goBeside(null);
   useEffect(() => addShortcuts([{ keys: "Escape", does: "Close the panel", run: close }]), []);
   if (run === null) return null;
   return (

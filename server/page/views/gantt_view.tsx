@@ -7,7 +7,7 @@ import { ErrorBox } from "../parts/error_box.tsx";
 import { Speed } from "../parts/speed.tsx";
 import { Square } from "../parts/square.tsx";
 import { now } from "../parts/time.tsx";
-import { goQuery } from "../router.ts";
+import { goBeside } from "../router.ts";
 import { useRun } from "../run_model.ts";
 import { chosenRun } from "./chosen_run.ts";
 import { RunPicker } from "./run_picker.tsx";
@@ -86,7 +86,7 @@ function Gantt(
             key={task.id}
             type="button"
             data-row
-            onClick={() => goQuery({ run: run.run_id, task: task.id, index: null })}
+            onClick={() => goBeside(run.run_id, task.id)}
           >
             <Square state={task.state} />
             <span class="clip" title={task.id}>{task.id}</span>
@@ -124,7 +124,7 @@ function Gantt(
                 data-to={to}
                 title={`${task.id}: ${duration((to - from) / 1000)}`}
                 style={{ left: `${at(from)}%`, width: `${width}%`, top: `${i * ROW}px` }}
-                onClick={() => goQuery({ run: run.run_id, task: task.id, index: null })}
+                onClick={() => goBeside(run.run_id, task.id)}
               >
                 <span data-side={at(to) > 78 ? (width > 25 ? "in" : "before") : "behind"}>
                   {duration((to - from) / 1000)}

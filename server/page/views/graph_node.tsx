@@ -3,7 +3,7 @@ import type { Task, TaskState } from "../documents.ts";
 import { count, duration, words } from "../format.ts";
 import { meterOf, progressOf } from "../parts/speed.tsx";
 import { Square } from "../parts/square.tsx";
-import { goQuery, place } from "../router.ts";
+import { goBeside, place } from "../router.ts";
 import type { Drawn } from "../graph_picture.ts";
 
 /** What a node is given. */
@@ -40,7 +40,7 @@ export function GraphNode(
       style={{ left: `${x}px`, top: `${y}px`, width: `${width}px`, height: `${height}px` }}
       onClick={() => {
         if (!node.task) onUnfold();
-        else if (run !== undefined) goQuery({ run, task: id, index: null });
+        else if (run !== undefined) goBeside(run, id);
       }}
     >
       <span class="line">

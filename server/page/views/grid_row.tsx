@@ -4,7 +4,7 @@ import type { GridModel } from "../grid_model.ts";
 import { stateOfAll } from "../grid_state.ts";
 import { Icon } from "../parts/icon.tsx";
 import { meterOf, progressOf, Speed } from "../parts/speed.tsx";
-import { goQuery } from "../router.ts";
+import { goBeside } from "../router.ts";
 import type { TreeRow } from "../task_tree.ts";
 
 /** The height of a row, and the width of a column, in pixels. */
@@ -52,7 +52,7 @@ export function GridRow(
           aria-expanded={inside ? isOpen : undefined}
           onClick={() => {
             if (inside) onFold(id);
-            else if (runs.length > 0) goQuery({ run: runs.at(-1)!.run_id, task: id, index: null });
+            else if (runs.length > 0) goBeside(runs.at(-1)!.run_id, id);
           }}
         >
           {inside && <Icon name={isOpen ? "down" : "right"} />}

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { GridModel } from "../grid_model.ts";
 import { hideTip, showTip } from "../parts/tip.tsx";
-import { goQuery, place } from "../router.ts";
+import { goBeside, place } from "../router.ts";
 import { isOver } from "../runs.ts";
 import type { TreeRow } from "../task_tree.ts";
 import { GridHead, HEAD } from "./grid_head.tsx";
@@ -89,7 +89,7 @@ export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Elem
     const found = (event.target as Element).closest<HTMLElement>("[data-run]");
     if (!found) return;
     const { run, task, group } = found.dataset;
-    goQuery({ run: run!, task: group === undefined ? task ?? null : null, index: null });
+    goBeside(run!, group === undefined ? task : null);
   }
 
   /** Arrows go from square to square. */
@@ -109,7 +109,7 @@ export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Elem
     const y = row < 0 ? 0 : clamp(row + dy, tasks.length);
     const [run, task] = [runs[x], tasks[y]];
     if (!run || !task) return;
-    goQuery({ run: run.run_id, task: task.id, index: null }, { replace: true });
+    goBeside(run.run_id, task.id, { replace: true });
     const top = rows.indexOf(task) * rowHeight;
     const { scrollTop, clientHeight } = box.current!;
     const isSeen = top >= scrollTop && top + rowHeight + HEAD <= scrollTop + clientHeight;

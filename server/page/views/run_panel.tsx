@@ -1,4 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
+import { base } from "../api.ts";
 import { CancelDialog } from "../dialogs/cancel_dialog.tsx";
 import { ClearDialog } from "../dialogs/clear_dialog.tsx";
 import { MarkDialog } from "../dialogs/mark_dialog.tsx";
@@ -14,7 +15,7 @@ import { meterOf, progressOf, Speed } from "../parts/speed.tsx";
 import { Square, State } from "../parts/square.tsx";
 import { LogicalDate, Moment, now, Took } from "../parts/time.tsx";
 import { Values } from "../parts/values.tsx";
-import { goQuery } from "../router.ts";
+import { goBeside } from "../router.ts";
 import { useRun } from "../run_model.ts";
 import { isOver } from "../runs.ts";
 import { rateOf } from "../throughput.ts";
@@ -81,7 +82,7 @@ function RunMenu(
 }
 
 function Facts({ run }: { readonly run: Run }): JSX.Element {
-  const { state, reason, kind, interval, created, started, ended, late, backfill } = run;
+  const { state, reason, kind, interval, created, started, ended, late, backfill, causes } = run;
   return (
     <dl class="facts">
       <dt>State</dt>
@@ -119,7 +120,25 @@ function Facts({ run }: { readonly run: Run }): JSX.Element {
           <dd class="mono">{backfill}</dd>
         </>
       )}
+      {causes.length > 0 && (
+        <>
+          <dt>Triggered by</dt>
+          <dd>{causes.map((cause) => <Written key={cause.dataset} cause={cause} />)}</dd>
+        </>
+      )}
     </dl>
+  );
+}
+
+/** The dataset, and a link to the task that wrote it. */
+function Written({ cause }: { readonly cause: Run["causes"][number] }): JSX.Element {
+  const { dataset, dag, run_id, task } = cause;
+  const query = new URLSearchParams({ run: run_id, task });
+  return (
+    <div>
+      <span class="mono">{dataset}</span> <span class="muted">by</span>{" "}
+      <a class="link" href={`${base}/dags/${dag}/grid?${query}`}>{`${dag} / ${task}`}</a>
+    </div>
   );
 }
 
@@ -150,7 +169,7 @@ function Tasks(
                 type="button"
                 data-row
                 data-task={task.id}
-                onClick={() => goQuery({ run, task: task.id, index: null })}
+                onClick={() => goBeside(run, task.id)}
               >
                 <Square state={task.state} progress={progressOf(meterOf(run, task.id))} />
                 <span class="clip grow" title={task.id}>{task.id}</span>

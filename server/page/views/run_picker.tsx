@@ -3,7 +3,7 @@ import type { GridRun } from "../documents.ts";
 import { date, words } from "../format.ts";
 import { Button } from "../parts/button.tsx";
 import { Square } from "../parts/square.tsx";
-import { goQuery } from "../router.ts";
+import { goBeside } from "../router.ts";
 
 /** Chooses the run that is shown: one of the last, or the one before or behind. */
 export function RunPicker(
@@ -13,7 +13,7 @@ export function RunPicker(
   const at = runs.findIndex(({ run_id }) => run_id === run);
   const step = (by: number): void => {
     const next = runs[at + by];
-    if (next) goQuery({ run: next.run_id, task: null, index: null });
+    if (next) goBeside(next.run_id);
   };
   return (
     <div class="line run-picker">
@@ -22,8 +22,7 @@ export function RunPicker(
         class="input"
         aria-label="Run"
         value={run}
-        onChange={({ currentTarget: { value } }) =>
-          goQuery({ run: value, task: null, index: null })}
+        onChange={({ currentTarget: { value } }) => goBeside(value)}
       >
         {at < 0 && <option value={run}>{run}</option>}
         {runs.toReversed().map(({ run_id, logical_date, state, kind }) => (

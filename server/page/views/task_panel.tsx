@@ -15,7 +15,7 @@ import { Tabs } from "../parts/tabs.tsx";
 import { Ago, Moment, Took } from "../parts/time.tsx";
 import { useResource } from "../resource.ts";
 import { soon } from "../soon.ts";
-import { goQuery, place } from "../router.ts";
+import { goBeside, goQuery, place } from "../router.ts";
 import { rateOf } from "../throughput.ts";
 import { LogView } from "./log_view.tsx";
 import { SpeedView } from "./speed_view.tsx";
@@ -58,7 +58,7 @@ export function TaskPanel({ run, task: id, index, onClose }: TaskPanelProps): JS
         <button
           type="button"
           class="link"
-          onClick={() => goQuery({ task: null, index: null })}
+          onClick={() => goBeside(run)}
         >
           {run}
         </button>
@@ -264,6 +264,7 @@ function Instances(
 
 function withIndex(index: number): string {
   const query = new URLSearchParams(place.value.query);
+  for (const name of ["attempt", "line"]) query.delete(name);
   query.set("index", String(index));
   return query.toString();
 }
