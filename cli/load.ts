@@ -9,7 +9,7 @@ import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes, count, duration, table } from "./format.ts";
 import { LiveView } from "./live_view.ts";
-import { remaining, stageRow } from "./stages.ts";
+import { refused, remaining, stageRow } from "./stages.ts";
 import { print, tell, UsageError, verb, type World } from "./world.ts";
 
 interface LoadFlags extends PlaceFlags, ReadingFlags, TargetFlags, RejectFlags {
@@ -194,7 +194,8 @@ export function progressLine(
   const source = readings[0]!;
   const rows = readings.at(-1)!.rows;
   const left = remaining(readings);
-  return `${name}: ${count(rows)} rows, ${bytes(source.bytes)} read, ` +
+  const rejects = refused(readings);
+  return `${name}: ${count(rows)} rows, ${rejects && `${rejects}, `}${bytes(source.bytes)} read, ` +
     `${bytes(source.bytes / Math.max(source.elapsed, 1) * 1000)}/s` +
     `${left ? `, ${left}` : ""}; the pace is set by ${pace(readings).setBy}`;
 }

@@ -2,6 +2,9 @@
 export interface Loaded {
   readonly table: string;
   readonly rows: number;
+  /** Records that were refused, and the file that they are in. */
+  readonly rejected?: number;
+  readonly rejects?: { readonly file: string | null };
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 

@@ -1,9 +1,9 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { ListedReject } from "../operators/mod.ts";
 import { readCorrections, REJECT_COLUMN } from "./_corrections.ts";
-import { Database, type PlaceFlags } from "./database.ts";
+import { Database, homeFolder, type PlaceFlags } from "./database.ts";
 import * as flags from "./flags.ts";
-import { count, table as lines } from "./format.ts";
+import { bytes as size, count, table as lines } from "./format.ts";
 import { tableName } from "./load.ts";
 import { print, verb, type World } from "./world.ts";
 
@@ -28,9 +28,14 @@ const list = buildCommand<RejectsFlags, [], World>({
   func: verb(async (world, options) => {
     await using database = await Database.from(world, options);
     const { listRejectTables } = await import("../operators/mod.ts");
+    const { rejectFiles } = await import("../engine/mod.ts");
     const tables = await listRejectTables(await database.connect(), { signal: world.signal });
-    if (options.json) print(world, JSON.stringify({ tables }));
-    else if (tables.length === 0) print(world, "There are no rejects.");
+    const files = await rejectFiles(homeFolder(world, options)).list();
+    if (options.json) {
+      print(world, JSON.stringify({ tables, files }));
+      return 0;
+    }
+    if (tables.length === 0) print(world, "No table has rejects.");
     else {
       const rows = tables.map(({ schema, table, waiting, replayed, loads, rules, last }) => [
         `${schema}.${table}`,
@@ -40,6 +45,15 @@ const list = buildCommand<RejectsFlags, [], World>({
       ]);
       print(world, lines([["table", "waiting", "replayed", "loads", "last", "rules"], ...rows]));
     }
+    if (files.length > 0) {
+      const rows = files.map(({ path, attempt, bytes, written }) => [
+        path,
+        attempt.join("/") || "load",
+        size(bytes),
+        written.replace(/\.\d+Z$/, "Z"),
+      ]);
+      print(world, `\n${lines([["file", "of", "size", "last"], ...rows])}`);
+    }
     return 0;
   }),
   parameters: { flags: { database: flags.database, home: flags.home, json: flags.json } },
@@ -47,7 +61,8 @@ const list = buildCommand<RejectsFlags, [], World>({
     brief: "List the tables that have rejects, how many, and what they broke",
     fullDescription: [
       "Lists the tables of the database into which records could not be loaded: how many wait to be",
-      "replayed, how many were, of how many loads, and the rules that they broke.",
+      "replayed, how many were, of how many loads, and the rules that they broke. Then the files in the",
+      "home folder that have refused records, those of loads that failed for them, too.",
       "",
       "Examples:",
       "  sluice rejects list",

@@ -2,7 +2,7 @@ import { type AnyDag, isDone, pace, type Reading, type Run, type TaskRun } from 
 import type { RunDocument } from "../server/mod.ts";
 import { bytes, count, duration, table } from "./format.ts";
 import { asLoaded } from "./loaded.ts";
-import { remaining, stageRow } from "./stages.ts";
+import { refused, remaining, stageRow } from "./stages.ts";
 
 const SIGNS: Readonly<Record<string, string>> = {
   success: "✓",
@@ -89,10 +89,12 @@ function mappedStatus(id: string, instances: readonly TaskRun[], readings: Readi
     (sum, _, i) => sum + (readings[`${id}[${i}]`]?.at(-1)?.rows ?? 0),
     0,
   );
+  const rejects = refused(instances.flatMap((_, i) => readings[`${id}[${i}]`] ?? []));
   return [
     `  ${count(all.filter(isDone).length)}/${count(all.length)} done`,
     ...parts,
     ...rows > 0 ? [`${count(rows)} rows`] : [],
+    ...rejects ? [rejects] : [],
   ].join(", ");
 }
 
@@ -114,7 +116,8 @@ export function runLine(run: Run, readings: Readings): string {
     const last = stages.at(-1);
     if (task.state !== "running" || !last) return `${id} ${task.state}`;
     const rows = last.rows > 0 ? `${count(last.rows)} rows` : bytes(last.bytes);
-    return `${id} ${rows}, pace set by ${pace(stages).setBy}`;
+    const rejects = refused(stages);
+    return `${id} ${rows}, ${rejects && `${rejects}, `}pace set by ${pace(stages).setBy}`;
   });
   return `${run.id}: ${tasks.join("; ")}`;
 }
@@ -135,7 +138,13 @@ export function endedRun(run: RunDocument): string {
 /** What a task put out, where it is a load or a download. */
 function outputInWords(output: unknown): string {
   const loaded = asLoaded(output);
-  if (loaded) return `${loaded.table}: ${count(loaded.rows)} rows`;
+  if (loaded) {
+    const { table, rows, rejected = 0, rejects } = loaded;
+    const where = rejects?.file ? ` (${rejects.file})` : "";
+    return `${table}: ${count(rows)} rows${
+      rejected > 0 ? `, ${count(rejected)} rejected${where}` : ""
+    }`;
+  }
   if (typeof output === "object" && output && "downloaded" in output && "bytes" in output) {
     const kept = output.downloaded === 0 ? ", kept from before" : "";
     return `${bytes(Number(output.bytes))}${kept}`;

@@ -1,11 +1,18 @@
 import { pace, type Reading } from "../engine/mod.ts";
 import { bytes, count, duration } from "./format.ts";
 
-/** One stage of a pipe as cells: name, rows, bytes, rate, whom it waits for. */
+/** How many records the stages of a pipe have refused, in words; nothing where none are. */
+export function refused(readings: readonly Reading[]): string {
+  const rejected = readings.reduce((sum, { rejected = 0 }) => sum + rejected, 0);
+  return rejected > 0 ? `${count(rejected)} rejected` : "";
+}
+
+/** One stage of a pipe as cells: name, rows and rejects, bytes, rate, whom it waits for. */
 export function stageRow(readings: readonly Reading[], i: number): string[] {
   const reading = readings[i]!;
   const seconds = Math.max(reading.elapsed, 1) / 1000;
-  const rows = reading.rows > 0 ? `${count(reading.rows)} rows` : "";
+  const rows = [reading.rows > 0 && `${count(reading.rows)} rows`, refused([reading])]
+    .filter(Boolean).join(", ");
   const moved = reading.bytes > 0 ? bytes(reading.bytes) : "";
   const rate = reading.bytes > 0
     ? `${bytes(reading.bytes / seconds)}/s`

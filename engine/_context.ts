@@ -1,4 +1,5 @@
 import type { Meter, Meters } from "./meter.ts";
+import { rejectFile } from "./_reject_name.ts";
 import type { Kept } from "./source.ts";
 import type { Run, RunKind } from "./state.ts";
 import type { RunQuery } from "./store.ts";
@@ -60,6 +61,8 @@ export interface ContextParts extends Speaker {
   readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
   readonly connections: Connections;
   readonly network: Network;
+  /** The folder for what the attempt refuses. */
+  readonly rejects: string | undefined;
   readonly log: (line: LogLine) => void;
   readonly runs: (query: RunQuery) => Promise<readonly Run[]>;
 }
@@ -84,7 +87,7 @@ export function logger(who: Speaker, log: (line: LogLine) => void): Logger {
 
 /** Makes the context of one attempt. */
 export function context(parts: ContextParts): Context {
-  const { connections, log, ...rest } = parts;
+  const { connections, log, rejects, ...rest } = parts;
   const { task, interval } = rest;
   return {
     ...rest,
@@ -99,5 +102,6 @@ export function context(parts: ContextParts): Context {
       );
     },
     strftime: (pattern) => strftime(interval.start, pattern),
+    rejects: (name) => rejects === undefined ? undefined : rejectFile(rejects, name),
   };
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Bytes } from "./source.ts";
+import { Edge } from "./source.ts";
 import { SpoolDamaged, type SpoolFile } from "./_spool_file.ts";
 
 const CHUNK = 256 * 1024;
@@ -13,7 +13,7 @@ export type FileState = Omit<Followed, "after">;
 /** Reads a file of the spool from its start, waits where it has not been written yet, and ends when it is committed. */
 export class Follower implements AsyncDisposable {
   /** Its bytes; it is read only as fast as asked for. */
-  readonly stream: Bytes;
+  readonly stream: Edge;
   /** Whether the file turned out to be gone, or not to be what was written. */
   damaged = false;
   readonly #find: () => Promise<Followed>;
@@ -37,7 +37,7 @@ export class Follower implements AsyncDisposable {
     this.#attempt = signal;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
     this.#onWait = onWait;
-    this.stream = new ReadableStream({
+    this.stream = new Edge({
       pull: (controller) => this.#busy = this.#pull(controller),
       cancel: async (reason) => {
         // Who has read enough is not done before the writer is.

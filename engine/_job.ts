@@ -29,6 +29,8 @@ export interface Supplies {
   readonly connections: Connections;
   /** Where its requests may go. */
   readonly network: Network;
+  /** The folder for the records that it refuses. */
+  readonly rejects?: string | undefined;
   /** The interval after the run's. */
   readonly next?: Interval;
   /** The time. */
@@ -84,6 +86,7 @@ export async function doJob(job: Job, supplies: JobSupplies): Promise<Json | Byt
     kept,
     connections: supplies.connections,
     network: supplies.network,
+    rejects: supplies.rejects,
     log: supplies.log,
     now: supplies.now,
     runs: supplies.runs,
@@ -119,7 +122,9 @@ function scope({ task, run, index }: Job, supplies: JobSupplies): Scope {
           `to run whatever happened to it, order with \`after\` instead of reading`,
       );
     }
-    return supplies.follow(name, stream).stream;
+    const edge = supplies.follow(name, stream).stream;
+    edge.length = stream.whole ? stream.bytes : stream.length ?? null;
+    return edge;
   };
   const here: Scope = {
     output(id) {

@@ -5,6 +5,7 @@ import type { Executor } from "./executor.ts";
 import type { LogFiles } from "./log_files.ts";
 import type { TaskPlace } from "./plan.ts";
 import { at, settle } from "./settle.ts";
+import type { RejectFiles } from "./reject_files.ts";
 import type { Run, TaskRun } from "./state.ts";
 import type { Store } from "./store.ts";
 import type { Interval } from "./work.ts";
@@ -20,6 +21,8 @@ export interface AttemptOptions
   readonly nextInterval: (run: Run) => Interval | undefined;
   /** Keeps what attempts have to say. */
   readonly logs?: LogFiles;
+  /** Where attempts keep what they refuse. */
+  readonly rejects?: RejectFiles;
 }
 
 /** What an attempt asks of the loop that began it. */
@@ -42,7 +45,7 @@ export async function makeAttempt(
   ended: () => void,
 ): Promise<void> {
   const { run, dag } = live;
-  const { spool, now, executors, store, nextInterval, logs, ...rest } = options;
+  const { spool, now, executors, store, nextInterval, logs, rejects, ...rest } = options;
   const { task, index } = attempting;
   const place: TaskPlace = { task, index };
   const owner = { run: run.id, task: nameOf(task, index) };
@@ -53,7 +56,8 @@ export async function makeAttempt(
     const there = at(run, place);
     return there.attempt === attempt && there.state === "running" ? there : undefined;
   };
-  using lines = logs?.open({ dag: run.dag, run: run.id, task, index, attempt });
+  const key = { dag: run.dag, run: run.id, task, index, attempt };
+  using lines = logs?.open(key);
   const outcome = await executors[attempting.executor]!.execute({
     dag,
     run,
@@ -63,6 +67,7 @@ export async function makeAttempt(
     signal: attempting.stop.signal,
   }, {
     ...rest,
+    rejects: rejects?.folder(key),
     log: (line) => {
       lines?.write(line);
       rest.log(line);

@@ -91,6 +91,7 @@ function contextOf(task: Task<unknown>, { scope: _, ...what }: RenderFor): Conte
     kept: undefined,
     connections: {},
     network: "public",
+    rejects: undefined,
     log: () => {},
     runs: offline,
   });

@@ -64,10 +64,12 @@ export class SpoolFile {
 
   /** What a run notes down of it. */
   get state(): StreamState {
+    const { key = null, validator = null, length } = this.origin ?? {};
     return {
-      key: this.origin?.key ?? null,
-      validator: this.origin?.validator ?? null,
+      key,
+      validator,
       bytes: this.bytes,
+      ...length === undefined || this.sha256 !== undefined ? {} : { length },
       whole: this.sha256 !== undefined,
     };
   }

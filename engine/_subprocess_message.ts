@@ -22,6 +22,8 @@ export interface JobMessage {
   readonly connections: readonly string[];
   /** Where its requests may go. */
   readonly network: Network;
+  /** The folder for the records that it refuses. */
+  readonly rejects?: string | undefined;
 }
 
 /** What a child may ask, and what it gets as the answer. */

@@ -26,6 +26,7 @@ import type { LogFiles } from "./log_files.ts";
 import type { Mark } from "./mark.ts";
 import type { Reading } from "./meter.ts";
 import { resolveParams } from "./params.ts";
+import { rejectFiles } from "./reject_files.ts";
 import { DailyRetention } from "./retention.ts";
 import { recover } from "./settle.ts";
 import { openSpool, type SpoolOptions, unfinished } from "./spool.ts";
@@ -225,9 +226,12 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     ...options.spool,
     ...options.store ? unfinished(store) : {},
   });
+  // What lies in a folder that goes with us is of no use to anybody.
+  const rejects = temporary ? undefined : rejectFiles(folder);
+  const files = [logs, rejects].filter((kind) => kind !== undefined);
   const daily = keep === undefined
     ? undefined
-    : new DailyRetention({ store, keep, ...logs ? { logs } : {}, onError });
+    : new DailyRetention({ store, keep, files, onError });
   const loop: Loop = new Loop({
     store,
     spool,
@@ -235,6 +239,7 @@ export async function engine(options: EngineOptions): Promise<Engine> {
     network,
     log,
     ...logs ? { logs } : {},
+    ...rejects ? { rejects } : {},
     now,
     clock,
     sleep,

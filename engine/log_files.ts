@@ -1,21 +1,17 @@
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { attemptPath, isThere, type LogKey, removeRun } from "./_attempt_path.ts";
 import { Bell } from "./_bell.ts";
 import type { LogLine } from "./_context.ts";
 import { sleep } from "./_deadline.ts";
-import { checkId } from "./dag.ts";
-import type { Run } from "./state.ts";
+import type { RunFiles } from "./retention.ts";
+
+export type { LogKey } from "./_attempt_path.ts";
 
 /** Options for {@linkcode logFiles}. */
 export interface LogFilesOptions {
   /** Whether this process writes them, or only looks, also while another process writes. @default {"write"} */
   readonly mode?: "write" | "read";
-}
-
-/** Which log it is. */
-export interface LogKey extends Pick<LogLine, "dag" | "run" | "task" | "attempt"> {
-  /** Which instance of a mapped task. */
-  readonly index?: number | undefined;
 }
 
 /** A line of a log. */
@@ -41,7 +37,7 @@ export interface LogWriter extends Disposable {
 }
 
 /** The logs of attempts, one file for each. */
-export interface LogFiles {
+export interface LogFiles extends RunFiles {
   /** Begins to write the log of an attempt, behind what there is of it. @throws {TypeError} when it is not an attempt's */
   open(key: LogKey): LogWriter;
   /** Some lines of a log; none when there is no log, or no more of it. */
@@ -51,8 +47,6 @@ export interface LogFiles {
    * its end is not seen: that is for the signal to tell.
    */
   follow(key: LogKey, signal: AbortSignal, offset?: number): AsyncIterable<LogEntry>;
-  /** Removes the logs of a run. */
-  remove(run: Pick<Run, "dag" | "id">): Promise<void>;
 }
 
 /** Lines are written after so many milliseconds … */
@@ -75,19 +69,7 @@ export function logFiles(folder: string | URL, options: LogFilesOptions = {}): L
   const root = join(home, "logs");
   const writers = new Map<string, Writer>();
 
-  function pathOf({ dag, run, task, index, attempt }: LogKey): string {
-    checkId(dag, "DAG");
-    checkId(run, "run");
-    checkId(task, "task");
-    if (!Number.isSafeInteger(attempt) || attempt < 1) {
-      throw new TypeError(`Cannot find the log of attempt ${attempt}: attempts count from 1`);
-    }
-    if (index !== undefined && (!Number.isSafeInteger(index) || index < 0)) {
-      throw new TypeError(`Cannot find the log of instance ${index}: instances count from 0`);
-    }
-    const name = index === undefined ? `${attempt}.jsonl` : `${index}.${attempt}.jsonl`;
-    return join(root, dag, run, task, name);
-  }
+  const pathOf = (key: LogKey): string => `${attemptPath(root, key)}.jsonl`;
 
   async function read(key: LogKey, range: LogRange = {}): Promise<readonly LogEntry[]> {
     const { offset = 0, limit = 1000 } = range;
@@ -126,12 +108,7 @@ export function logFiles(folder: string | URL, options: LogFilesOptions = {}): L
         else if (writer.flushes === flushes) await writer.bell.wait(signal);
       }
     },
-    async remove({ dag, id }) {
-      checkId(dag, "DAG");
-      checkId(id, "run");
-      const folder = join(root, dag, id);
-      if (isThere(root, folder)) await Deno.remove(folder, { recursive: true });
-    },
+    remove: (run) => removeRun(root, run),
   };
 }
 
@@ -210,19 +187,6 @@ function append(root: string, path: string, text: string): void {
     file.truncateSync(size);
     throw error;
   }
-}
-
-/** Whether there is such a file or folder. @throws {Error} when a link on the way to it leads elsewhere */
-function isThere(root: string, path: string): boolean {
-  try {
-    if (Deno.realPathSync(path) === join(Deno.realPathSync(root), relative(root, path))) {
-      return true;
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-  throw new Error(`Cannot use "${path}": a link on the way to it leads elsewhere`);
 }
 
 /** Reads the lines behind an offset; what is not one, such as what a dead process left half written, is passed over. */

@@ -12,6 +12,8 @@ export interface Reading {
   readonly rows: number;
   /** Bytes put out so far. */
   readonly bytes: number;
+  /** Records refused so far; not there where none are. */
+  readonly rejected?: number | undefined;
   /** Bytes to expect in all, when known. */
   readonly length: number | null;
   /** Milliseconds since the stage was opened, until now or its end. */
@@ -34,6 +36,8 @@ export class Meter {
   rows = 0;
   /** Bytes put out so far. */
   bytes = 0;
+  /** Records refused so far. */
+  rejected = 0;
   /** Bytes to expect in all, when the source says so. */
   length: number | null = null;
   readonly #before: Meter | undefined;
@@ -111,6 +115,7 @@ export class Meter {
       stage: this.stage,
       rows: this.rows,
       bytes: this.bytes,
+      ...this.rejected > 0 && { rejected: this.rejected },
       length: this.length,
       elapsed: at - this.#opened,
       starved: this.#before?.delivering(at) ?? 0,

@@ -123,8 +123,10 @@ export type {
 } from "./state.ts";
 export { memory, StoreFull } from "./store.ts";
 export type { DagRecord, Place, Recorded, RunQuery, Store } from "./store.ts";
+export { rejectFiles } from "./reject_files.ts";
+export type { RejectFile, RejectFiles } from "./reject_files.ts";
 export { retention } from "./retention.ts";
-export type { RetentionOptions } from "./retention.ts";
+export type { RetentionOptions, RunFiles } from "./retention.ts";
 export { file, makeHome } from "./file_store.ts";
 export type { FileStoreOptions } from "./file_store.ts";
 export { logFiles } from "./log_files.ts";

@@ -52,6 +52,7 @@ export async function perform<O>(work: Work<O>, options: PerformOptions = {}): P
     kept: undefined,
     connections,
     network: "any",
+    rejects: undefined,
     log,
     now,
     runs: () => Promise.resolve([]),

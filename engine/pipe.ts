@@ -1,6 +1,6 @@
 import { Replay } from "./_replay.ts";
 import { Ref, type Scope } from "./ref.ts";
-import { Source } from "./source.ts";
+import { Edge, Source } from "./source.ts";
 import { type AnyContext, operator, ReadAgain, type Work } from "./work.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -232,7 +232,10 @@ function split<T>(input: ReadableStream<T>, n: number): ReadableStream<T>[] {
     }, { highWaterMark: 0 }));
 }
 
-const read = operator("read", (options: { from: unknown }) => options.from);
+const read = operator("read", ({ from }: { from: unknown }, { meter }) => {
+  if (from instanceof Edge) meter.length = from.length;
+  return from;
+});
 
 /** Works that read what a task puts out. */
 const ofTasks = new WeakSet<AnyWork>();

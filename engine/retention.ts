@@ -1,6 +1,5 @@
 import type { Chores } from "./_chores.ts";
-import type { LogFiles } from "./log_files.ts";
-import { isOver } from "./state.ts";
+import { isOver, type Run } from "./state.ts";
 import { type Place, sortable, type Store } from "./store.ts";
 
 /** Options for {@linkcode retention}. */
@@ -11,25 +10,32 @@ export interface RetentionOptions {
   readonly now: Temporal.Instant;
 }
 
+/** Files that belong to runs. */
+export interface RunFiles {
+  /** Removes those of a run. */
+  remove(run: Pick<Run, "dag" | "id">): Promise<void>;
+}
+
 /** How many runs are looked at together. */
 const PAGE = 100;
 
 /**
- * Forgets the runs that were over longer ago than they are to be kept, and removes their logs; tells how many those are.
- * What ends before it is done, it does the next time: logs go first, so that none is left that nobody knows of.
+ * Forgets the runs that were over longer ago than they are to be kept, and removes their files; tells how many those
+ * are. What ends before it is done, it does the next time: files go first, so that none is left that nobody knows of.
  */
 export async function retention(
   store: Store,
-  logs: Pick<LogFiles, "remove"> | undefined,
+  files: readonly RunFiles[],
   { keep, now }: RetentionOptions,
 ): Promise<number> {
   const end = now.toZonedDateTimeISO("UTC").subtract(keep).toInstant().toString();
   // Who was over by then was made before.
   let before: Place | undefined = { created: end, id: "" };
-  while (logs && before) {
+  while (files.length > 0 && before) {
     const page = await store.list({ before, limit: PAGE, tasks: false });
     for (const run of page) {
-      if (isOver(run) && sortable(run.ended!) < sortable(end)) await logs.remove(run);
+      if (!isOver(run) || sortable(run.ended!) >= sortable(end)) continue;
+      for (const kind of files) await kind.remove(run);
     }
     before = page.length < PAGE ? undefined : page.at(-1);
   }
@@ -39,7 +45,8 @@ export async function retention(
 /** What a daily retention is given. */
 export interface DailyOptions extends Pick<RetentionOptions, "keep"> {
   readonly store: Store;
-  readonly logs?: Pick<LogFiles, "remove">;
+  /** Its logs, and what else is kept of it. */
+  readonly files: readonly RunFiles[];
   /** Told what went wrong; it is tried again the next day. */
   readonly onError: (error: unknown) => void;
 }
@@ -67,8 +74,8 @@ export class DailyRetention implements Chores, AsyncDisposable {
   async run(now: Temporal.Instant): Promise<void> {
     if (!this.#due || Temporal.Instant.compare(this.#due, now) > 0) return;
     this.#due = now.add({ hours: 24 });
-    const { store, logs, keep, onError } = this.#options;
-    this.#work = this.#work.then(async () => void await retention(store, logs, { keep, now }))
+    const { store, files, keep, onError } = this.#options;
+    this.#work = this.#work.then(async () => void await retention(store, files, { keep, now }))
       .catch(onError);
   }
 

@@ -177,13 +177,14 @@ class Desk {
   }
 
   #supplies(): JobSupplies {
-    const { next, connections, network } = this.#job;
+    const { next, connections, network, rejects } = this.#job;
     return {
       ...this.#time,
       connections: Object.fromEntries(
         connections.map((name) => [name, () => this.#ask("connection", { name })]),
       ),
       network,
+      rejects,
       ...next ? { next: toInterval(next) } : {},
       log: (line) => this.#tell({ type: "log", line }),
       metered: (read) => void (this.#read = read),

@@ -37,6 +37,12 @@ export class Source extends ReadableStream<Uint8Array<ArrayBuffer>> {
   }
 }
 
+/** A byte stream from one task to another. */
+export class Edge extends ReadableStream<Uint8Array<ArrayBuffer>> {
+  /** How many bytes it will have in all; null where nobody knows. */
+  length: number | null = null;
+}
+
 /** Thrown by a source that finds, in the middle of reading, that another version took its place. */
 export class SourceChanged extends Error {
   /** As `error.name` has it. */

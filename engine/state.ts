@@ -39,8 +39,10 @@ export interface StreamState {
   readonly key: string | null;
   /** Tells its versions apart; null when nothing does. */
   readonly validator: string | null;
-  /** How many bytes there were when this was written down. */
+  /** How many bytes there were when this was written down … */
   readonly bytes: number;
+  /** … and how many there will be, where that was known before they were whole. */
+  readonly length?: number;
   /** Whether that is all of them. */
   readonly whole: boolean;
 }

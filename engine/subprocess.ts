@@ -202,7 +202,7 @@ class Outlet {
   }
 }
 
-function toMessage(job: Job, { connections, network, next }: JobSupplies): JobMessage {
+function toMessage(job: Job, { connections, network, rejects, next }: JobSupplies): JobMessage {
   const { dag, task, index, attempt } = job;
   return {
     dag,
@@ -213,6 +213,7 @@ function toMessage(job: Job, { connections, network, next }: JobSupplies): JobMe
     ...next ? { next: { start: next.start.toString(), end: next.end.toString() } } : {},
     connections: Object.keys(connections),
     network,
+    rejects,
   };
 }
 

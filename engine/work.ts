@@ -77,6 +77,11 @@ export interface Context<P = Params> {
   connection(name?: string): Promise<Connection>;
   /** Formats the logical date: `strftime("%Y_%m")` is `"2021_01"`. */
   strftime(pattern: string): string;
+  /**
+   * A file in the home folder for the records that the attempt refuses of those for `name`, a table; whoever has some
+   * makes it, and the folder that it is in. Undefined where nothing is kept.
+   */
+  rejects(name: string): string | undefined;
   /** The time. */
   now(): Temporal.Instant;
   /** Runs that are or were, of this DAG and others. */

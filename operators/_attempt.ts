@@ -76,9 +76,9 @@ const LARGE = 10e9;
 /** Whether rows are to be committed as they come. */
 function isResumable(options: CopyOptions, { recurs }: Ledger, { meters }: Context): boolean {
   if (options.staging) return options.staging === "committed";
-  const { mode, duplicates, parallel = 1 } = options;
+  const { mode, duplicates, parallel = 1, large = LARGE } = options;
   const ordered = mode === "merge" && duplicates !== "fail";
-  return recurs && parallel === 1 && !ordered && (meters.read()[0]?.length ?? 0) > LARGE;
+  return recurs && parallel === 1 && !ordered && (meters.read()[0]?.length ?? 0) > large;
 }
 
 /** Whether there are the rights for a ledger; says so when there are not. */

@@ -62,6 +62,12 @@ export interface CopyOptions {
    */
   staging?: "transaction" | "committed";
   /**
+   * How many bytes of a source, as it comes, are so many that staging is `committed` without being asked for.
+   *
+   * @internal
+   */
+  large?: number;
+  /**
    * `swap` is fast: readers wait for milliseconds, but one in a snapshot older than the load may see an empty table.
    * `mvcc` deletes and inserts: nobody waits, all see what they should, and a vacuum has to clear up.
    *
@@ -92,7 +98,7 @@ export interface Copied {
     readonly table: string;
     /** How many broke each rule. */
     readonly rules: Readonly<Partial<Record<RejectRule, number>>>;
-    /** The file that they are in, if one was asked for. */
+    /** The file that they are in, too; null where none was asked for, and nothing is kept. */
     readonly file: string | null;
   };
   /** The columns, as they arrived. */

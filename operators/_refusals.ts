@@ -37,8 +37,6 @@ const SHOWN = 3, AT_ONCE = 2000, MOST_WAITING = 1 << 20;
 
 /** The records that one load refuses: to a file as they come, and to the table of rejects when the load is settled. */
 export class Refusals {
-  /** How many have been refused. */
-  rejected = 0;
   /** How many records of the source were read. */
   #records = 0;
   /** How many broke each rule. */
@@ -57,6 +55,8 @@ export class Refusals {
   /** How often rows were given to it to hold. */
   #round = 0;
   #tolerance: Tolerance | undefined;
+  /** Where they stay; undefined where nobody asked for it, and nothing is kept. */
+  #kept: string | undefined;
   #path: string | undefined;
   /** Whether they are too many. */
   #exceeded = false;
@@ -76,6 +76,11 @@ export class Refusals {
   get #run(): string {
     const { dag, run, task, attempt } = this.#ctx;
     return `${dag}/${run}/${task}/${attempt}`;
+  }
+
+  /** How many have been refused; it stands on the meter, for all to see while more come. */
+  get rejected(): number {
+    return this.#ctx.meter.rejected;
   }
 
   /** Whether any are put up with. */
@@ -124,11 +129,12 @@ export class Refusals {
     this.#first.push(...first.map(({ text }): Reject => JSON.parse(text)));
     if (this.rejected === 0) {
       const { line, message } = this.#first[0]!;
+      const where = this.#kept === undefined ? "" : ` in "${this.#kept}"`;
       this.#ctx.log.warn(
-        `keeps aside what cannot be loaded, the first on line ${line}: ${message}`,
+        `keeps aside what cannot be loaded${where}, the first on line ${line}: ${message}`,
       );
     }
-    this.rejected += found.length;
+    this.#ctx.meter.rejected += found.length;
     const source = this.#source, { table } = this.#options, run = this.#run;
     const who = JSON.stringify({ source, table, run, refused: now.toString() }).slice(0, -1);
     for (const { rule, text } of found) {
@@ -162,7 +168,7 @@ export class Refusals {
     const { rejected } = this;
     if (rejected === 0) return { rejected };
     const table = rejectsName(this.#options.table), rules = Object.fromEntries(this.#rules);
-    return { rejected, rejects: { table, rules, file: this.#tolerance?.file ?? null } };
+    return { rejected, rejects: { table, rules, file: this.#kept ?? null } };
   }
 
   /** Where the rejects stand, to come back to. */
@@ -178,7 +184,7 @@ export class Refusals {
     await this.#flush();
     await this.#file!.truncate(size);
     await this.#file!.seek(size, Deno.SeekMode.Start);
-    this.rejected = rejected;
+    this.#ctx.meter.rejected = rejected;
     this.#size = size;
     this.#rules = new Map(rules);
     this.#held = held;
@@ -267,7 +273,7 @@ export class Refusals {
 
   /** Says that the load is over. A file that nobody asked for stays only where it is all there is of the rejects. */
   async end(): Promise<void> {
-    const kept = this.#tolerance?.file !== undefined;
+    const kept = this.#kept !== undefined;
     if (kept) await this.#flush();
     this.#file?.close();
     this.#file = undefined;
@@ -278,8 +284,11 @@ export class Refusals {
 
   async #begin(tolerance: Tolerance): Promise<void> {
     this.#tolerance = tolerance;
-    if (tolerance.file === undefined) return;
-    this.#path = localPath(tolerance.file);
+    const { schema, table } = this.#options;
+    const name = schema === undefined ? table : `${schema}.${table}`;
+    this.#kept = tolerance.file === undefined ? this.#ctx.rejects(name) : localPath(tolerance.file);
+    if (this.#kept === undefined) return;
+    this.#path = this.#kept;
     // What an earlier load refused is not what this one does.
     await Deno.remove(this.#path).catch(() => {});
   }

@@ -30,7 +30,8 @@ export interface Tolerance {
   /**
    * A file to write the refused records to, one JSON object to a line; what stands there goes.
    *
-   * @default {none, but where the load fails: then one in the folder for temporary files is left}
+   * @default {in a DAG one in the home folder, below `rejects/`; else none, but where the load fails: then one in the folder
+   * for temporary files is left}
    */
   readonly file?: string;
 }

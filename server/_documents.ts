@@ -110,6 +110,7 @@ export const Reading = z.strictObject({
   stage: z.string(),
   rows: z.number(),
   bytes: z.number(),
+  rejected: z.int().optional().meta({ description: "records refused, where any are" }),
   length: z.number().nullable(),
   elapsed: z.number(),
   starved: z.number(),

@@ -39,12 +39,12 @@ export class Metrics {
       })
     );
     add("sluice_runs", "gauge", "Runs that are not over.", runs);
-    const sum = (field: "rows" | "bytes"): [Labels, number][] =>
+    const sum = (field: "rows" | "bytes" | "rejected"): [Labels, number][] =>
       open.filter(({ state }) => state === "running").map((run) => {
         const readings = Object.values(engine.readings(run.id)).flat() as Reading[];
         return [
           { dag: run.dag, run: run.id },
-          readings.reduce((sum, reading) => sum + reading[field], 0),
+          readings.reduce((sum, reading) => sum + (reading[field] ?? 0), 0),
         ];
       });
     add(
@@ -54,6 +54,7 @@ export class Metrics {
       sum("rows"),
     );
     add("sluice_stage_bytes", "gauge", "Bytes that they have put out.", sum("bytes"));
+    add("sluice_stage_rejected", "gauge", "Records that they have refused.", sum("rejected"));
     const slots = (field: "slots" | "used"): [Labels, number][] =>
       pools.map((pool) => [{ pool: pool.name }, pool[field]]);
     add("sluice_pool_slots", "gauge", "Slots of pools.", slots("slots"));

@@ -48,6 +48,7 @@ export function testContext(options: TestContextOptions = {}): Context {
         /%([YmdH])/g,
         (_, field) => ({ Y: "2021", m: "01", d: "01", H: "00" })[field as string]!,
       ),
+    rejects: () => undefined,
     now: Temporal.Now.instant,
     runs: () => Promise.resolve([]),
   };

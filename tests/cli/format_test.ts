@@ -86,6 +86,8 @@ Deno.test("a stage tells rows, bytes, rate, and for whom it waited", () => {
     ["csv", "1,000 rows", "", "1,000 rows/s", "waited 70 % for copy, 10 % for http"],
     ["copy", "900 rows", "5.0 MB", "5.0 MB/s", "waited 90 % for the database, 5 % for csv"],
   ]);
+  const [, cell] = stageRow([{ ...readings[2]!, rejected: 1200 }], 0);
+  assert.equal(cell, "900 rows, 1,200 rejected");
 });
 
 Deno.test("what is left is told where the length is known", () => {

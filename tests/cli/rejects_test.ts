@@ -27,7 +27,10 @@ Deno.test("what a load keeps aside is listed, shown, corrected and replayed once
     rejected: 2,
     rejects: { table: "people__rejects", rules: { type: 1, fields: 1 }, file },
   });
-  assert.match(loaded.stderr, /keeps aside what cannot be loaded, the first on line 3/);
+  assert.match(
+    loaded.stderr,
+    /keeps aside what cannot be loaded in "\S+\/bad\.jsonl", the first on line 3/,
+  );
   assert.match(await Deno.readTextFile(file), /"line":3,.*"line":4,/s);
 
   const listed = await run("rejects", "list");
@@ -35,6 +38,7 @@ Deno.test("what a load keeps aside is listed, shown, corrected and replayed once
     listed.stdout,
     /public\.people +2 +0 +1 .* 1 type, 1 fields|public\.people +2 +0 +1 .* 1 fields, 1 type/,
   );
+  assert.ok(listed.stdout.includes(left!), "the file of the load that failed is told of, too");
   const shown = await run("rejects", "show", "people");
   assert.match(
     shown.stdout,
@@ -93,4 +97,91 @@ Deno.test("flags that cannot be followed are refused, and so is a file that tell
   const strange = sluice.file("strange.csv", "name\nAda\n");
   const said = refusal(await sluice.run(["rejects", "replay", "people", strange], { env }), 1);
   assert.match(said, /it needs a column "__reject"/);
+});
+
+Deno.test("what the loads of a DAG refuse is in the home folder, too, by run and task, also where they fail", async () => {
+  await using database = await freshDatabase();
+  await using sluice = new Sluice();
+  const source = sluice.file("people.csv", PEOPLE);
+  sluice.file(
+    "dags/people.ts",
+    `import { copy, csv, dag, http, pipe } from "sluice";
+const people = dag("people", { params: { limit: 2, url: "" } });
+people.task("load", pipe(
+  http({ url: (run) => run.params.url }),
+  csv({ types: { age: "integer" }, onReject: (run) => ({ limit: run.params.limit }) }),
+  copy({ table: "people/all" }),
+));
+export default people;
+`,
+  );
+  const env = { DATABASE_URL: database.url };
+  const run = (...args: string[]) =>
+    sluice.run(["run", "people", "--param", `url=${source}`, ...args], { env });
+  const fileOf = (run: string) =>
+    `${sluice.folder}/home/rejects/people/${run}/load/1/people%2Fall.jsonl`;
+  const good = await run("--json");
+  assert.equal(good.code, 0, good.stderr);
+  const [{ run_id: first, tasks: [{ output }] }] = document(good).runs;
+  assert.deepEqual([output.rows, output.rejected, output.rejects.file], [2, 2, fileOf(first)]);
+  assert.match(good.stderr, /load: keeps aside what cannot be loaded in "\S+all.jsonl", the first/);
+  assert.match(await Deno.readTextFile(fileOf(first)), /"line":3,.*"line":4,/s);
+  const said = await run();
+  assert.match(said.stderr, /people\/all: 2 rows, 2 rejected \(\S+all\.jsonl\)/);
+
+  const bad = await run("--param", "limit=1", "--json");
+  assert.equal(bad.code, 1);
+  const [{ run_id: last, tasks: [{ error }] }] = document(bad).runs;
+  assert.ok(error.includes(`The rejects are in ${fileOf(last)};`), error);
+  const { files } = document(await sluice.run(["rejects", "list", "--json"], { env }));
+  assert.deepEqual(
+    files.slice(0, 1).map((
+      { path, name, attempt }: Record<string, unknown>,
+    ) => [path, name, attempt]),
+    [[fileOf(last), "people/all", ["people", last, "load", "1"]]],
+  );
+  assert.equal(files.length, 3);
+});
+
+Deno.test("how many were refused is told while more come, by load and by run", async () => {
+  await using database = await freshDatabase();
+  await using sluice = new Sluice();
+  const told = Promise.withResolvers<void>();
+  const records = new TextEncoder().encode(
+    `n,s\n${Array.from({ length: 2e5 }, (_, i) => `${i % 1e5 === 7 ? "x" : i},text\n`).join("")}`,
+  );
+  // The rest comes when somebody has said how many of the first were refused.
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () =>
+      new Response(ReadableStream.from((async function* () {
+        yield records;
+        await told.promise;
+        yield new TextEncoder().encode("x,the last\n");
+      })())),
+  );
+  const url = `http://127.0.0.1:${server.addr.port}/n.csv`;
+  sluice.file(
+    "dags/n.ts",
+    `import { copy, csv, dag, http, pipe } from "sluice";
+const n = dag("n");
+const read = csv({ types: { n: "integer" }, onReject: { limit: 3 } });
+n.task("load", pipe(http({ url: "${url}" }), read, copy({ table: "n" })));
+export default n;
+`,
+  );
+  const env = { DATABASE_URL: database.url };
+  const load = sluice.start(
+    ["load", url, "--into", "t", "--type", "n=integer", "--max-rejects", "3", "--json"],
+    { env },
+  );
+  const run = sluice.start(["run", "n", "--json"], { env });
+  await load.says(/^t: [\d,]+ rows, 2 rejected, .* read/m);
+  await run.says(/: load [\d,]+ rows, 2 rejected, pace set by/);
+  told.resolve();
+  const [loaded, ran] = await Promise.all([load.ended, run.ended]);
+  assert.deepEqual([document(loaded).rejected, document(ran).runs[0].tasks[0].output.rejected], [
+    3,
+    3,
+  ]);
 });

@@ -132,6 +132,7 @@ export function executorConformance(name: string, make: () => Executor): void {
       attempt: 3,
       around: {
         network: "public",
+        rejects: "/home/rejects",
         runs: (query) => {
           asked.push(query);
           return Promise.resolve([{ id: "one" }, { id: "two" }] as Run[]);
@@ -147,6 +148,7 @@ export function executorConformance(name: string, make: () => Executor): void {
         month: "2021_01",
         kind: "manual",
         network: "public",
+        rejects: "/home/rejects/t.jsonl",
         index: null,
         params: ["url"],
         year: new Date().getUTCFullYear(),
@@ -315,6 +317,8 @@ export function executorConformance(name: string, make: () => Executor): void {
     const reader = stage.begin("load");
     // Half of it comes only when the reader's meter shows the other half: without an overlap nothing goes on.
     await eventually(() => reader.readings().some(({ rows }) => rows === 10_000));
+    // How much there will be is known as soon as the source has said so.
+    assert.deepEqual([reader.readings()[0]!.stage, reader.readings()[0]!.length], ["read", 20_000]);
     read.resolve();
     const { output, stream } = await writer.outcome as Outcome & { state: "success" };
     assert.deepEqual(output, {

@@ -72,6 +72,7 @@ const single: Readonly<Record<string, (ctx: Context) => unknown>> = {
     month: ctx.strftime("%Y_%m"),
     kind: ctx.kind,
     network: ctx.network,
+    rejects: ctx.rejects("t") ?? null,
     index: ctx.index ?? null,
     params: Object.keys(ctx.params),
     year: ctx.now().toZonedDateTimeISO("UTC").year,

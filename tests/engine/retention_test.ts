@@ -40,11 +40,11 @@ Deno.test("runs that were over longer ago than they are kept are forgotten, and 
   // More than are looked at together.
   for (let i = 0; i < 230; i++) await had(store, logs, `old${i}`, 91 + i);
   const options = { keep: { days: 90 }, now: NOW };
-  assert.equal(await retention(store, logs, options), 230);
+  assert.equal(await retention(store, [logs], options), 230);
   assert.deepEqual((await ids(store)).sort(), ["border", "new", "open"]);
   for (const id of await ids(store)) assert.equal(await logged(logs, id), 1);
   assert.deepEqual([...Deno.readDirSync(`${home.path}/logs/d`)].length, 3);
-  assert.equal(await retention(store, logs, options), 0);
+  assert.equal(await retention(store, [logs], options), 0);
 });
 
 Deno.test("logs that cannot be removed are not forgotten", async () => {
@@ -58,9 +58,9 @@ Deno.test("logs that cannot be removed are not forgotten", async () => {
       run.id === "b" ? Promise.reject(new Error("busy")) : logs.remove(run),
   };
   const options = { keep: { days: 90 }, now: NOW };
-  await assert.rejects(retention(store, failing, options), /busy/);
+  await assert.rejects(retention(store, [failing], options), /busy/);
   assert.deepEqual((await ids(store)).sort(), ["a", "b"]);
-  assert.equal(await retention(store, logs, options), 2);
+  assert.equal(await retention(store, [logs], options), 2);
   assert.equal(await logged(logs, "b"), 0);
 });
 

@@ -368,8 +368,14 @@ Deno.test({
     });
 
     await t.step("rejects are shown as they stood, corrected, and replayed", async () => {
-      await site.run("fares");
+      const run = await site.run("fares");
       assert.deepEqual(await site.database.query("SELECT id FROM fares"), [{ id: 2 }]);
+      {
+        await using view = await look(browser, `${site.url}/dags/fares/grid?run=${run}&task=load`);
+        const speed = view.page.getByRole("region", { name: "Speed" });
+        await speed.getByText("rejected", { exact: true }).waitFor();
+        assert.match(await speed.innerText(), /rejected\s+1\s+kept aside/i);
+      }
       await using view = await look(browser, `${site.url}/loads`, { width: 390 });
       const { page } = view;
       const first = page.getByRole("list", { name: "Loads" }).getByRole("button").first();

@@ -15,7 +15,12 @@ export function progressOf(meter: Pick<Meter, "readings"> | undefined): number |
   return source && source.bytes / source.length!;
 }
 
-/** How fast an attempt is, in one line: rows, bytes, bytes each second, what is left, who sets the pace. */
+/** How many records an attempt has refused so far. */
+export function rejectedBy(readings: Meter["readings"]): number {
+  return readings.reduce((sum, { rejected = 0 }) => sum + rejected, 0);
+}
+
+/** How fast an attempt is, in one line: rows, rejects, bytes, bytes each second, what is left, who sets the pace. */
 export function Speed(
   { run, task, index }: {
     readonly run: string;
@@ -27,12 +32,14 @@ export function Speed(
   if (!meter) return null;
   const { readings, seconds_left: left } = meter;
   const rows = Math.max(0, ...readings.map((reading) => reading.rows));
+  const rejected = rejectedBy(readings);
   const moved = movedBy(meter);
   if (moved === 0 && rows === 0) return null;
   const rate = rateOf(meterKey(run, task, index));
   return (
     <span class="speed-line">
       {rows > 0 && <span>{count(rows)} rows</span>}
+      {rejected > 0 && <span>{count(rejected)} rejected</span>}
       {moved > 0 && <span>{bytes(moved)}</span>}
       {rate > 0 && <strong>{bytes(rate)}/s</strong>}
       {left !== null && <span>{duration(left)} left</span>}

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import type { Meters, Reading } from "../documents.ts";
 import { bytes, count, duration } from "../format.ts";
+import { rejectedBy } from "../parts/speed.tsx";
 
 /** What stands on the meters of an attempt. */
 type Pace = Pick<Meters["attempts"][number], "readings" | "set_by" | "seconds_left">;
@@ -20,12 +21,14 @@ export function SpeedView(
   const source = readings.find(({ length }) => length !== null && length > 0);
   const part = source ? Math.min(1, source.bytes / source.length!) : undefined;
   const rows = Math.max(0, ...readings.map(({ rows }) => rows));
+  const rejected = rejectedBy(readings);
   const elapsed = Math.max(1, ...readings.map(({ elapsed }) => elapsed)) / 1000;
   const moved = readings.find(({ bytes }) => bytes > 0)?.bytes ?? 0;
   return (
     <section class="speedometer" aria-label="Speed">
       <dl class="dials">
         {rows > 0 && <Dial label="rows" value={count(rows)} more={`${count(rows / elapsed)}/s`} />}
+        {rejected > 0 && <Dial label="rejected" value={count(rejected)} more="kept aside" />}
         {moved > 0 && (
           <Dial
             label={source ? `of ${bytes(source.length!)}` : "read"}
