@@ -13,9 +13,10 @@ export async function keepFor(
   const { keepSource } = await import("../engine/mod.ts");
   const place = URL.canParse(source) ? source : resolve(world.cwd, source);
   const folder = join(homeFolder(world, options), "loads");
-  const kept = keepSource(folder, JSON.stringify([place, options.into]));
+  const { into } = options;
+  const kept = keepSource(folder, JSON.stringify([place, into]), { what: into });
   if (kept) return kept;
-  throw new Error(`Cannot load into "${options.into}": another process loads this source into it`);
+  throw new Error(`Cannot load into "${into}": another process loads this source into it`);
 }
 
 /** What `copy` has to know so that it finds the rows of the process before. */

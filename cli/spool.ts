@@ -27,11 +27,23 @@ const list = buildCommand<SpoolFlags, [], World>({
     else {
       print(world, table([["bytes", "", "last used", "run", "what"], ...files.map(row)]));
       print(world, said(files));
+      if (files.some(({ load }) => load !== undefined)) {
+        tell(
+          world,
+          `What a load keeps goes with it, or after a day; \`${world.command} spool clear --key URL\` removes it now.`,
+        );
+      }
     }
     return 0;
   }),
   parameters: { flags: { home: flags.home, json: flags.json } },
-  docs: { brief: "List what is kept of downloads and between tasks, the last used first" },
+  docs: {
+    brief: "List what is kept of downloads and between tasks, the last used first",
+    fullDescription: [
+      "Lists the files that are kept of downloads and between tasks, the last used first; then those of",
+      "loads that were stopped and can go on (`load --resume`).",
+    ].join("\n"),
+  },
 });
 
 const clear = buildCommand<ClearFlags, [], World>({
@@ -56,7 +68,7 @@ const clear = buildCommand<ClearFlags, [], World>({
       print(world, `Freed ${bytes(sum(removed))} of ${said([...removed, ...kept])}`);
     }
     if (kept.length > 0) {
-      tell(world, `Kept, as runs that are not over need it:\n${table(kept.map(row), "  ")}`);
+      tell(world, `Kept, as what is not over needs it:\n${table(kept.map(row), "  ")}`);
     }
     return 0;
   }),
@@ -77,7 +89,8 @@ const clear = buildCommand<ClearFlags, [], World>({
     brief: "Remove what no unfinished run needs; it is downloaded again when asked for",
     fullDescription: [
       "Removes files that are kept of downloads: all of them, or those of one address. What a run needs",
-      "that is not over stays. Also while another process uses the home folder.",
+      "that is not over stays; what a load keeps that was stopped (`load --resume`) goes by its address",
+      "only. Also while another process uses the home folder.",
       "",
       "Examples:",
       "  sluice spool clear",
@@ -111,10 +124,16 @@ function document(entry: SpoolEntry): Record<string, unknown> {
   return { ...rest, last_used: used };
 }
 
-function row({ key, bytes: n, whole, used, run, task, busy }: SpoolEntry): string[] {
+function row({ key, bytes: n, whole, used, run, task, busy, load }: SpoolEntry): string[] {
   const state = [whole ? "whole" : "partial", ...busy ? ["in use"] : []].join(", ");
-  const name = key ?? (task === null ? "a stream of a task" : `what task "${task}" puts out`);
-  return [bytes(n), state, used.replace(/\.\d+Z$/, "Z"), run ?? "-", name];
+  const name = key ??
+    (load !== undefined
+      ? "no bytes, but which load it was"
+      : task === null
+      ? "a stream of a task"
+      : `what task "${task}" puts out`);
+  const whose = load === undefined ? run ?? "-" : `load into ${load}`;
+  return [bytes(n), state, used.replace(/\.\d+Z$/, "Z"), whose, name];
 }
 
 function sum(files: readonly SpoolEntry[]): number {

@@ -12,6 +12,7 @@ import {
   wholePath,
 } from "./_spool_folder.ts";
 import { shownKey } from "./_spool_key.ts";
+import { listKept } from "./kept_source.ts";
 import type { Unfinished } from "./spool.ts";
 
 /** A file of a spool, as people see it. */
@@ -32,6 +33,8 @@ export interface SpoolEntry {
   readonly task: string | null;
   /** Whether a process uses it now. */
   readonly busy: boolean;
+  /** Of what a load keeps that goes on where it was stopped: the table that it is loaded into. */
+  readonly load?: string;
 }
 
 /** Options for {@linkcode clearSpool}. */
@@ -48,30 +51,42 @@ export interface ClearedSpool {
   readonly kept: readonly SpoolEntry[];
 }
 
-/** The files in the spool of a home folder, the last used first; other processes may use it meanwhile. */
+/**
+ * The files in the spool of a home folder, the last used first, and those of loads that were stopped; other processes may
+ * use them meanwhile.
+ */
 export function listSpool(home: string): SpoolEntry[] {
+  return [...listFiles(home), ...ofLoads(home).map(({ entry }) => entry)];
+}
+
+function listFiles(home: string): SpoolEntry[] {
   const root = join(home, "spool");
   return whenThere(root, () => entries(root).map(({ entry }) => entry)) ?? [];
 }
 
-/** Removes all files of a spool that no unfinished run needs; other processes may use it meanwhile. */
+/**
+ * Removes all files of a spool that no unfinished run needs; other processes may use it meanwhile. What is kept for a load
+ * goes only where it is asked for by its `key`.
+ */
 export async function clearSpool(
   home: string,
   options: ClearSpoolOptions = {},
 ): Promise<ClearedSpool> {
   const { key, live = () => Promise.resolve(false), needed = () => Promise.resolve([]) } = options;
   const root = join(home, "spool");
-  const before = listSpool(home);
+  const before = listFiles(home);
   const over = new Set<string>();
   for (const run of new Set(before.flatMap(({ whole, run }) => whole ? [] : run ?? []))) {
     if (!await live(run)) over.add(run);
   }
   const wanted = new Set<string>();
   for (const { key, validator } of await needed()) wanted.add(wholePath(root, key, validator));
-  return whenThere(root, () => {
-    const meant = entries(root).filter(({ asked }) => {
-      return key === undefined || asked !== undefined && (key === asked || fits(asked, key));
-    });
+  const isMeant = ({ asked }: { readonly asked: string | undefined }): boolean =>
+    key === undefined || asked !== undefined && (key === asked || fits(asked, key));
+  const loads = ofLoads(home).filter(isMeant);
+  const gone = loads.filter(({ remove }) => key !== undefined && remove());
+  const files = whenThere(root, () => {
+    const meant = entries(root).filter(isMeant);
     const swept = sweepParts(root, ({ run }) => run !== undefined && !over.has(run));
     for (const { held } of swept) held[Symbol.dispose]();
     const used = usedPaths(root);
@@ -85,6 +100,38 @@ export async function clearSpool(
       kept: meant.filter(({ path }) => left.has(path)).map(({ entry }) => entry),
     };
   }) ?? { removed: [], kept: [] };
+  return {
+    removed: [...files.removed, ...gone.map(({ entry }) => entry)],
+    kept: [
+      ...files.kept,
+      ...loads.filter((load) => !gone.includes(load)).map(({ entry }) => entry),
+    ],
+  };
+}
+
+/** What loads keep that go on where they were stopped. */
+function ofLoads(
+  home: string,
+): {
+  readonly asked: string | undefined;
+  readonly entry: SpoolEntry;
+  readonly remove: () => boolean;
+}[] {
+  const kept = listKept(join(home, "loads")).sort((a, b) => b.used - a.used);
+  return kept.map(({ what, origin, bytes, whole, used, busy, remove }) => {
+    const entry = {
+      key: origin ? shownKey(origin.key) : null,
+      validator: origin?.validator ?? null,
+      bytes,
+      whole,
+      used: Temporal.Instant.fromEpochMilliseconds(Math.floor(used)).toString(),
+      run: null,
+      task: null,
+      busy,
+      load: what,
+    };
+    return { asked: origin?.key, entry, remove };
+  });
 }
 
 function whenThere<T>(root: string, what: () => T): T | undefined {

@@ -7,6 +7,8 @@ import type { AnyContext, Work } from "./work.ts";
 
 /** Options for {@linkcode keepSource}. */
 export interface KeepSourceOptions {
+  /** What is done with it, as people are told: no secret. @default {""} */
+  what?: string;
   /** The time. @default {the system's} */
   now?: () => Temporal.Instant;
 }
@@ -25,6 +27,8 @@ export interface KeptSource extends Disposable {
 
 /** How long is kept what nobody goes on with. */
 const KEPT = { hours: 24 };
+/** For how many milliseconds others may have a lock to look at what is kept. */
+const LISTED = 200;
 /** How many bytes come before it is recorded that they are safe on the disk. */
 const RECORD_BYTES = 32 * 2 ** 20;
 const CHUNK = 256 * 1024;
@@ -39,19 +43,50 @@ const CHUNK = 256 * 1024;
 export function keepSource(
   folder: string,
   name: string,
-  { now = Temporal.Now.instant }: KeepSourceOptions = {},
+  { what = "", now = Temporal.Now.instant }: KeepSourceOptions = {},
 ): KeptSource | undefined {
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
   sweep(folder, now().subtract(KEPT));
   const own = join(folder, createHash("sha256").update(name).digest("hex"));
   Deno.mkdirSync(own, { recursive: true, mode: 0o700 });
-  const held = lock(join(own, "lock"));
-  return held && new KeptFolder(own, held);
+  // Who lists what is kept has the lock for a moment.
+  const held = lock(join(own, "lock"), LISTED);
+  return held && new KeptFolder(own, held, what);
+}
+
+/** What is kept in such a folder of one source. */
+export interface KeptEntry extends Pick<Note, "what" | "origin" | "bytes" | "whole"> {
+  /** When it was last used, in milliseconds since 1970. */
+  readonly used: number;
+  /** Whether a process is at it. */
+  readonly busy: boolean;
+  /** Removes it, unless a process is at it; tells whether it did. */
+  remove(): boolean;
+}
+
+/** All that is kept in a folder. */
+export function listKept(folder: string): KeptEntry[] {
+  const names = found(() => [...Deno.readDirSync(folder)]) ?? [];
+  return names.flatMap(({ name }): KeptEntry[] => {
+    const own = join(folder, name);
+    const used = found(() => Deno.statSync(notePath(own)))?.mtime?.getTime();
+    if (used === undefined) return [];
+    const { what, origin, bytes, whole } = readNote(own);
+    const remove = (): boolean => {
+      using free = lock(join(own, "lock"));
+      if (free) Deno.removeSync(own, { recursive: true });
+      return free !== undefined;
+    };
+    using free = lock(join(own, "lock"));
+    return [{ what, ...origin && { origin }, bytes, whole, used, busy: !free, remove }];
+  });
 }
 
 /** What stands beside the bytes, as JSON. */
 interface Note {
   readonly id: string;
+  /** What is done with it, for people. */
+  readonly what: string;
   /** Of which version of what the bytes are. */
   readonly origin?: Omit<Origin, "offset" | "kept">;
   /** How many of them outlast a loss of power. */
@@ -68,11 +103,11 @@ class KeptFolder implements KeptSource {
   readonly #held: Disposable;
   #note: Note;
 
-  constructor(folder: string, held: Disposable) {
+  constructor(folder: string, held: Disposable, what: string) {
     this.#folder = folder;
     this.#held = held;
     this.#note = readNote(folder);
-    this.#write({});
+    this.#write({ what });
   }
 
   get id(): string {
@@ -192,7 +227,7 @@ function refuse(key: string, cause: Error): never {
 /** What was noted, and how much of it there is: all that was written, unless the machine has been off meanwhile. */
 function readNote(folder: string): Note {
   const text = found(() => Deno.readTextFileSync(notePath(folder)));
-  if (text === undefined) return { id: crypto.randomUUID(), bytes: 0, whole: false };
+  if (text === undefined) return { id: crypto.randomUUID(), what: "", bytes: 0, whole: false };
   const note: Note = JSON.parse(text);
   const size = found(() => Deno.statSync(bytesPath(folder)))?.size ?? 0;
   const stayed = note.boot !== undefined && note.boot === bootOf();

@@ -29,6 +29,8 @@ const SpoolFile = z.strictObject({
   run: z.string().nullable(),
   task: z.string().nullable(),
   busy: z.boolean(),
+  load: z.string().optional()
+    .meta({ description: "the table of a load that goes on with it (`load --resume`)" }),
 }).register(named, { id: "SpoolFile" });
 
 const TokenRow = z.strictObject({

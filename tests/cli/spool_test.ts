@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dag, engine, file, operator, type Run, Source } from "../../engine/mod.ts";
+import { freshDatabase } from "../_postgres.ts";
 import { openSpool, unfinished } from "../../engine/spool.ts";
 import { document, refusal, Sluice } from "./_sluice.ts";
 
@@ -124,7 +125,7 @@ Deno.test("spool clear leaves what another process uses, and what an unfinished 
     ["idle"],
     ["needed", "partial", "used"],
   ]);
-  assert.match(outcome.stderr, /^Kept, as runs that are not over need it:\n/);
+  assert.match(outcome.stderr, /^Kept, as what is not over needs it:\n/);
   await partial.write(new Uint8Array(500));
   await spool.finish(partial);
   assert.equal((await Deno.stat(partial.path)).size, 1000);
@@ -160,4 +161,52 @@ Deno.test("spool clear makes the next run download again", async () => {
   assert.equal(document(await sluice.run(["spool", "clear", "--json"])).freed, 3);
   assert.equal((await run()).state, "success");
   assert.equal(asked, 2);
+});
+
+Deno.test("what a stopped load keeps is listed with the spool, and cleared by its address alone", async () => {
+  await using sluice = new Sluice();
+  await using database = await freshDatabase();
+  const half = new Uint8Array(3e6).fill(97);
+  const stop = new AbortController();
+  await using server = Deno.serve({ port: 0, onListen() {} }, () =>
+    new Response(
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue(half);
+          stop.signal.addEventListener("abort", () => controller.error(stop.signal.reason));
+        },
+      }),
+      { headers: { etag: '"1"', "content-length": String(2 * half.length) } },
+    ));
+  const key = `http://127.0.0.1:${server.addr.port}/a.csv?token=abc`;
+  const load = sluice.start(
+    ["load", key, "--into", "staff.people", "--resume", "--database", database.url],
+  );
+  const list = async () => document(await sluice.run(["spool", "list", "--json"])).files;
+  let files = await list();
+  while (!(files[0]?.bytes === half.length)) files = await list();
+  const entry = {
+    key: key.replace("abc", "xxx"),
+    validator: '"1"',
+    bytes: half.length,
+    whole: false,
+    run: null,
+    task: null,
+    load: "staff.people",
+    last_used: files[0].last_used,
+  };
+  assert.deepEqual(files, [{ ...entry, busy: true }]);
+  const clear = async (...args: string[]) =>
+    document(await sluice.run(["spool", "clear", "--json", ...args]));
+  assert.deepEqual((await clear("--key", key)).kept, files);
+  load.kill("SIGKILL");
+  await load.ended;
+  stop.abort(new Error("over"));
+  const said = await sluice.run(["spool", "list"]);
+  assert.match(said.stdout, /3\.0 MB +partial +\S+Z +load into staff\.people +http:\S+token=xxx\n/);
+  assert.match(said.stderr, /spool clear --key URL` removes it now/);
+  const [, left] = [await clear(), await list()];
+  assert.deepEqual(left, [{ ...entry, busy: false }]);
+  const { freed, removed } = await clear("--key", key);
+  assert.deepEqual([freed, removed.length, await list()], [half.length, 1, []]);
 });
