@@ -195,11 +195,11 @@ export async function readingOptions(
     ...nulls === undefined ? {} : { nulls },
     ...sign === undefined ? {} : { signs: sign },
   };
-  const shared = {
+  const arrow = {
     types: Object.fromEntries(type),
     ...onReject === "fail" ? {} : { onReject },
-    ...encoding === undefined ? {} : { encoding },
   };
+  const shared = { ...arrow, ...encoding === undefined ? {} : { encoding } };
   const csv = { ...own, ...shared };
   fromUser(() => checkCsvOptions(csv));
   const isCsv = Object.keys(own).length > 0;
@@ -211,5 +211,6 @@ export async function readingOptions(
     ...format ? { format } : isCsv ? { format: "csv" } : {},
     csv,
     jsonl: { ...shared, ...unknownKeys ? { unknownKeys } : {} },
+    arrow,
   };
 }

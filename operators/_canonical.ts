@@ -148,7 +148,7 @@ function micros(value: bigint, unit: TimeUnit, name: string): bigint {
 }
 
 /** A decimal from its words, the lowest first, in two's complement. */
-function decimalText(words: Uint32Array, scale: number): string {
+export function decimalText(words: Uint32Array, scale: number): string {
   let value = 0n;
   for (let i = words.length - 1; i >= 0; i--) value = (value << 32n) | BigInt(words[i]!);
   value = BigInt.asIntN(words.length * 32, value);

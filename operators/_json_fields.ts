@@ -9,13 +9,13 @@ const LF = 10, CR = 13, TAB = 9, SPACE = 32, QUOTE = 34, BACKSLASH = 92, COLON =
 const OPEN = 123, CLOSE = 125, LIST = 91, END_LIST = 93;
 
 /** No byte of text is one of these: what is read has no quotes or escapes left. */
-const BARE: Dialect = { delimiter: -1, quote: -1, escape: -1 };
+export const BARE: Dialect = { delimiter: -1, quote: -1, escape: -1 };
 
 /** The most columns, and the most fields that are held at once: a line of each new key would else be a square of them. */
 const MOST_KEYS = 1 << 13, MOST_FIELDS = 1 << 20;
 
 /** What a key is that no line had before: a column, a fault of its line, or left out. */
-export type UnknownKeys = "column" | "error" | "ignore";
+type UnknownKeys = "column" | "error" | "ignore";
 
 const NUMBERS = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 

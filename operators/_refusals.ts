@@ -4,7 +4,14 @@ import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { withoutSecrets } from "./_ledger.ts";
 import { localPath, reason } from "./_open_file.ts";
-import { isBeyond, type Reject, type RejectRule, SiftedBatch, type Tolerance } from "./_reject.ts";
+import {
+  isBeyond,
+  type Reject,
+  type RejectRule,
+  SiftedBatch,
+  type Tolerance,
+  whereIs,
+} from "./_reject.ts";
 import type { Session } from "./_session.ts";
 import {
   MAKE_REFUSED,
@@ -128,10 +135,12 @@ export class Refusals {
     const first = found.slice(0, SHOWN - this.#first.length);
     this.#first.push(...first.map(({ text }): Reject => JSON.parse(text)));
     if (this.rejected === 0) {
-      const { line, message } = this.#first[0]!;
+      const reject = this.#first[0]!;
       const where = this.#kept === undefined ? "" : ` in "${this.#kept}"`;
       this.#ctx.log.warn(
-        `keeps aside what cannot be loaded${where}, the first on line ${line}: ${message}`,
+        `keeps aside what cannot be loaded${where}, the first is ${
+          whereIs(reject)
+        }: ${reject.message}`,
       );
     }
     this.#ctx.meter.rejected += found.length;
@@ -210,8 +219,8 @@ export class Refusals {
     const allowed = limit > 0 && limit < 1
       ? `${+(100 * limit).toPrecision(6)} % of them`
       : String(limit);
-    const first = this.#first.map(({ record, line, rule, message }) =>
-      `\n  record ${record}, line ${line}: ${message} (${rule})`
+    const first = this.#first.map((reject) =>
+      `\n  ${whereIs(reject)}: ${reject.message} (${reject.rule})`
     );
     throw new GiveUp(
       `Cannot load into ${

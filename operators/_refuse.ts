@@ -51,11 +51,16 @@ export async function refuse(
   }));
   const names = columns.map(({ name }) => quoteName(name, "column"));
   const values = names.map((name) => `CAST(${name} AS pg_catalog.text) AS ${name}`).join(", ");
-  const places = PLACE_COLUMNS.map(({ name }) => `"${name}"`).join(", ");
+  const row = (as: string) => `(SELECT pg_catalog.${as} FROM (SELECT ${values}) AS r)`;
+  // What has no text of its own is told by its values.
+  const places = PLACE_COLUMNS.map(({ name }) =>
+    name === "sluice:raw" ? `coalesce("${name}", ${row("row_to_json(r)::text")})` : `"${name}"`
+  );
   return await refusals.hold(
     session,
-    `SELECT ${places}, "sluice:field", "sluice:rule", "sluice:message",
-       (SELECT pg_catalog.to_jsonb(r) FROM (SELECT ${values}) AS r)
+    `SELECT ${places.join(", ")}, "sluice:field", "sluice:rule", "sluice:message", ${
+      row("to_jsonb(r)")
+    }
      FROM (SELECT *, ${by} AS "sluice:why" FROM ${table}) AS "sluice:row"
      JOIN pg_catalog.jsonb_to_recordset(${literal(JSON.stringify(whys))}) AS "sluice:refused" (
        "sluice:of" bigint, "sluice:field" pg_catalog.text, "sluice:rule" pg_catalog.text,

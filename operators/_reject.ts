@@ -40,8 +40,8 @@ export interface Tolerance {
 export interface Reject {
   /** Which one of the source's records it is, from 1. */
   readonly record: number;
-  /** The line on which it begins, from 1. */
-  readonly line: number;
+  /** The line on which it begins, from 1; null where there are no lines. */
+  readonly line: number | null;
   /** Where it lies in the bytes of the source, decompressed; null where these were changed on their way. */
   readonly from_byte: number | null;
   /** The byte behind its last one. */
@@ -113,6 +113,11 @@ export function checkOnReject(onReject: OnReject | undefined): Tolerance | undef
   throw new TypeError(
     `Cannot take ${limit} as the limit of rejects: give a whole number of records, or a share below 1`,
   );
+}
+
+/** Where a record is, in words. */
+export function whereIs({ record, line }: Pick<Reject, "record" | "line">): string {
+  return `record ${record}${line === null ? "" : `, line ${line}`}`;
 }
 
 /** Whether so many refused records are too many. */

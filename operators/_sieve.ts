@@ -85,7 +85,11 @@ function dropped({ schema, data }: RecordBatch, rows: readonly number[]): Record
  * The records whose field in a column is not of its type, or, where that was inferred, cannot even be text: each stretch
  * between two of them is read once.
  */
-function misfitsOf(inferred: PlannedColumn, { bytes, fields }: Block, column: number): number[] {
+export function misfitsOf(
+  inferred: PlannedColumn,
+  { bytes, fields }: Block,
+  column: number,
+): number[] {
   const planned: PlannedColumn = inferred.declared
     ? inferred
     : { ...inferred, type: "text", spelling: undefined };
@@ -109,7 +113,7 @@ function misfitsOf(inferred: PlannedColumn, { bytes, fields }: Block, column: nu
 }
 
 /** Makes all fields of a record NULL. */
-function clear({ fields: { starts, ends, quoted, width } }: Block, record: number): void {
+export function clear({ fields: { starts, ends, quoted, width } }: Block, record: number): void {
   for (let k = record * width; k < (record + 1) * width; k++) {
     ends[k] = starts[k]!;
     quoted[k] = 0;

@@ -5,22 +5,28 @@ import {
   type Data,
   DataType,
   Field,
-  makeData,
   RecordBatch,
   RecordBatchReader,
-  Schema,
-  Struct,
-  type Time,
-  TimeUnit,
   Utf8,
-  Vector,
 } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import { Messages } from "./_arrow_messages.ts";
+import { ArrowSieve, texts } from "./_arrow_sieve.ts";
+import { json, time } from "./_arrow_text.ts";
+import { parseColumnType } from "./_column_type.ts";
 import { unlz4 } from "./_lz4.ts";
+import { checkOnReject, type OnReject } from "./_reject.ts";
 import { Malformed } from "./_tokenizer.ts";
 import { Window } from "./_window.ts";
 import type { Batches } from "./csv.ts";
+
+/** Options for {@linkcode arrowIpc}. */
+export interface ArrowIpcOptions {
+  /** The types of columns, where those that the file has are not to be taken: their values are read anew as text. */
+  types?: Readonly<Record<string, string>>;
+  /** Whether a row that cannot be loaded ends the load, or how many may be refused, as for `csv`. @default {"fail"} */
+  onReject?: OnReject;
+}
 
 /**
  * Reads Arrow IPC, as a stream or as a file (Feather 2), batch by batch. Bodies may be compressed by LZ4 or zstd.
@@ -28,13 +34,16 @@ import type { Batches } from "./csv.ts";
  * What `copy` has no type for is made text: times as `HH:MM:SS`, lists, structs and maps as JSON. All other columns
  * stay as they are.
  *
- * @throws {GiveUp} for what is cut, damaged, followed by something else, or nests what JSON has no form for
+ * @throws {GiveUp} for a value that is not of the type declared for its column, naming column and record; for what is
+ * cut, damaged, followed by something else, or nests what JSON has no form for
  */
-export const arrowIpc: Operator<Record<never, never>, Batches, Bytes> = operator(
+export const arrowIpc: Operator<ArrowIpcOptions, Batches, Bytes> = operator(
   "arrowIpc",
-  (_options, ctx, bytes) => {
+  (options, ctx, bytes) => {
+    checkOnReject(options.onReject);
+    for (const type of Object.values(options.types ?? {})) parseColumnType(type);
     const window = new Window(bytes, 1 << 18);
-    const batches = read(window, ctx);
+    const batches = read(window, options, ctx);
     return new ReadableStream<RecordBatch>({
       async pull(controller) {
         const { done, value } = await batches.next();
@@ -48,7 +57,11 @@ export const arrowIpc: Operator<Record<never, never>, Batches, Bytes> = operator
   },
 );
 
-async function* read(window: Window, { log }: Context): AsyncGenerator<RecordBatch, void> {
+async function* read(
+  window: Window,
+  { types = {}, onReject }: ArrowIpcOptions,
+  { log }: Context,
+): AsyncGenerator<RecordBatch, void> {
   compressionRegistry.set(CompressionType.LZ4_FRAME, decoding(unlz4));
   if (typeof zlib.zstdDecompressSync === "function") { // Deno 2.4 has none
     compressionRegistry.set(CompressionType.ZSTD, decoding(unzstd));
@@ -60,9 +73,9 @@ async function* read(window: Window, { log }: Context): AsyncGenerator<RecordBat
     if (!reader.schema) throw new Malformed("it has no schema");
     log.info("reads Arrow IPC", { dialect: { format: "arrow" } });
     const plan = reader.schema.fields.map((field) => remade(field));
-    const schema = new Schema(plan.map(({ field }) => field));
+    const sieve = new ArrowSieve(plan.map(({ field }) => field), types, checkOnReject(onReject));
     for await (const batch of reader as AsyncIterable<RecordBatch>) {
-      yield express(batch, schema, plan);
+      yield* sieve.batches(express(batch, plan), batch.numRows);
     }
     await source.finish();
   } catch (error) {
@@ -120,19 +133,16 @@ function isNested(type: DataType): boolean {
     DataType.isMap(type);
 }
 
-function express(batch: RecordBatch, schema: Schema, columns: readonly Column[]): RecordBatch {
+/** The columns of a batch, as they go on. */
+function express(batch: RecordBatch, columns: readonly Column[]): Data[] {
   const length = batch.numRows;
-  const children = columns.map(({ field, text }, i) => {
+  return columns.map(({ field, text }, i) => {
     const data = batch.data.children[i]!;
     if (data.length !== length || !isWhole(data)) {
       throw new Malformed(`column ${JSON.stringify(field.name)} has not all of its values`);
     }
-    return text ? texts(data, text) : data;
+    return text ? texts(data, (i) => data.getValid(i) ? text(data, i) : null) : data;
   });
-  return new RecordBatch(
-    schema,
-    makeData({ type: new Struct(schema.fields), length, nullCount: 0, children }),
-  );
 }
 
 /** Whether a column's buffers hold as many values as it says, wherever they point. */
@@ -158,89 +168,4 @@ function isWhole(data: Data): boolean {
     values.every((at: number | bigint, i: number) =>
       i >= length || !data.getValid(i) || (at >= 0 && at < dictionary.length)
     );
-}
-
-function texts(data: Data, text: (data: Data, i: number) => string): Data {
-  const encoder = new TextEncoder();
-  const { length } = data;
-  const valueOffsets = new Int32Array(length + 1);
-  const nullBitmap = new Uint8Array((length + 7) >> 3);
-  const parts = Array.from({ length }, (_, i) => {
-    const valid = data.getValid(i);
-    if (valid) nullBitmap[i >> 3]! |= 1 << (i & 7);
-    const part = encoder.encode(valid ? text(data, i) : "");
-    valueOffsets[i + 1] = valueOffsets[i]! + part.length;
-    return part;
-  });
-  const bytes = new Uint8Array(valueOffsets[length]!);
-  parts.forEach((part, i) => bytes.set(part, valueOffsets[i]));
-  return makeData({
-    type: new Utf8(),
-    length,
-    nullBitmap,
-    nullCount: -1,
-    valueOffsets,
-    data: bytes,
-  });
-}
-
-/** Fractional digits by unit. */
-const DIGITS: Readonly<Record<TimeUnit, number>> = {
-  [TimeUnit.SECOND]: 0,
-  [TimeUnit.MILLISECOND]: 3,
-  [TimeUnit.MICROSECOND]: 6,
-  [TimeUnit.NANOSECOND]: 9,
-};
-
-function time(data: Data, i: number): string {
-  const digits = DIGITS[(data.type as Time).unit];
-  const value = BigInt(data.values[i] as number | bigint);
-  const one = 10n ** BigInt(digits);
-  const pad = (n: bigint, length = 2) => String(n).padStart(length, "0");
-  const seconds = value / one;
-  const clock = [seconds / 3600n, seconds / 60n % 60n, seconds % 60n].map((n) => pad(n)).join(":");
-  return digits === 0 ? clock : `${clock}.${pad(value % one, digits)}`;
-}
-
-/** One value as JSON, all digits kept. */
-function json(data: Data, i: number, name: string): string {
-  const { type } = data;
-  if (!data.getValid(i) || DataType.isNull(type)) return "null";
-  const child = (n: number) => data.children[n]!;
-  if (DataType.isList(type) || DataType.isMap(type)) {
-    const from = data.valueOffsets[i]!, to = data.valueOffsets[i + 1]!;
-    const places = Array.from({ length: to - from }, (_, n) => from + n);
-    if (DataType.isList(type)) return `[${places.map((at) => json(child(0), at, name))}]`;
-    const [keys, values] = child(0).children as [Data, Data];
-    if (!DataType.isUtf8(keys.type)) throw formless(name, keys.type);
-    return `{${places.map((at) => `${json(keys, at, name)}:${json(values, at, name)}`)}}`;
-  }
-  if (DataType.isFixedSizeList(type)) {
-    const from = (data.offset + i) * type.listSize - data.offset * type.listSize;
-    return `[${Array.from({ length: type.listSize }, (_, n) => json(child(0), from + n, name))}]`;
-  }
-  if (DataType.isStruct(type)) {
-    const parts = type.children.map((field, n) =>
-      `${JSON.stringify(field.name)}:${json(child(n), i, name)}`
-    );
-    return `{${parts}}`;
-  }
-  if (
-    DataType.isBool(type) || DataType.isInt(type) || DataType.isFloat(type) ||
-    DataType.isUtf8(type) || DataType.isLargeUtf8(type)
-  ) {
-    const value = new Vector([data]).get(i) as boolean | number | bigint | string;
-    if (typeof value === "bigint") return String(value);
-    // JSON has no such numbers; null would not be the same.
-    if (typeof value === "number" && !Number.isFinite(value)) return JSON.stringify(String(value));
-    return JSON.stringify(value);
-  }
-  throw formless(name, type);
-}
-
-function formless(name: string, type: DataType): GiveUp {
-  return new GiveUp(
-    `Cannot read Arrow IPC: column ${JSON.stringify(name)} nests ${type}, which has no form in ` +
-      `JSON here; make it text or a number first`,
-  );
 }

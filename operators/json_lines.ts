@@ -5,7 +5,7 @@ import { type Block, fieldText } from "./_block.ts";
 import { type Misfit, type Plan, type PlannedColumn, planOf } from "./_columns.ts";
 import { type ColumnType, parseColumnType } from "./_column_type.ts";
 import { encodingOf, parseEncoding, toUtf8 } from "./_encoding.ts";
-import { JsonFields, NUMBER, STRING, TRUTH, type UnknownKeys } from "./_json_fields.ts";
+import { JsonFields, NUMBER, STRING, TRUTH } from "./_json_fields.ts";
 import { ENCODING_HINT } from "./_misfit.ts";
 import { inferType } from "./_read_column.ts";
 import { isUtf8 } from "./_read_text.ts";
@@ -27,7 +27,7 @@ export interface JsonLinesOptions {
    *
    * @default {"column", but "error" where the types of all keys of the sample are declared}
    */
-  unknownKeys?: UnknownKeys;
+  unknownKeys?: "column" | "error" | "ignore";
   /** The encoding, as for `csv`. @default what a byte order mark says, or UTF-8 */
   encoding?: string;
   /** Bytes to take the keys and their types from, at least 512. @default {1048576} */

@@ -9,7 +9,7 @@ export { csv } from "./csv.ts";
 export type { Batches } from "./csv.ts";
 export { jsonLines } from "./json_lines.ts";
 export type { JsonLinesOptions } from "./json_lines.ts";
-export { arrowIpc } from "./arrow_ipc.ts";
+export { arrowIpc, type ArrowIpcOptions } from "./arrow_ipc.ts";
 export { RECORD_FORMATS, records } from "./records.ts";
 export type { RecordFormat, RecordsOptions } from "./records.ts";
 export { checkCsvOptions, PLAIN_CSV } from "./_csv_options.ts";

@@ -3,7 +3,7 @@ import { type Bytes, type Context, GiveUp, type Operator, operator } from "../en
 import type { Batches } from "./csv.ts";
 import { readAgain, widenings } from "./_widening.ts";
 import { type File, save } from "./file.ts";
-import { type Reject, SiftedBatch } from "./_reject.ts";
+import { type Reject, SiftedBatch, whereIs } from "./_reject.ts";
 
 /** Options for {@linkcode parquet}. */
 export interface ParquetOptions {
@@ -97,10 +97,10 @@ class Groups {
           this.#ended = done;
           if (done) return controller.close();
           if (value instanceof SiftedBatch && value.sifting.rejects.length > 0) {
-            const [{ line, message }] = value.sifting.rejects as [Reject];
+            const [reject] = value.sifting.rejects as [Reject];
             throw new GiveUp(
-              `Cannot write a Parquet file: it has no place for records that are refused, as the one on line ` +
-                `${line} is: ${message}`,
+              `Cannot write a Parquet file: it has no place for records that are refused, as ` +
+                `${whereIs(reject)} is: ${reject.message}`,
             );
           }
           // The encoder would leave it out without a word.

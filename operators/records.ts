@@ -1,7 +1,7 @@
 import type { Bytes, Context, Inputs, Work } from "../engine/mod.ts";
 import { isContinued, MAGIC } from "./_arrow_messages.ts";
 import type { CsvOptions } from "./_csv_options.ts";
-import { arrowIpc } from "./arrow_ipc.ts";
+import { arrowIpc, type ArrowIpcOptions } from "./arrow_ipc.ts";
 import { type Batches, csv } from "./csv.ts";
 import { jsonLines, type JsonLinesOptions } from "./json_lines.ts";
 
@@ -19,6 +19,8 @@ export interface RecordsOptions {
   csv?: Inputs<CsvOptions>;
   /** How to read JSON lines. */
   jsonl?: Inputs<JsonLinesOptions>;
+  /** How to read Arrow IPC. */
+  arrow?: Inputs<ArrowIpcOptions>;
 }
 
 /**
@@ -29,7 +31,7 @@ export function records(options: RecordsOptions = {}): Work<Batches, Bytes> {
   const works: Readonly<Record<RecordFormat, Work<Batches, Bytes>>> = {
     csv: csv(options.csv),
     jsonl: jsonLines(options.jsonl),
-    arrow: arrowIpc(),
+    arrow: arrowIpc(options.arrow),
   };
   return {
     steps: [{ name: "records", inputs: { ...options }, rereads: true }],

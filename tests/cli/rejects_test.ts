@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { tableFromArrays, tableToIPC } from "apache-arrow";
 import { freshDatabase } from "../_postgres.ts";
 import { document, refusal, Sluice } from "./_sluice.ts";
 
@@ -29,7 +30,7 @@ Deno.test("what a load keeps aside is listed, shown, corrected and replayed once
   });
   assert.match(
     loaded.stderr,
-    /keeps aside what cannot be loaded in "\S+\/bad\.jsonl", the first on line 3/,
+    /keeps aside what cannot be loaded in "\S+\/bad\.jsonl", the first is record 2, line 3/,
   );
   assert.match(await Deno.readTextFile(file), /"line":3,.*"line":4,/s);
 
@@ -183,5 +184,33 @@ export default n;
   assert.deepEqual([document(loaded).rejected, document(ran).runs[0].tasks[0].output.rejected], [
     3,
     3,
+  ]);
+});
+Deno.test("rows of Arrow that are kept aside are shown, corrected and replayed as others are", async () => {
+  await using database = await freshDatabase();
+  await using sluice = new Sluice();
+  await database.query("CREATE TABLE people (name text, age integer CHECK (age > 0))");
+  const run = (...args: string[]) => sluice.run(args, { env: { DATABASE_URL: database.url } });
+  const table = tableFromArrays({ name: ["Ada", "Bob", "Eve"], age: ["36", "old", "-1"] });
+  const source = `${sluice.folder}/people.arrow`;
+  Deno.writeFileSync(source, tableToIPC(table, "file"));
+  const load = ["load", source, "--into", "people", "--mode", "append", "--type", "age=integer"];
+  assert.match(
+    refusal(await run(...load), 1),
+    /Cannot read Arrow IPC: in column "age", record 2, "old" is not of type integer/,
+  );
+  const { rows, rejects } = document(await run(...load, "--max-rejects", "2", "--json"));
+  assert.deepEqual([rows, rejects.rules], [1, { type: 1, check: 1 }]);
+  const { stdout } = await run("rejects", "show", "people");
+  assert.match(stdout, /"old" is not of type integer\n {4}record 2, column age, .*people\.arrow\n/);
+  assert.match(stdout, / {4}record 3, .*people\.arrow\n {4}\| {"name":"Eve","age":"-1"}\n/);
+  const shown = await run("rejects", "show", "people", "--csv");
+  const fixed = sluice.file("fix.csv", shown.stdout.replace('"old"', "40").replace('"-1"', "7"));
+  const replayed = document(await run("rejects", "replay", "people", fixed, "--json"));
+  assert.deepEqual(replayed, { table: "people", replayed: 2, rejected: 0, skipped: 0 });
+  assert.deepEqual(await database.query("SELECT name, age FROM people ORDER BY age"), [
+    { name: "Eve", age: 7 },
+    { name: "Ada", age: 36 },
+    { name: "Bob", age: 40 },
   ]);
 });

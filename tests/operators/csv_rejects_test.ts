@@ -6,7 +6,13 @@ import { perform, testContext } from "../_context.ts";
 import { CHUNKS, fed, sift, siftCsv } from "./_sifted.ts";
 
 /** One reject as a test has it: record, line, rule, column, raw text. */
-type Short = [record: number, line: number, rule: string, column: string | null, raw: string];
+type Short = [
+  record: number,
+  line: number | null,
+  rule: string,
+  column: string | null,
+  raw: string,
+];
 
 interface Case {
   readonly name: string;
