@@ -36,24 +36,37 @@ export function mask(secrets: () => Iterable<string> = () => []): Mask {
     return pattern;
   }
 
-  function text(text: string): string {
-    const pattern = find();
+  function hide(text: string, pattern: RegExp | undefined): string {
     const hidden = pattern ? text.replace(pattern, HIDDEN) : text;
+    // Most of what is told is neither an address nor has one in it.
+    if (!/:\/\/|[?&]/.test(hidden)) return hidden;
     return hidden.replace(LOGIN, `$1:${HIDDEN}@`).replace(PARAMETER, `$1${HIDDEN}`);
   }
 
   function json(value: unknown): unknown {
-    if (typeof value === "string") return text(value);
-    if (Array.isArray(value)) return value.map(json);
-    if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(
-      Object.entries(value).map(([key, inner]) => {
-        const isSecret = typeof inner === "string" && inner !== "" && isSecretName(key);
-        return [text(key), isSecret ? HIDDEN : json(inner)];
-      }),
-    );
+    const pattern = find();
+    const keys = new Map<string, { readonly told: string; readonly isSecret: boolean }>();
+    const known = (key: string): { readonly told: string; readonly isSecret: boolean } => {
+      let known = keys.get(key);
+      if (!known) keys.set(key, known = { told: hide(key, pattern), isSecret: isSecretName(key) });
+      return known;
+    };
+    const masked = (value: unknown): unknown => {
+      if (typeof value === "string") return hide(value, pattern);
+      if (Array.isArray(value)) return value.map(masked);
+      if (typeof value !== "object" || value === null) return value;
+      return Object.fromEntries(
+        Object.entries(value).map(([key, inner]) => {
+          const { told, isSecret } = known(key);
+          const hides = isSecret && typeof inner === "string" && inner !== "";
+          return [told, hides ? HIDDEN : masked(inner)];
+        }),
+      );
+    };
+    return masked(value);
   }
-  return { text, json };
+
+  return { text: (text) => hide(text, find()), json };
 }
 
 /** Whether what has this name is likely to be a secret. */

@@ -5,8 +5,8 @@ import type { Grid, GridRun, Happening, RunHead, TaskState } from "./documents.t
 import { afterEvent } from "./runs.ts";
 import { soon } from "./soon.ts";
 
-/** How many of a DAG's runs are shown, and how many of them at first. */
-const LAST = 100, FIRST = 30;
+/** How many of a DAG's runs are shown, and how many of them at first: as many as are in sight, 18 pixels each. */
+const LAST = 100, FIRST = Math.min(LAST, Math.ceil(innerWidth / 18));
 const NONE = LETTERS.none;
 const STATES = new Map(
   Object.entries(LETTERS).map(([state, letter]) => [letter, state as TaskState]),
@@ -51,7 +51,7 @@ export class GridModel {
   async load(end?: AbortSignal): Promise<void> {
     if (!this.#loaded.peek()) {
       await this.#read(FIRST, end);
-      if (this.#runs.peek().length < FIRST) return;
+      if (FIRST === LAST || this.#runs.peek().length < FIRST) return;
     }
     await this.#read(LAST, end);
   }

@@ -32,6 +32,7 @@ export function allShortcuts(): readonly Shortcut[] {
 }
 
 let before = "";
+let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Does what a key is for, unless somebody is writing. */
 export function onKey(event: KeyboardEvent): void {
@@ -48,7 +49,8 @@ export function onKey(event: KeyboardEvent): void {
   const all = allShortcuts();
   const found = all.find(({ keys }) => keys === both) ?? all.find(({ keys }) => keys === key);
   before = key;
-  setTimeout(() => before = "", 1000);
+  clearTimeout(timer);
+  timer = setTimeout(() => before = "", 1000);
   if (!found) return;
   event.preventDefault();
   before = "";

@@ -14,6 +14,8 @@ import { CellTip, RunTip } from "./grid_tip.tsx";
 const BEYOND = 6;
 /** Where there is little to see, it is shown larger. */
 const SMALL: Sizes = { row: 24, cell: 18 }, LARGE: Sizes = { row: 36, cell: 30 };
+/** What stands above the grid, about, and the steps in which its size is looked at. */
+const ABOVE = 260, STEP = 256;
 /** Room beside the last run for what flows now. */
 const SPEEDS = 330;
 
@@ -29,7 +31,8 @@ export interface GridTableProps {
 export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const strip = useRef<HTMLDivElement>(null);
-  const sight = useSignal({ top: 0, left: 0, width: 1400, height: 900 });
+  const sight = useSignal({ top: 0, left: 0, ...sizeOf(innerWidth, innerHeight - ABOVE) });
+  const isAtEnd = useRef(true);
   const runs = grid.runs.value;
   const sizes = runs.length <= 24 && rows.length <= 14 ? LARGE : SMALL;
   const { row: rowHeight, cell } = sizes;
@@ -44,22 +47,25 @@ export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Elem
       .current!;
     const last = sight.peek();
     // In steps, so that scrolling a little draws nothing.
-    const next = { top: step(top, rowHeight * 3), left: step(left, cell * 5), width, height };
+    const next = {
+      top: step(top, rowHeight * 3),
+      left: isAtEnd.current ? 0 : step(left, cell * 5),
+      ...sizeOf(width, height),
+    };
     if (Object.entries(next).some(([key, value]) => value !== last[key as keyof typeof last])) {
       sight.value = next;
     }
     hideTip();
   }
-  const wasAtEnd = useRef(true);
   useLayoutEffect(() => {
-    if (wasAtEnd.current) box.current!.scrollLeft = box.current!.scrollWidth;
+    if (isAtEnd.current) box.current!.scrollLeft = width;
     look();
   }, [runs.length, width]);
   useEffect(() => {
     const observer = new ResizeObserver(() => {
       // It may be told of its own end.
       if (!box.current) return;
-      if (wasAtEnd.current) box.current.scrollLeft = box.current.scrollWidth;
+      if (isAtEnd.current) box.current.scrollLeft = box.current.scrollWidth;
       look();
     });
     observer.observe(box.current!);
@@ -116,7 +122,9 @@ export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Elem
     if (!isSeen) box.current!.scrollTop = top - clientHeight / 2;
   }
 
-  const { top, left, height, width: seen } = sight.value;
+  const { top, height, width: seen } = sight.value;
+  // The end is where it is, before anybody has looked.
+  const left = isAtEnd.current ? Math.max(0, width - seen) : sight.value.left;
   const first = Math.max(0, Math.floor(top / rowHeight) - BEYOND);
   const last = Math.min(rows.length, Math.ceil((top + height) / rowHeight) + BEYOND);
   const from = Math.max(0, Math.floor(left / cell) - BEYOND);
@@ -129,9 +137,10 @@ export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Elem
       tabIndex={0}
       role="group"
       aria-label="Runs and tasks; arrows go from square to square"
-      onScroll={() => {
-        const { scrollLeft, clientWidth, scrollWidth } = box.current!;
-        wasAtEnd.current = scrollLeft + clientWidth >= scrollWidth - cell;
+      onScroll={({ currentTarget: { scrollLeft, clientWidth, scrollWidth } }) => {
+        // It may be told so when it is gone.
+        if (!box.current) return;
+        isAtEnd.current = scrollLeft + clientWidth >= scrollWidth - cell;
         look();
       }}
       onPointerOver={point}
@@ -170,6 +179,11 @@ export function GridTable({ dag, grid, rows, onFold }: GridTableProps): JSX.Elem
       </div>
     </div>
   );
+}
+
+/** What can be seen of it, in steps: what is guessed before it is there need not be drawn again. */
+function sizeOf(width: number, height: number): { width: number; height: number } {
+  return { width: Math.ceil(width / STEP) * STEP, height: Math.ceil(height / STEP) * STEP };
 }
 
 function step(n: number, size: number): number {
