@@ -57,35 +57,49 @@ export function isPrivate(address: string): boolean {
   return !routed.check(plain, family) || reserved.check(plain, family);
 }
 
+/** Finds all addresses of a name. */
+export type LookUp = (host: string) => Promise<readonly { readonly address: string }[]>;
+
 /**
- * Refuses a URL whose host is a private address, or has one: `fetch` may take any that a name has.
+ * Asks a URL, as `fetch` does, if its host is a public address, or has nothing but such: that one is asked which was
+ * looked at, whatever a DNS server says a moment later.
  *
- * `fetch` looks the name up again: a DNS server that answers otherwise a moment later gets past this, for which there are
- * the network's own rules.
+ * By `https:` the name is looked up again: a private server has no certificate for it. A proxy is told the address, too.
  *
- * @throws {GiveUp} which begins with `cannot`
+ * @throws {GiveUp} which begins with `cannot`, when it is, or has, a private one
  * @throws {Error} when the name cannot be looked up
  */
-export async function checkAddress(
+export async function fetchPublic(
   url: string,
+  init: RequestInit & { readonly signal: AbortSignal },
   cannot: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
-  const address = (await addressesOf(host, signal)).find(isPrivate);
-  if (address === undefined) return;
-  const is = host === address ? `"${host}" is` : `"${host}" is ${address},`;
-  throw new GiveUp(
-    `${cannot}: ${is} a private address, and others may start runs here, who could have chosen it; if this task is ` +
-      `to go there, say \`network: "any"\` among its options, or start \`serve\` with --private-network`,
-  );
+  lookUp: LookUp = (host) => lookup(host, { all: true }),
+): Promise<Response> {
+  const { protocol, host, hostname } = new URL(url);
+  const name = hostname.replace(/^\[|\]$/g, "");
+  const addresses = isIP(name) === 0 ? await soon(lookUp(name), init.signal) : [{ address: name }];
+  const found = addresses.find(({ address }) => isPrivate(address))?.address;
+  if (found !== undefined) {
+    const is = name === found ? `"${name}" is` : `"${name}" is ${found},`;
+    throw new GiveUp(
+      `${cannot}: ${is} a private address, and others may start runs here, who could have chosen it; if this task is ` +
+        `to go there, say \`network: "any"\` among its options, or start \`serve\` with --private-network`,
+    );
+  }
+  const [first] = addresses;
+  if (!first) throw new Error(`"${name}" has no address`);
+  if (protocol === "https:" || first.address === name) return await fetch(url, init);
+  const there = new URL(url);
+  there.hostname = isIP(first.address) === 6 ? `[${first.address}]` : first.address;
+  const headers = new Headers(init.headers);
+  headers.set("host", host);
+  using client = Deno.createHttpClient({ allowHost: true });
+  return await fetch(there, { ...init, headers, client });
 }
 
-/** The addresses of a host; one that is an address has that. */
-async function addressesOf(host: string, signal: AbortSignal): Promise<string[]> {
-  if (isIP(host) !== 0) return [host];
+/** What comes, unless the signal is aborted before. */
+async function soon<T>(what: Promise<T>, signal: AbortSignal): Promise<T> {
   const stopped = Promise.withResolvers<never>();
   signal.addEventListener("abort", () => stopped.reject(signal.reason), { once: true });
-  const found = await Promise.race([lookup(host, { all: true }), stopped.promise]);
-  return found.map(({ address }) => address);
+  return await Promise.race([what, stopped.promise]);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Context, GiveUp, type Network } from "../engine/mod.ts";
-import { checkAddress } from "./_address.ts";
+import { fetchPublic } from "./_address.ts";
 
 /** What is asked for: an address with no secret in it, and the headers that carry them. */
 export interface Target {
@@ -81,14 +81,16 @@ export async function request(
       }
       visited.add(`${method} ${url}`);
       if (visited.size > 20) throw new GiveUp(`${target.cannot}: it redirects more than 20 times`);
-      if (target.network === "public") await checkAddress(url, target.cannot, either);
-      const response = await fetch(url, {
+      const init = {
         method,
         headers,
         ...body === undefined ? {} : { body },
         redirect: "manual",
         signal: either,
-      });
+      } as const;
+      const response = target.network === "public"
+        ? await fetchPublic(url, init, target.cannot)
+        : await fetch(url, init);
       const location = response.headers.get("location");
       if (!REDIRECTS.includes(response.status) || location === null) {
         return new Answer(response, attempt);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { GiveUp, NotYet } from "../../engine/mod.ts";
 import { http, httpReady, request } from "../../operators/mod.ts";
-import { isPrivate } from "../../operators/_address.ts";
+import { fetchPublic, isPrivate } from "../../operators/_address.ts";
 import { perform, testContext } from "../_context.ts";
 
 /** Addresses on either side of the borders of what is private. */
@@ -174,6 +174,70 @@ for (const [name, operator] of Object.entries(operators)) {
     assert.equal(inside.asked, 2);
   });
 }
+
+/** Has what is asked from here go by a proxy, which is told what was to be asked. */
+async function byProxy(what: (asked: [url: string, host: string][]) => Promise<void>) {
+  const asked: [string, string][] = [];
+  const { addr, shutdown } = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    ({ url, headers }) => {
+      asked.push([url, headers.get("host")!]);
+      return new Response("from outside");
+    },
+  );
+  Deno.env.set("HTTP_PROXY", `http://127.0.0.1:${addr.port}`);
+  try {
+    await what(asked);
+  } finally {
+    Deno.env.delete("HTTP_PROXY");
+    await shutdown();
+  }
+}
+
+for (
+  const [public_, host] of [["8.8.8.8", "8.8.8.8"], [
+    "2001:4860:4860::8888",
+    "[2001:4860:4860::8888]",
+  ]] as const
+) {
+  Deno.test(`a name that is ${public_} when it is looked at, and this machine a moment later, leads to the former`, () =>
+    byProxy(async (asked) => {
+      const answers = [public_, "127.0.0.1"];
+      const lookUp = (name: string) => {
+        assert.equal(name, "rebound.example");
+        return Promise.resolve([{ address: answers.shift()! }]);
+      };
+      const ask = () => {
+        const headers = { "x-kept": "yes", host: "elsewhere.example" };
+        const { signal } = new AbortController();
+        return fetchPublic(
+          "http://rebound.example:81/a?b=c",
+          { headers, signal },
+          "Cannot",
+          lookUp,
+        );
+      };
+      assert.equal(await (await ask()).text(), "from outside");
+      assert.deepEqual(asked, [[`http://${host}:81/a?b=c`, "rebound.example:81"]]);
+      await assert.rejects(ask(), /^GiveUp: Cannot: "rebound\.example" is 127\.0\.0\.1, a private/);
+      assert.deepEqual([asked.length, answers.length], [1, 0]);
+    }));
+}
+
+Deno.test("a name with a public address and a private one is not asked, nor one with none", () =>
+  byProxy(async (asked) => {
+    for (
+      const [addresses, says] of [
+        [["8.8.8.8", "10.0.0.1"], /10\.0\.0\.1, a private/],
+        [[], /has no address/],
+      ] as const
+    ) {
+      const lookUp = () => Promise.resolve(addresses.map((address) => ({ address })));
+      const { signal } = new AbortController();
+      await assert.rejects(fetchPublic("http://two.example/", { signal }, "Cannot", lookUp), says);
+    }
+    assert.deepEqual(asked, []);
+  }));
 
 Deno.test("a name that cannot be looked up is asked for again", async () => {
   await assert.rejects(
