@@ -275,10 +275,14 @@ Deno.test("what is refused and what is not are all the records, and csv-parse re
     "1,x,,zero",
   )
     .map((raw) => ({ bad: true, raw }));
-  const records = fc.array(
-    fc.oneof({ weight: 5, arbitrary: good }, { weight: 1, arbitrary: bad }),
-    { minLength: 1, maxLength: 60 },
-  );
+  // A good one comes last: records of another width up to the end would be another table.
+  const records = fc.tuple(
+    fc.array(
+      fc.oneof({ weight: 5, arbitrary: good }, { weight: 1, arbitrary: bad }),
+      { maxLength: 60 },
+    ),
+    good,
+  ).map(([some, last]) => [...some, last]);
   const types = { a: "integer", b: "text", c: "boolean", d: "double precision" };
   await fc.assert(
     fc.asyncProperty(
