@@ -103,7 +103,7 @@ export interface Copied {
   };
   /** The columns, as they arrived. */
   readonly columns: readonly Column[];
-  /** The columns whose inferred types did not hold for the whole source, step by step. */
+  /** The columns that came late or whose inferred types did not hold for the whole source, step by step; 100 at most. */
   readonly widened?: readonly Widening[];
   /** What a merge did. */
   readonly merged?: {

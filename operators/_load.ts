@@ -24,6 +24,7 @@ import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
 import { columnList, nameList, quoted } from "./_table.ts";
 import { readTarget, type Target, targetQuery } from "./_target.ts";
+import { MOST_TOLD } from "./_widening.ts";
 
 /** What is to be done with the target as it is now. */
 interface Plan {
@@ -133,7 +134,8 @@ export class Load {
       const { rows: kept, ...counts } = await this.#takeTurns(() => this.#settle(rows, mark, hash));
       const { table } = this.#options, { columns, widened } = this.#flow;
       const { told } = this.#refusals, resumed = this.#staging?.resumable?.resumed;
-      const found = { ...widened.length > 0 && { widened }, ...resumed && { resumed } };
+      const steps = widened.length > 0 && { widened: widened.slice(0, MOST_TOLD) };
+      const found = { ...steps, ...resumed && { resumed } };
       const done = { table, rows: kept, ...told, columns, ...found };
       this.#copied = mode === "merge" ? { ...done, merged: { ...counts, duplicates } } : done;
       await this.#session.all("COMMIT");

@@ -34,9 +34,16 @@ export function learntTypes(learnt: unknown): readonly Widening[] {
   return Array.isArray(learnt) ? learnt : [];
 }
 
+/** How many of them a load tells at most: what a task puts out is short. */
+export const MOST_TOLD = 100;
+
+/** How many an error shows. */
+const SHOWN = 3;
+
 /** Asks for the source again, with the types known that its columns turned out to have. */
 export function readAgain(widened: readonly Widening[], why: string): ReadAgain {
-  const told = widened.map(tellWidening).join("; ");
+  const more = widened.length > SHOWN ? `; and ${widened.length - SHOWN} more` : "";
+  const told = widened.slice(0, SHOWN).map(tellWidening).join("; ") + more;
   return new ReadAgain(
     `Cannot go on without reading the source again: ${told}; ${why}. Where it can be read only once, declare the types ` +
       `(types, --type)`,

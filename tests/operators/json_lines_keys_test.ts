@@ -285,6 +285,16 @@ Deno.test("a key that comes late is a column of the table, NULL before", async (
   await nothingLeft(database);
 });
 
+Deno.test("of very many keys that come late, each is a column, and the first are told", async () => {
+  await using database = await freshDatabase();
+  const keys = Array.from({ length: 1000 }, (_, i) => `"key ${i}":${i}`);
+  const { widened, columns } = await load(database, `${before(500)}{${keys}}\n`);
+  assert.deepEqual([columns.length, widened!.length], [1001, 100]);
+  assert.deepEqual(widened![99], added("key 99", "integer", 501));
+  const one = await database.query('SELECT "key 999" AS last FROM t WHERE "key 999" IS NOT NULL');
+  assert.deepEqual(one, [{ last: 999 }]);
+});
+
 Deno.test("a table that stays refuses a key that comes late, takes it, or goes without", async () => {
   await using database = await freshDatabase();
   await database.query("CREATE TABLE t (a integer)");
