@@ -17,7 +17,12 @@ export interface CopyOptions {
   mode?: "replace" | "append" | "merge" | "partition";
   /** Merge: the columns that tell which row is which. None of them may be NULL in the source. */
   on?: readonly string[];
-  /** Merge: whether rows that the source does not have are deleted. @default {false} */
+  /**
+   * Merge: whether rows that the source does not have are deleted. What other tables declared `ON DELETE` for their rows
+   * that refer to those happens.
+   *
+   * @default {false}
+   */
   deleteMissing?: boolean;
   /** Merge: what to do when the source has a row twice: take the last one, or fail. @default {"last"} */
   duplicates?: "last" | "fail";

@@ -2,8 +2,7 @@ import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import { checkSlice, isWithin, type Slice } from "./_partition.ts";
 import type { Session } from "./_session.ts";
-import { quoted } from "./_table.ts";
-import type { Target } from "./_target.ts";
+import { rowsOf, type Target } from "./_target.ts";
 
 /** Where rows are, and are to go. */
 interface Places {
@@ -30,7 +29,7 @@ export async function guard(
   const empties = mode === "replace" || mode === "partition" || deleteMissing;
   if (rows > 0 || allowEmpty || !empties || !into.existing) return;
   const { filled } = await session.row<{ filled: boolean }>(
-    `SELECT EXISTS (SELECT FROM ${quoted(into)} ${
+    `SELECT EXISTS (SELECT FROM ${rowsOf(into)} ${
       slice ? `WHERE ${isWithin(slice)}` : ""
     }) AS filled`,
   );

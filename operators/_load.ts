@@ -23,7 +23,7 @@ import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
 import { columnList, nameList, quoted } from "./_table.ts";
-import { readTarget, type Target, targetQuery } from "./_target.ts";
+import { readTarget, rowsOf, type Target, targetQuery } from "./_target.ts";
 import { MOST_TOLD } from "./_widening.ts";
 
 /** What is to be done with the target as it is now. */
@@ -242,7 +242,7 @@ export class Load {
 
   /** Takes hold of the target, so that what was fitted to it stays so. */
   async #enter(): Promise<Plan> {
-    await this.#session.turn([`LOCK TABLE ${quoted(this.#target)} IN ROW EXCLUSIVE MODE`]);
+    await this.#session.turn([`LOCK TABLE ${rowsOf(this.#target)} IN ROW EXCLUSIVE MODE`]);
     await this.#find();
     const plan = await this.#plan();
     // Where it turns out that rows have to be cast, nothing is held while they come.
@@ -308,7 +308,7 @@ export class Load {
     const { columns } = this.#flow, { rejected } = refusals;
     const entered = await this.#session.turn([
       // The table comes first, as it does for those who copy right into it: so nobody waits for each other.
-      ...staging && lock ? [`LOCK TABLE ${quoted(this.#target)} IN ${lock} MODE`] : [],
+      ...staging && lock ? [`LOCK TABLE ${rowsOf(this.#target)} IN ${lock} MODE`] : [],
       ...ledger
         ? [ledger.turn, ledger.record({ fence, rows, rejected, bytes, digest, columns }, began)]
         : [],

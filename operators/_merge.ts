@@ -4,7 +4,8 @@ import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Fit } from "./_evolve.ts";
 import type { Reason } from "./_reject.ts";
-import { quoteName, typeName } from "./_table.ts";
+import { quoted, quoteName, typeName } from "./_table.ts";
+import { rowsOf, type Target } from "./_target.ts";
 
 /** Refuses keys the source lacks. @throws {GiveUp} naming the column */
 export function checkKey(
@@ -80,7 +81,7 @@ export async function dedupe(
 
 /** What merges a staging table into a table: only rows that change are touched, and columns the source lacks stay. */
 export function mergeSteps(
-  table: string,
+  target: Target,
   staging: string,
   { columns, values, types }: Fit,
   { on = [], deleteMissing = false }: CopyOptions,
@@ -92,17 +93,18 @@ export function mergeSteps(
   const cast = names.map((name, i) => `CAST(${values[i]} AS ${typeName(types[i]!)}) AS ${name}`)
     .join(", ");
   const source = `(SELECT ${cast} FROM ${staging}) AS s`;
+  const table = `${rowsOf(target)} AS t`;
   return [
     ...others.length === 0 ? [] : [
-      `UPDATE ${table} AS t SET ${others.map((i) => `${names[i]} = s.${names[i]}`).join(", ")}
+      `UPDATE ${table} SET ${others.map((i) => `${names[i]} = s.${names[i]}`).join(", ")}
        FROM ${source} WHERE ${same}
        AND (${others.map((i) => `t.${names[i]} IS DISTINCT FROM s.${names[i]}`).join(" OR ")})`,
     ],
-    `INSERT INTO ${table} (${names.join(", ")}) OVERRIDING SYSTEM VALUE
+    `INSERT INTO ${quoted(target)} (${names.join(", ")}) OVERRIDING SYSTEM VALUE
      SELECT ${names.map((name) => `s.${name}`).join(", ")} FROM ${source}
-     WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${same})`,
+     WHERE NOT EXISTS (SELECT FROM ${table} WHERE ${same})`,
     ...deleteMissing
-      ? [`DELETE FROM ${table} AS t WHERE NOT EXISTS (SELECT FROM ${source} WHERE ${same})`]
+      ? [`DELETE FROM ${table} WHERE NOT EXISTS (SELECT FROM ${source} WHERE ${same})`]
       : [],
   ];
 }

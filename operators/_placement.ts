@@ -4,7 +4,7 @@ import type { Fit } from "./_evolve.ts";
 import { mergeSteps } from "./_merge.ts";
 import { attachSteps, isWithin, type Partition, partitionSteps, type Slice } from "./_partition.ts";
 import { nameList, quoted, quoteName } from "./_table.ts";
-import type { Target } from "./_target.ts";
+import { rowsOf, type Target } from "./_target.ts";
 
 /** How the rows of a load get where they belong. */
 export interface Placement {
@@ -106,7 +106,7 @@ export function place(
   if (mode === "merge") {
     return fill(
       "SHARE ROW EXCLUSIVE",
-      (staging) => fit ? mergeSteps(table, staging, fit, options) : emptied(table, options),
+      (staging) => fit ? mergeSteps(target, staging, fit, options) : emptied(target, options),
     );
   }
   if (partition && fit?.direct && !tolerant && alter.length === 0 && (made ?? "like") === "like") {
@@ -125,7 +125,7 @@ export function place(
         `as its owner or as a role that has BYPASSRLS, or use mode append or merge`,
     );
   }
-  const doomed = `DELETE FROM ${table}${slice ? ` WHERE ${isWithin(slice)}` : ""}`;
+  const doomed = `DELETE FROM ${rowsOf(target)}${slice ? ` WHERE ${isWithin(slice)}` : ""}`;
   if (references.length > 0) {
     // In one statement: what refers to a row is looked at when it is over, and the row is there again.
     const { filling: _, ...whole } = fill("SHARE ROW EXCLUSIVE", (staging) => [
@@ -141,7 +141,7 @@ export function place(
   return fill(
     deletes ? "SHARE ROW EXCLUSIVE" : "ACCESS EXCLUSIVE",
     (staging) => list(insert(staging)),
-    [deletes ? doomed : `TRUNCATE ${table}`],
+    [deletes ? doomed : `TRUNCATE ${rowsOf(target)}`],
   );
 }
 
@@ -156,8 +156,8 @@ function list(step: string | undefined): string[] {
 }
 
 /** What is left of a merge when the source has no rows. */
-function emptied(table: string, { deleteMissing = false }: CopyOptions): string[] {
-  return deleteMissing ? [`DELETE FROM ${table}`] : [];
+function emptied(target: Target, { deleteMissing = false }: CopyOptions): string[] {
+  return deleteMissing ? [`DELETE FROM ${rowsOf(target)}`] : [];
 }
 
 /** Refuses to delete what would take rows of other tables along. */

@@ -1,5 +1,5 @@
 import { GiveUp } from "../engine/mod.ts";
-import { literal, quoteName } from "./_table.ts";
+import { literal, quoted, quoteName } from "./_table.ts";
 
 /** A column of a table. */
 export interface TableColumn {
@@ -36,9 +36,16 @@ export interface Target {
     readonly truncates: boolean;
     /** Whether policies hide rows from us, or refuse some. */
     readonly policed: boolean;
+    /** Whether its rows are those of its partitions. */
+    readonly partitioned: boolean;
     /** The column by whose ranges it is partitioned. */
     readonly partitionedBy: string | null;
   } | undefined;
+}
+
+/** The rows of a table, as SQL names them: not those of tables that inherit from it, which are others' own. */
+export function rowsOf(target: Target): string {
+  return target.existing?.partitioned ? quoted(target) : `ONLY ${quoted(target)}`;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -87,7 +94,8 @@ export function readTarget(row: any, name: string, schema: string | undefined): 
 
 /** What a table would lose if another took its place, whose name in the query is c. Used for partitions, too. */
 export const HELD = `(c.relacl IS NOT NULL OR c.relrowsecurity OR c.reloptions IS NOT NULL
-  OR c.relpersistence <> 'p' OR c.reltablespace <> 0 OR c.relhasrules
+  OR c.relpersistence <> 'p' OR c.reltablespace <> 0 OR c.relhasrules OR c.relreplident <> 'd' OR c.reloftype <> 0
+  OR c.relam <> (SELECT oid FROM pg_catalog.pg_am WHERE amname = pg_catalog.current_setting('default_table_access_method'))
   OR c.relowner <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
   OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables p JOIN pg_catalog.pg_namespace s ON s.nspname = p.schemaname
              WHERE s.oid = c.relnamespace AND p.tablename = c.relname)
@@ -99,7 +107,12 @@ export const HELD = `(c.relacl IS NOT NULL OR c.relrowsecurity OR c.reloptions I
              AND refobjid = c.oid AND deptype = 'n' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
                WHERE classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = objid AND k.conrelid = c.oid))
   OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_type t ON t.typrelid = c.oid
-             WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = t.oid AND d.deptype = 'n'))`;
+             WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (t.oid, t.typarray)
+               AND d.deptype = 'n'))`;
+
+/** What a column, whose name in the query is a, would lose in a table that is made like another: also of partitions. */
+export const TUNED =
+  `(a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR coalesce(a.attstattarget, -1) >= 0)`;
 
 /**
  * Where a table is made: in the first schema of the search path, but never in the ledger's, which a user of that name has
@@ -110,7 +123,8 @@ const FIRST =
   WHERE schema <> 'sluice' ORDER BY n LIMIT 1)`;
 
 // Kept are tables that something else refers to (a view, a foreign key, a publication), or that carry what a new
-// table would not: grants, policies, triggers, constraints, indexes, defaults, comments, another owner.
+// table would not: grants, policies, triggers, constraints, indexes, defaults, comments, another owner, how columns are
+// stored, compared and counted.
 const FIND = `
 SELECT coalesce(n.nspname, f.schema) AS schema, c.relkind AS kind, c.oid::pg_catalog.text AS oid,
   c.relkind = 'p' OR ${HELD} OR c.relhasindex OR c.relhastriggers OR c.relispartition OR c.relhassubclass
@@ -119,8 +133,10 @@ SELECT coalesce(n.nspname, f.schema) AS schema, c.relkind AS kind, c.oid::pg_cat
   OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid)
   OR EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
              AND refobjid = c.oid AND deptype = 'a')
-  OR EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-             AND (attnotnull OR atthasdef OR attacl IS NOT NULL OR attidentity <> '')) AS kept,
+  OR EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = atttypid
+             WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND (attnotnull OR atthasdef OR attidentity <> ''
+               OR ${TUNED} OR attstorage <> typstorage OR attcollation <> typcollation
+               OR pg_catalog.to_jsonb(a) ->> 'attcompression' <> '')) AS kept,
   (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', attname,
      'type', CASE WHEN y.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
        THEN pg_catalog.regexp_replace(pg_catalog.format_type(atttypid, atttypmod), '^pg_catalog[.]', '')
@@ -134,7 +150,7 @@ SELECT coalesce(n.nspname, f.schema) AS schema, c.relkind AS kind, c.oid::pg_cat
    FROM pg_catalog.pg_constraint JOIN pg_catalog.pg_class r ON r.oid = conrelid
    WHERE contype = 'f' AND confrelid = c.oid AND conrelid <> c.oid) AS references,
   pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AS truncates,
-  pg_catalog.row_security_active(c.oid) AS policed,
+  pg_catalog.row_security_active(c.oid) AS policed, c.relkind = 'p' AS partitioned,
   (SELECT attname FROM pg_catalog.pg_partitioned_table JOIN pg_catalog.pg_attribute
    ON attrelid = partrelid AND attnum = partattrs[0]
    WHERE partrelid = c.oid AND partstrat = 'r' AND partnatts = 1) AS "partitionedBy"

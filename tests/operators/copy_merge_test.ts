@@ -118,7 +118,7 @@ Deno.test("merge goes by several columns, casts, and leaves what the source does
   assert.deepEqual(await database.query("SELECT count(*)::int AS n FROM t"), [{ n: 4 }]);
 });
 
-Deno.test("rows of other tables that refer to merged ones stay", async () => {
+Deno.test("rows of other tables that refer to merged ones stay as long as those do", async () => {
   await using database = await freshDatabase();
   await load(database, "id,v\n1,a\n2,b\n", MERGE);
   await database.query(
@@ -126,6 +126,9 @@ Deno.test("rows of other tables that refer to merged ones stay", async () => {
   );
   await load(database, "id,v\n1,A\n2,B\n3,C\n", MERGE);
   assert.deepEqual(await rows(database, "o"), ["(1)", "(2)"]);
+  // What is gone for good takes along what was declared to go with it.
+  await load(database, "id,v\n2,B\n", { ...MERGE, deleteMissing: true });
+  assert.deepEqual(await rows(database, "o"), ["(2)"]);
 });
 
 Deno.test("merges into one table at once, all count", async () => {

@@ -4,7 +4,7 @@ import type { Connection } from "../../engine/mod.ts";
 import { copy } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
-import { load, nothingLeft, rows } from "./_load.ts";
+import { type Load, load, nothingLeft, rows } from "./_load.ts";
 import { batchesOf, chunked } from "./_read_csv.ts";
 
 await sharedPostgres();
@@ -157,6 +157,18 @@ const KEPT: readonly (readonly [what: string, sql: string])[] = [
   ],
   ["a policy", "ALTER TABLE t ENABLE ROW LEVEL SECURITY"],
   ["a child", "CREATE TABLE c () INHERITS (t)"],
+  ["a table of its rows", "CREATE TABLE o (x t[])"],
+  [
+    "a function of many of its rows",
+    "CREATE FUNCTION h(t[]) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+  ],
+  ["how replicas know its rows", "ALTER TABLE t REPLICA IDENTITY FULL"],
+  ["how a column is stored", "ALTER TABLE t ALTER b SET STORAGE EXTERNAL"],
+  ["how a column is compressed", "ALTER TABLE t ALTER b SET COMPRESSION pglz"],
+  ["how a column is counted", "ALTER TABLE t ALTER b SET STATISTICS 500"],
+  ["what is known of a column", "ALTER TABLE t ALTER b SET (n_distinct = -0.5)"],
+  ["how a column is compared", 'ALTER TABLE t ALTER b TYPE text COLLATE "C"'],
+  ["a type of its own", "CREATE TYPE y AS (a int, b text); ALTER TABLE t OF y"],
   ["statistics", "CREATE STATISTICS s ON a, b FROM t"],
   ["a function of its type", "CREATE FUNCTION h(t) RETURNS int LANGUAGE sql AS 'SELECT 1'"],
   ["a storage setting", "ALTER TABLE t SET (fillfactor = 50)"],
@@ -180,6 +192,36 @@ Deno.test("a table that others hold on to stays the same table", async () => {
     if (what === "a view") assert.deepEqual(await rows(database, "v"), ["(2,new)"]);
     await nothingLeft(database);
   }
+});
+
+/** What may be done to a table, and the rows that it then has itself. */
+const HEIRLESS: readonly (readonly [options: Load, text: string, left: readonly string[]])[] = [
+  [{}, "a,b\n1,new\n", ["(1,new)"]],
+  [{ isolation: "mvcc" }, "a,b\n1,new\n", ["(1,new)"]],
+  [{ parallel: 2 }, "a,b\n1,new\n", ["(1,new)"]],
+  [{ allowEmpty: true }, "a,b\n", []],
+  [{ mode: "append" }, "a,b\n1,new\n", ["(5,old)", "(1,new)"]],
+  [{ mode: "partition", slice: { column: "a", from: 1, to: 99 } }, "a,b\n1,new\n", ["(1,new)"]],
+  [{ mode: "merge", on: ["a"] }, "a,b\n7,new\n", ["(5,old)", "(7,new)"]],
+  [{ mode: "merge", on: ["a"], deleteMissing: true }, "a,b\n7,new\n", ["(7,new)"]],
+  [{ mode: "merge", on: ["a"], deleteMissing: true, allowEmpty: true }, "a,b\n", []],
+];
+
+Deno.test("tables that inherit from one keep their rows, whatever is done to it", async () => {
+  await using database = await freshDatabase();
+  for (const [options, text, left] of HEIRLESS) {
+    await database.query(
+      `DROP TABLE IF EXISTS t CASCADE; CREATE TABLE t (a int, b text); INSERT INTO t VALUES (5, 'old');
+       CREATE TABLE c (PRIMARY KEY (a)) INHERITS (t); INSERT INTO c VALUES (7, 'theirs')`,
+    );
+    await load(database, text, options);
+    const what = JSON.stringify(options);
+    assert.deepEqual(await rows(database, "ONLY t"), left, what);
+    assert.deepEqual(await rows(database, "c"), ["(7,theirs)"], what);
+  }
+  await database.query("TRUNCATE ONLY t");
+  assert.equal((await load(database, "a,b\n")).rows, 0, "it has no rows that none could replace");
+  await nothingLeft(database);
 });
 
 Deno.test("a table on whose rows others depend is left alone", async () => {
