@@ -6,10 +6,9 @@ import {
   RecordBatch,
   Schema,
   Struct,
-  Utf8,
 } from "apache-arrow";
 import { faultsOf } from "./_arrow_faults.ts";
-import { textsOf } from "./_arrow_text.ts";
+import { textColumn, textsOf } from "./_arrow_text.ts";
 import { sqlType } from "./_canonical.ts";
 import { arrowField, parseColumnType } from "./_column_type.ts";
 import { type PlannedColumn, readPlanned } from "./_columns.ts";
@@ -148,7 +147,7 @@ function made(
   refuse: (row: number, misfit: Omit<Misfit, "column">) => void,
 ): Data {
   const { length: records } = data;
-  const written = texts(data, textsOf(data));
+  const written = textColumn(data, textsOf(data));
   const quoted = Uint8Array.from({ length: records }, (_, i) => written.getValid(i) ? QUOTED : 0);
   const starts = written.valueOffsets.slice(0, records), ends = written.valueOffsets.slice(1);
   const fields = { starts, ends, quoted, width: 1, records, dialect: BARE };
@@ -160,31 +159,6 @@ function made(
   const read = readPlanned(planned, block, 0);
   if (typeof read === "number") throw new Error(`Cannot read NULL as ${planned.type}`);
   return read.data;
-}
-
-/** A column of the text of each value. */
-export function texts(data: Data, text: (i: number) => string | null): Data {
-  const encoder = new TextEncoder();
-  const { length } = data;
-  const valueOffsets = new Int32Array(length + 1);
-  const nullBitmap = new Uint8Array((length + 7) >> 3);
-  const parts = Array.from({ length }, (_, i) => {
-    const value = text(i);
-    if (value !== null) nullBitmap[i >> 3]! |= 1 << (i & 7);
-    const part = encoder.encode(value ?? "");
-    valueOffsets[i + 1] = valueOffsets[i]! + part.length;
-    return part;
-  });
-  const bytes = new Uint8Array(valueOffsets[length]!);
-  parts.forEach((part, i) => bytes.set(part, valueOffsets[i]));
-  return makeData({
-    type: new Utf8(),
-    length,
-    nullBitmap,
-    nullCount: -1,
-    valueOffsets,
-    data: bytes,
-  });
 }
 
 /** Adds to a batch which records its rows are; they have no lines, no bytes of their own, and no text. */

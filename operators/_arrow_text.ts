@@ -1,6 +1,15 @@
-import { type Data, DataType, DateUnit, type Time, TimeUnit, Vector } from "apache-arrow";
+import {
+  type Data,
+  DataType,
+  DateUnit,
+  makeData,
+  type Time,
+  TimeUnit,
+  Utf8,
+  Vector,
+} from "apache-arrow";
 import { GiveUp } from "../engine/mod.ts";
-import { decimalText } from "./_canonical.ts";
+import { decimalText, entryAt, textAt } from "./_canonical.ts";
 import { Malformed } from "./_tokenizer.ts";
 
 /** The text of a value; null for NULL. */
@@ -14,9 +23,43 @@ export function textsOf(data: Data): TextOf {
   return (i) => data.getValid(i) ? text(i) : null;
 }
 
+/** A column of the text of each value. */
+export function textColumn({ length }: Data, text: TextOf): Data {
+  const encoder = new TextEncoder();
+  const valueOffsets = new Int32Array(length + 1);
+  const nullBitmap = new Uint8Array((length + 7) >> 3);
+  const parts = Array.from({ length }, (_, i) => {
+    const value = text(i);
+    if (value !== null) nullBitmap[i >> 3]! |= 1 << (i & 7);
+    const part = encoder.encode(value ?? "");
+    valueOffsets[i + 1] = valueOffsets[i]! + part.length;
+    return part;
+  });
+  const bytes = new Uint8Array(valueOffsets[length]!);
+  parts.forEach((part, i) => bytes.set(part, valueOffsets[i]));
+  return makeData({
+    type: new Utf8(),
+    length,
+    nullBitmap,
+    nullCount: -1,
+    valueOffsets,
+    data: bytes,
+  });
+}
+
 function plain(data: Data): TextOf {
   const { type, values } = data, vector = new Vector([data]);
-  if (DataType.isDictionary(type)) return entries(data);
+  if (DataType.isDictionary(type)) {
+    const texts = new Map(data.dictionary!.data.map((part) => [part, textsOf(part)]));
+    return (i) => {
+      const [part, at] = entryAt(data, i);
+      return texts.get(part)!(at);
+    };
+  }
+  // Arrow's own would drop a byte order mark that a text begins with.
+  if (DataType.isUtf8(type) || DataType.isLargeUtf8(type)) {
+    return (i) => lenient.decode(textAt(data, i)!);
+  }
   if (DataType.isFloat(type)) {
     return (i) => Object.is(vector.get(i), -0) ? "-0" : `${vector.get(i)}`;
   }
@@ -37,18 +80,6 @@ function plain(data: Data): TextOf {
 
 function hex(byte: number): string {
   return byte.toString(16).padStart(2, "0");
-}
-
-function entries({ dictionary, values }: Data): TextOf {
-  const texts = dictionary!.data.map((chunk) => ({ length: chunk.length, text: textsOf(chunk) }));
-  return (i) => {
-    let at = Number(values[i]);
-    for (const { length, text } of texts) {
-      if (at < length) return text(at);
-      at -= length;
-    }
-    return null;
-  };
 }
 
 /** Fractional digits by unit. */
@@ -93,6 +124,7 @@ function day(days: number): [date: string, era: string] {
   return [shown, year > 0 ? "" : " BC"];
 }
 
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** One value as JSON, all digits kept. */
@@ -119,11 +151,8 @@ export function json(data: Data, i: number, name: string): string {
     return `{${parts}}`;
   }
   if (DataType.isUtf8(type) || DataType.isLargeUtf8(type)) {
-    const { values, valueOffsets } = data;
     try {
-      return JSON.stringify(
-        strict.decode(values.subarray(Number(valueOffsets[i]), Number(valueOffsets[i + 1]))),
-      );
+      return JSON.stringify(strict.decode(textAt(data, i)!));
     } catch (cause) {
       const why = `column ${JSON.stringify(name)} holds text that is not valid UTF-8`;
       throw new Malformed(why, { cause });

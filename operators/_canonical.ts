@@ -111,9 +111,10 @@ function convert(vector: Vector, i: number, from: DataType, sql: SqlType, name: 
   if (DataType.isTimestamp(from)) {
     return micros(vector.data[0]!.values[i] as bigint, from.unit, name);
   }
+  const inner = DataType.isDictionary(from) ? from.dictionary as DataType : from;
+  if (DataType.isUtf8(inner) || DataType.isLargeUtf8(inner)) return textAt(vector.data[0]!, i);
   const value = vector.get(i) as unknown;
   if (value === null) return null; // a dictionary may hold one
-  const inner = DataType.isDictionary(from) ? from.dictionary as DataType : from;
   if (DataType.isDecimal(inner)) return decimalText(value as Uint32Array, inner.scale);
   if (sql === "date") return Math.floor(Number(value) / 86_400_000);
   if (sql === "timestamp" || sql === "timestamptz") {
@@ -124,6 +125,25 @@ function convert(vector: Vector, i: number, from: DataType, sql: SqlType, name: 
     );
   }
   return sql === "bigint" ? BigInt(value as number) : value;
+}
+
+/** The bytes of a text, or of the dictionary's entry that stands for it; null where that is NULL. */
+export function textAt(data: Data, i: number): Uint8Array | null {
+  if (!data.getValid(i)) return null;
+  const { values, valueOffsets, dictionary } = data;
+  if (!dictionary) return values.subarray(Number(valueOffsets[i]), Number(valueOffsets[i + 1]));
+  const [part, at] = entryAt(data, i);
+  return textAt(part, at);
+}
+
+/** Where the entry of a dictionary is that stands for a value. */
+export function entryAt({ dictionary, values }: Data, i: number): [part: Data, at: number] {
+  let at = Number(values[i]);
+  for (const part of dictionary!.data) {
+    if (at < part.length) return [part, at];
+    at -= part.length;
+  }
+  throw new RangeError(`A dictionary has no entry ${values[i]}`);
 }
 
 /** Microseconds, which is what Postgres keeps; refuses a nanosecond that would be lost. */

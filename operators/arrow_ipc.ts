@@ -11,8 +11,8 @@ import {
 } from "apache-arrow";
 import { type Bytes, type Context, GiveUp, type Operator, operator } from "../engine/mod.ts";
 import { Messages } from "./_arrow_messages.ts";
-import { ArrowSieve, texts } from "./_arrow_sieve.ts";
-import { json, time } from "./_arrow_text.ts";
+import { ArrowSieve } from "./_arrow_sieve.ts";
+import { json, textColumn, time } from "./_arrow_text.ts";
 import { parseColumnType } from "./_column_type.ts";
 import { unlz4 } from "./_lz4.ts";
 import { checkOnReject, type OnReject } from "./_reject.ts";
@@ -141,7 +141,7 @@ function express(batch: RecordBatch, columns: readonly Column[]): Data[] {
     if (data.length !== length || !isWhole(data)) {
       throw new Malformed(`column ${JSON.stringify(field.name)} has not all of its values`);
     }
-    return text ? texts(data, (i) => data.getValid(i) ? text(data, i) : null) : data;
+    return text ? textColumn(data, (i) => data.getValid(i) ? text(data, i) : null) : data;
   });
 }
 

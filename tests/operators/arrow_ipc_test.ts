@@ -12,6 +12,7 @@ import {
   Float64,
   Int32,
   Int64,
+  LargeUtf8,
   List,
   makeData,
   Map_,
@@ -30,7 +31,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import fc from "fast-check";
-import { sqlType } from "../../operators/_canonical.ts";
+import { canonical, sqlType, textAt } from "../../operators/_canonical.ts";
 import { TYPE_KEY } from "../../operators/_column_type.ts";
 import { Encoder } from "../../operators/_encoder.ts";
 import { arrowIpc, records, type RecordsOptions } from "../../operators/mod.ts";
@@ -149,6 +150,21 @@ const EXPRESSED: readonly (readonly [what: string, vector: Vector, values: unkno
     ['{"x":1,"y":2}', "{}"],
   ],
   [
+    "long texts that begin with a mark",
+    vectorFromArray(["\ufeffa", "", null, "\ufeff"], new LargeUtf8()),
+    ["\ufeffa", "", null, "\ufeff"],
+  ],
+  [
+    "entries of dictionaries that begin with a mark",
+    vectorFromArray(["\ufeffa", "a", null, "\ufeffa"], new Dictionary(new Utf8(), new Int32())),
+    ["\ufeffa", "a", null, "\ufeffa"],
+  ],
+  [
+    "lists of texts that begin with a mark",
+    vectorFromArray([["\ufeffa"]], new List(new Field("x", new Utf8(), true))),
+    ['["\ufeffa"]'],
+  ],
+  [
     "dictionaries",
     vectorFromArray(["a", "b", null, "a"], new Dictionary(new Utf8(), new Int32())),
     [
@@ -166,8 +182,13 @@ for (const [what, vector, values] of EXPRESSED) {
       const file = tableToIPC(new Table({ v: vector }), mode);
       const batches = await batchesIn(file);
       assert.equal(sqlType(batches[0]!.schema.fields[0]!), "text");
-      const read = batches.flatMap((batch) => [...batch.getChildAt(0)!]);
-      assert.deepEqual(read, values);
+      const read = batches.flatMap(({ numRows, data }) => {
+        const column = canonical(data.children[0]!, "text", "v");
+        return Array.from({ length: numRows }, (_, i) => textAt(column, i));
+      });
+      // Arrow's own would drop a mark at the start of a text.
+      const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+      assert.deepEqual(read.map((text) => text && decoder.decode(text)), values);
     });
   }
 }
