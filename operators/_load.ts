@@ -315,13 +315,14 @@ export class Load {
     ]);
     const written = entered.find(({ command }) => command === "INSERT");
     if (written?.rowCount === 0) await refuseFenced(this.#session, this.#attempt, this.#options);
-    const key = ledger?.key ?? "";
+    // Without a ledger no load is known to be made again.
+    const key = ledger?.key ?? crypto.randomUUID();
     if (!staging) {
       await refusals.write(this.#session, this.#target, key);
       return { rows, inserted: rows, updated: 0, deleted: 0 };
     }
     await this.#find();
-    const { placement, fit } = await this.#plan();
+    const { placement, fit, slice } = await this.#plan();
     // Somebody did something to it just before it was ours.
     if (existing?.oid !== this.#target.existing?.oid || placement.lock !== lock) throw new Again();
     const reasons = async () => fit ? await reasonsOf(this.#session, this.#target, fit) : [];
@@ -331,7 +332,7 @@ export class Load {
       rows -= refusals.rejected - rejected;
       if (ledger) await this.#session.all(ledger.mend({ rows, rejected: refusals.rejected }));
     }
-    await refusals.write(this.#session, this.#target, key);
+    await refusals.write(this.#session, this.#target, key, slice);
     const count = (name: string) => done.find(({ command }) => command === name)?.rowCount;
     const { mode, deleteMissing } = this.#options;
     const inserted = count("INSERT");

@@ -4,6 +4,7 @@ import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { withoutSecrets } from "./_ledger.ts";
 import { localPath, reason } from "./_open_file.ts";
+import type { Slice } from "./_partition.ts";
 import {
   isBeyond,
   type Reject,
@@ -231,9 +232,14 @@ export class Refusals {
     );
   }
 
-  /** Writes them to the table of rejects, in place of those that this load does away with. */
-  async write(session: Session, target: Target, key: string): Promise<void> {
-    const { mode = "replace" } = this.#options;
+  /**
+   * Writes them to the table of rejects, in place of those that this load does away with: those of a table or slice whose
+   * rows it replaces, and its own of before. A record whose row was replayed stays so where that row stayed, too.
+   */
+  async write(session: Session, target: Target, key: string, slice?: Slice): Promise<void> {
+    const { mode = "replace", on } = this.#options;
+    const put = slice ? { slice } : on && { on }, where = literal(put && JSON.stringify(put));
+    const load = literal(key);
     const place = { schema: target.schema, name: rejectsName(target.name) };
     const table = quoted(place);
     const of = rejectsComment(target);
@@ -242,11 +248,14 @@ export class Refusals {
        FROM (SELECT pg_catalog.to_regclass(${literal(table)}) AS oid) AS c`,
     );
     const ours = there && comment === of;
-    // What is replaced as a whole takes its rejects along; else those of this very load are written anew.
     if (ours) {
-      await session.all(
-        `DELETE FROM ${table}${mode === "replace" ? "" : ` WHERE load = ${literal(key)}`}`,
-      );
+      const gone = {
+        replace: "true",
+        append: `load = ${load}`,
+        merge: `load = ${load} AND replayed IS NULL`,
+        partition: `load = ${load} OR place = ${where}`,
+      };
+      await session.all(`DELETE FROM ${table} WHERE ${gone[mode]}`);
     }
     if (this.rejected === 0) return;
     if (there && !ours) {
@@ -263,8 +272,8 @@ export class Refusals {
     await this.#flush();
     for await (const lines of this.#written(this.#read ?? this.#size)) {
       await session.all(
-        `INSERT INTO ${table} (load, ${REJECT_NAMES}, bytes)
-         SELECT ${literal(key)}, ${REJECT_NAMES}, pg_catalog.decode(bytes, 'base64')
+        `INSERT INTO ${table} (load, place, ${REJECT_NAMES}, bytes)
+         SELECT ${load}, ${where}, ${REJECT_NAMES}, pg_catalog.decode(bytes, 'base64')
          FROM pg_catalog.jsonb_to_recordset($1) AS r (run pg_catalog.text, source pg_catalog.text,
            record bigint, line bigint, from_byte bigint, to_byte bigint, column_name pg_catalog.text,
            rule pg_catalog.text, message pg_catalog.text, raw pg_catalog.text, bytes pg_catalog.text,
@@ -272,11 +281,17 @@ export class Refusals {
         [`[${lines.join(",")}]`],
       );
     }
-    if (this.#held === 0) return;
+    if (this.#held > 0) {
+      await session.all(
+        `INSERT INTO ${table} (load, place, run, source, ${REFUSED_NAMES}, refused)
+         SELECT ${load}, ${where}, ${[this.#run, this.#source].map(literal).join(", ")},
+           ${REFUSED_NAMES}, refused FROM ${REFUSED}`,
+      );
+    }
+    if (!ours || mode !== "merge") return;
     await session.all(
-      `INSERT INTO ${table} (load, run, source, ${REFUSED_NAMES}, refused)
-       SELECT ${[key, this.#run, this.#source].map(literal).join(", ")}, ${REFUSED_NAMES}, refused
-       FROM ${REFUSED}`,
+      `DELETE FROM ${table} AS r USING ${table} AS o WHERE r.load = ${load} AND r.replayed IS NULL
+         AND o.load = r.load AND o.replayed IS NOT NULL AND (o.record, o.raw) = (r.record, r.raw)`,
     );
   }
 

@@ -5,13 +5,16 @@ import { quoted } from "./_table.ts";
 export const REJECT_NAMES =
   `run, source, record, line, from_byte, to_byte, column_name, rule, message, raw, "row", refused`;
 
-/** The columns of a table of rejects, for CREATE TABLE. */
+/**
+ * The columns of a table of rejects, for CREATE TABLE. `place` tells where in the table a row was to go that was not just
+ * added: `{"on": …}`, the columns by which it was to be merged, or `{"slice": …}`.
+ */
 export const REJECT_COLUMNS = `id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   load pg_catalog.text NOT NULL, run pg_catalog.text NOT NULL, source pg_catalog.text,
   record bigint NOT NULL, line bigint, from_byte bigint, to_byte bigint,
   column_name pg_catalog.text, rule pg_catalog.text NOT NULL, message pg_catalog.text NOT NULL,
   raw pg_catalog.text NOT NULL, bytes pg_catalog.bytea, "row" pg_catalog.jsonb,
-  refused pg_catalog.timestamptz NOT NULL, replayed pg_catalog.timestamptz`;
+  refused pg_catalog.timestamptz NOT NULL, replayed pg_catalog.timestamptz, place pg_catalog.jsonb`;
 
 /**
  * A table of the session: the rows that Postgres has refused, until the load is settled and they go to the table of

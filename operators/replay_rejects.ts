@@ -3,9 +3,10 @@ import type pg from "pg";
 import { type Connection, GiveUp, type Json } from "../engine/mod.ts";
 import { connect, disconnect } from "./_connect.ts";
 import { isAboutRows } from "./_isolate.ts";
+import { lockKey } from "./_ledger.ts";
 import { ruleOf } from "./_refuse.ts";
 import { BEGIN } from "./_session.ts";
-import { literal, nameList, quoted } from "./_table.ts";
+import { literal, quoted, quoteName } from "./_table.ts";
 import { findTable, rejectsOf, type RejectsOptions } from "./list_rejects.ts";
 
 /** A row that was corrected. */
@@ -14,6 +15,11 @@ export interface Correction {
   readonly id: string;
   /** Its values by column, in text as Postgres reads it, or in JSON; columns left out get their defaults. */
   readonly row: Readonly<Record<string, Json>>;
+  /**
+   * Other columns, of which a table of corrections cannot tell whether they are NULL or left out: NULL are those that the
+   * record had.
+   */
+  readonly empty?: readonly string[];
 }
 
 /** Which rejects to replay. */
@@ -40,26 +46,41 @@ export interface Replayed {
   readonly skipped: number;
 }
 
+type Row = Readonly<Record<string, Json>>;
+
+/** A column's name, and the text of its value. */
+type Cell = readonly [name: string, text: string | null];
+
 /** A reject that is to be tried. */
 interface Waiting {
   readonly id: string;
-  readonly row: Readonly<Record<string, Json>> | null;
+  readonly row: Row | null;
   readonly replayed: boolean;
+  /** The columns by which it was to be merged, where it was. */
+  readonly on: readonly string[] | null;
 }
 
 /**
  * Puts rejects into their table, as they are or corrected, in one transaction, in which each of them is marked: what was
- * replayed is not replayed again. Those that Postgres refuses stay rejects, with what it says now.
+ * replayed is not replayed again. Those that Postgres refuses stay rejects, with what it says now. What was to be merged
+ * takes the place of the row that has its key, and is added where none has.
  *
  * Dates are read as ISO 8601 writes them, so that none is taken for another.
  *
- * @throws {GiveUp} when there is no such table, no such reject, or no such column
+ * @throws {GiveUp} when there is no such table, no such reject, or no such column, or where one is corrected twice
  */
 export async function replayRejects(
   connection: Connection,
   options: ReplayOptions,
 ): Promise<Replayed> {
   const { table, rows, signal = new AbortController().signal } = options;
+  const corrected = new Map(rows?.map((one) => [one.id, one]));
+  const twice = rows?.find((one) => corrected.get(one.id) !== one);
+  if (twice) {
+    throw new GiveUp(
+      `Cannot replay reject ${twice.id}: it is corrected more than once; leave one of the corrections`,
+    );
+  }
   const client = await connect(connection, { signal });
   try {
     await client.query(
@@ -72,18 +93,21 @@ export async function replayRejects(
       if (rows?.length) throw unknown(table, rows[0]!.id);
       return { table, replayed: 0, rejected: 0, skipped: 0 };
     }
+    // As loads do: the table, their turn, and what was refused.
+    await client.query(`LOCK TABLE ${quoted(target)} IN ROW EXCLUSIVE MODE;
+      SELECT pg_catalog.pg_advisory_xact_lock(${lockKey(quoted(target))})`);
     const waiting = await hold(client, rejects, options);
-    const corrected = new Map(rows?.map(({ id, row }) => [id, row]));
-    for (const [id, row] of corrected) {
+    for (const { id, row, empty = [] } of corrected.values()) {
       if (!waiting.some((one) => one.id === id)) throw unknown(table, id);
-      checkColumns(table, id, row, names);
+      checkColumns(table, id, [...Object.keys(row), ...empty], names);
     }
     let replayed = 0, rejected = 0, skipped = 0;
-    for (const { id, row: as, replayed: before } of waiting) {
-      const row = corrected.get(id) ?? as;
-      if (before || !row) skipped++;
+    for (const one of waiting) {
+      const correction = corrected.get(one.id);
+      const row = correction ? rowOf(correction, one.row ?? {}) : one.row;
+      if (one.replayed || !row) skipped++;
       else {
-        const into = { table: quoted(target), rejects, id };
+        const into = { ...one, table: quoted(target), rejects };
         if (await tryRow(client, into, row, names)) replayed++;
         else rejected++;
       }
@@ -112,7 +136,7 @@ async function hold(
 ): Promise<Waiting[]> {
   const wanted = rows ? rows.map(({ id }) => id) : ids;
   const found = await client.query<Waiting>(
-    `SELECT id::pg_catalog.text, "row", replayed IS NOT NULL AS replayed FROM ${rejects} AS r
+    `SELECT id::pg_catalog.text, "row", replayed IS NOT NULL AS replayed, place -> 'on' AS "on" FROM ${rejects} AS r
      WHERE CASE WHEN $1::bigint[] IS NULL THEN replayed IS NULL ELSE id = ANY ($1) END
      ORDER BY r.id FOR UPDATE`,
     [wanted],
@@ -120,29 +144,25 @@ async function hold(
   return found.rows;
 }
 
+/** What a correction makes of a record. */
+function rowOf({ row, empty = [] }: Correction, record: Row): Row {
+  const nulls = empty.filter((name) => Object.hasOwn(record, name)).map((name) => [name, null]);
+  return { ...row, ...Object.fromEntries(nulls) };
+}
+
 /** Tries to put a row into the table, and writes down what came of it. */
 async function tryRow(
   client: pg.Client,
-  { table, rejects, id }: { table: string; rejects: string; id: string },
-  row: Readonly<Record<string, Json>>,
+  { table, rejects, id, on }: Pick<Waiting, "id" | "on"> & { table: string; rejects: string },
+  row: Row,
   names: readonly string[],
 ): Promise<boolean> {
   // What a load left out, as the table has no such column, is left out here, too.
-  const values = Object.entries(row).filter(([name]) => names.includes(name));
-  const columns = nameList(values.map(([name]) => ({ name })));
-  const insert = values.length === 0
-    ? `INSERT INTO ${table} DEFAULT VALUES`
-    : `INSERT INTO ${table} (${columns}) OVERRIDING SYSTEM VALUE VALUES (${
-      values.map(([, value]) => literal(textOf(value))).join(", ")
-    })`;
+  const values = Object.entries(row).filter(([name]) => names.includes(name))
+    .map(([name, value]): Cell => [name, textOf(value)]);
   await client.query("SAVEPOINT replay");
   try {
-    const { rowCount } = await client.query(insert);
-    if (rowCount !== 1) {
-      throw Object.assign(new Error("a trigger or rule of the table left the row out"), {
-        code: "P0001",
-      });
-    }
+    if (!(on && await update(client, table, on, values))) await insert(client, table, values);
   } catch (error) {
     if (!isAboutRows(error)) throw error;
     const { message, code = "", column = null } = error as Error & Record<string, string>;
@@ -161,6 +181,51 @@ async function tryRow(
   return true;
 }
 
+async function insert(client: pg.Client, table: string, values: readonly Cell[]): Promise<void> {
+  const columns = values.map(([name]) => quoteName(name, "column"));
+  const texts = values.map(([, text]) => literal(text));
+  const { rowCount } = await client.query(
+    values.length === 0
+      ? `INSERT INTO ${table} DEFAULT VALUES`
+      : `INSERT INTO ${table} (${columns}) OVERRIDING SYSTEM VALUE VALUES (${texts})`,
+  );
+  if (rowCount !== 1) throw leftOut();
+}
+
+/** Puts a row in the place of the one that has its key; false where none has. */
+async function update(
+  client: pg.Client,
+  table: string,
+  on: readonly string[],
+  values: readonly Cell[],
+): Promise<boolean> {
+  const keyless = on.find((key) => !values.some(([name, text]) => name === key && text !== null));
+  if (keyless !== undefined) {
+    throw ofRow(
+      "23502",
+      `null value in column ${JSON.stringify(keyless)}, by which rows are merged`,
+      keyless,
+    );
+  }
+  const equal = ([name, text]: Cell) => `${quoteName(name, "column")} = ${literal(text)}`;
+  const same = values.filter(([name]) => on.includes(name)).map(equal).join(" AND ");
+  const others = values.filter(([name]) => !on.includes(name)).map(equal).join(", ");
+  const { rowCount: there } = await client.query(`SELECT FROM ${table} WHERE ${same} FOR UPDATE`);
+  if (there === 0 || others === "") return there !== 0;
+  const { rowCount } = await client.query(`UPDATE ${table} SET ${others} WHERE ${same}`);
+  if (rowCount !== there) throw leftOut();
+  return true;
+}
+
+/** An error as Postgres would raise it for a row. */
+function ofRow(code: string, message: string, column?: string): Error {
+  return Object.assign(new Error(message), { code, ...column !== undefined && { column } });
+}
+
+function leftOut(): Error {
+  return ofRow("P0001", "a trigger or rule of the table left the row out");
+}
+
 /** A value in the text that Postgres reads. @throws {TypeError} for a number that JSON could not keep */
 function textOf(value: Json): string | null {
   if (value === null || typeof value === "string") return value;
@@ -173,10 +238,10 @@ function textOf(value: Json): string | null {
 function checkColumns(
   table: string,
   id: string,
-  row: Readonly<Record<string, Json>>,
+  given: readonly string[],
   names: readonly string[],
 ): void {
-  const strange = Object.keys(row).find((name) => !names.includes(name));
+  const strange = given.find((name) => !names.includes(name));
   if (strange === undefined) return;
   throw new GiveUp(
     `Cannot replay reject ${id}: table ${JSON.stringify(table)} has no column ${
