@@ -3,11 +3,44 @@ import { type Json, pipe } from "../engine/mod.ts";
 import type { Correction } from "../operators/mod.ts";
 import type { World } from "./world.ts";
 
-/** The column that tells which reject a corrected row was. What else begins so is for people. */
+/** The column that tells which reject a corrected row was. */
 export const REJECT_COLUMN = "__reject";
 
-/** Reads corrected rows from a file, an URL or `-`: CSV or JSON lines. @throws {Error} where it has no {@linkcode REJECT_COLUMN} */
-export async function readCorrections(world: World, source: string): Promise<Correction[]> {
+/** The columns that corrections have beside those of the table: that one, and for people why it was refused, and its text. */
+export const OWN_COLUMNS = [REJECT_COLUMN, "__why", "__raw"] as const;
+
+/** What corrections are for. */
+interface Corrected {
+  /** The table. */
+  readonly table: string;
+  /** Its columns. */
+  readonly columns: readonly string[];
+}
+
+/** Refuses a table with a column of a name that is ours, as nobody could tell whose a value is. @throws {Error} naming it */
+export function checkNames(
+  { table, columns }: Corrected,
+  names: readonly string[] = OWN_COLUMNS,
+): void {
+  const taken = OWN_COLUMNS.find((name) => names.includes(name) && columns.includes(name));
+  if (taken === undefined) return;
+  throw new Error(
+    `Cannot tell column "${taken}" of table ${
+      JSON.stringify(table)
+    } from the one of that name that corrections have: rename it, or correct its rejects on the page`,
+  );
+}
+
+/**
+ * Reads corrected rows from a file, an URL or `-`: CSV or JSON lines.
+ *
+ * @throws {Error} where it has no {@linkcode REJECT_COLUMN}, or a column that could be the table's and ours
+ */
+export async function readCorrections(
+  world: World,
+  source: string,
+  corrected: Corrected,
+): Promise<Correction[]> {
   const { operator, perform } = await import("../engine/mod.ts");
   const { decompress, http, records } = await import("../operators/mod.ts");
   const { signal } = world;
@@ -37,24 +70,27 @@ export async function readCorrections(world: World, source: string): Promise<Cor
         `\`${world.command} rejects show TABLE --csv\` writes it`,
     );
   }
+  checkNames(corrected, names);
   const batches = await read(Object.fromEntries(names.map((name) => [name, "text"])));
   return batches.flatMap((batch) =>
     Array.from({ length: batch.numRows }, (_, r) => toCorrection(batch, r))
-  ).filter(({ row }) => Object.values(row).some((value) => value !== null)); // else nobody has filled it in
+  ).filter(({ row }) => Object.keys(row).length > 0); // else nobody has filled it in
 }
 
 function toCorrection(batch: RecordBatch, r: number): Correction {
-  const row: Record<string, Json> = {};
+  const row: Record<string, Json> = {}, empty: string[] = [];
   let id = "";
   batch.schema.fields.forEach(({ name }, i) => {
     const value = batch.getChildAt(i)!.get(r) as string | null;
     if (name === REJECT_COLUMN) id = value ?? "";
-    else if (!name.startsWith("__")) row[name] = value;
+    else if (OWN_COLUMNS.some((own) => own === name)) return;
+    else if (value === null) empty.push(name);
+    else row[name] = value;
   });
   if (!/^\d{1,18}$/.test(id)) {
     throw new Error(
       `Cannot tell which reject row ${r + 1} corrects: its "${REJECT_COLUMN}" is "${id}"`,
     );
   }
-  return { id, row };
+  return { id, row, empty };
 }

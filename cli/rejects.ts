@@ -1,6 +1,6 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { ListedReject } from "../operators/mod.ts";
-import { readCorrections, REJECT_COLUMN } from "./_corrections.ts";
+import { checkNames, OWN_COLUMNS, readCorrections, REJECT_COLUMN } from "./_corrections.ts";
 import { Database, homeFolder, type PlaceFlags } from "./database.ts";
 import * as flags from "./flags.ts";
 import { bytes as size, count, table as lines } from "./format.ts";
@@ -80,8 +80,11 @@ const show = buildCommand<ShowFlags, [string], World>({
     const which = { ...tableName(name), signal: world.signal };
     const rejects = await listRejects(connection, { ...which, all, limit, ...after && { after } });
     if (json) print(world, JSON.stringify({ table: name, rejects }));
-    else if (csv) print(world, toCsv(rejects, await columnsOf(connection, which)));
-    else if (rejects.length === 0) print(world, `${name} has no rejects that wait.`);
+    else if (csv) {
+      const columns = await columnsOf(connection, which);
+      checkNames({ table: name, columns });
+      print(world, toCsv(rejects, columns));
+    } else if (rejects.length === 0) print(world, `${name} has no rejects that wait.`);
     for (const reject of json || csv ? [] : rejects) print(world, told(reject));
     return 0;
   }),
@@ -136,11 +139,15 @@ const show = buildCommand<ShowFlags, [string], World>({
 const replay = buildCommand<RejectsFlags, [string, string?], World>({
   func: verb(async (world, options, name, file) => {
     await using database = await Database.from(world, options);
-    const { replayRejects } = await import("../operators/mod.ts");
-    const rows = file === undefined ? {} : { rows: await readCorrections(world, file) };
-    const { signal } = world;
-    const order = { ...tableName(name), ...rows, signal };
-    const { replayed, rejected, skipped } = await replayRejects(await database.connect(), order);
+    const { columnsOf, replayRejects } = await import("../operators/mod.ts");
+    const connection = await database.connect();
+    const which = { ...tableName(name), signal: world.signal };
+    const read = async (file: string) => {
+      const columns = await columnsOf(connection, which);
+      return { rows: await readCorrections(world, file, { table: name, columns }) };
+    };
+    const order = { ...which, ...file !== undefined && await read(file) };
+    const { replayed, rejected, skipped } = await replayRejects(connection, order);
     print(
       world,
       options.json
@@ -168,7 +175,9 @@ const replay = buildCommand<RejectsFlags, [string, string?], World>({
       "Puts corrected rows into TABLE in one transaction, and marks the rejects that they were: what was",
       "replayed is not replayed again. Without FILE those are tried that could be told apart into columns,",
       "as they are: what was missing may be there by now. Rows that are refused again stay rejects.",
-      "Values are read as Postgres does, dates as ISO 8601 writes them; an empty field is NULL.",
+      "What was merged is replayed by its key, and takes the place of the row that has it. Values are read as",
+      "Postgres does, dates as ISO 8601 writes them; an empty field is NULL, and the column's default where",
+      "the record had no such column.",
       "",
       "Examples:",
       "  sluice rejects replay people",
@@ -212,7 +221,8 @@ function toCsv(rejects: readonly ListedReject[], columns: readonly string[]): st
     field(message),
     field(raw),
   ];
-  const header = [REJECT_COLUMN, ...columns.map(field), "__why", "__raw"];
+  const [which, ...why] = OWN_COLUMNS;
+  const header = [which, ...columns.map(field), ...why];
   return [header, ...rejects.map(row)].map((cells) => cells.join(",")).join("\n");
 }
 

@@ -78,6 +78,62 @@ Deno.test("what a load keeps aside is listed, shown, corrected and replayed once
   ]);
 });
 
+Deno.test("what is shown as CSV can be replayed as it is: defaults count, and names like ours are the table's", async () => {
+  await using database = await freshDatabase();
+  await using sluice = new Sluice();
+  await database.query(
+    `CREATE TABLE people (id integer GENERATED ALWAYS AS IDENTITY, no serial, __typename text, name text,
+       age integer CHECK (age < 200), st text DEFAULT 'new')`,
+  );
+  const run = (...args: string[]) => sluice.run(args, { env: { DATABASE_URL: database.url } });
+  const source = sluice.file("people.csv", '__typename,name,age\nA,"",999\nB,,888\nC\n');
+  const load = ["load", source, "--into", "people", "--mode", "append", "--on-reject", "keep"];
+  assert.equal(document(await run(...load, "--json")).rejected, 3);
+  const replay = async (csv: string) => {
+    const said = await run("rejects", "replay", "people", sluice.file("fix.csv", csv), "--json");
+    assert.equal(said.code, 0, said.stderr);
+    const { replayed, rejected, skipped } = document(said);
+    return [replayed, rejected, skipped];
+  };
+  const { stdout: csv } = await run("rejects", "show", "people", "--csv");
+  // The first is the one that cannot be told apart, and nobody has filled it in.
+  assert.deepEqual(await replay(csv), [0, 2, 0]);
+  await database.query("ALTER TABLE people DROP CONSTRAINT people_age_check");
+  assert.deepEqual(await replay(csv), [2, 0, 0]);
+  assert.deepEqual(await replay(csv), [0, 0, 2]);
+  const rows =
+    "SELECT id > 0 AS id, no > 0 AS no, __typename, name, age, st FROM people ORDER BY age";
+  const numbered = { id: true, no: true, st: "new" };
+  assert.deepEqual(await database.query(rows), [
+    { ...numbered, __typename: "B", name: null, age: 888 },
+    { ...numbered, __typename: "A", name: "", age: 999 },
+  ]);
+
+  // Where the table has a column that is called like ours, nobody could tell whose it is.
+  const { stdout: why } = await run("rejects", "show", "people", "--csv");
+  assert.match(
+    why,
+    /^__reject,"id","no","__typename","name","age","st",__why,__raw\n1,,,,,,,"line 4/,
+  );
+  await database.query("ALTER TABLE people RENAME st TO __why");
+  const said =
+    /Cannot tell column "__why" of table "people" from the one of that name that corrections have/;
+  assert.match(refusal(await run("rejects", "show", "people", "--csv"), 1), said);
+  const fixed = sluice.file("fix.csv", "__reject,name,__why\n1,Eve,x\n");
+  assert.match(refusal(await run("rejects", "replay", "people", fixed), 1), said);
+  assert.deepEqual(await replay("__reject,name,age\n1,Eve,7\n"), [1, 0, 0]);
+  const strange = sluice.file("fix.csv", "__reject,name,__note\n1,Eve,x\n");
+  assert.match(
+    refusal(await run("rejects", "replay", "people", strange), 1),
+    /has no column "__note"/,
+  );
+  const twice = sluice.file("fix.csv", "__reject,name\n1,Eve\n1,Eva\n");
+  assert.match(
+    refusal(await run("rejects", "replay", "people", twice), 1),
+    /Cannot replay reject 1: it is corrected more than once/,
+  );
+});
+
 Deno.test("flags that cannot be followed are refused, and so is a file that tells no reject", async () => {
   await using database = await freshDatabase();
   await using sluice = new Sluice();
