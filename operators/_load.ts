@@ -50,7 +50,7 @@ export class Load {
   #attempt!: Attempt;
   #target!: Target;
   #staging: Staging | undefined;
-  /** Whether the target is ours, so that its types are, too. */
+  /** Whether the target is ours, and in no other's sight: so its types are ours, too. */
   #made = false;
   /** What is told when all goes well, once that is all there is to do. */
   #copied: Copied | undefined;
@@ -103,7 +103,8 @@ export class Load {
     const { prior, digest } = this.#attempt;
     const known = this.#target.existing && prior;
     if (known && await this.#compare(known)) return await this.#leave(known);
-    if (mode !== "replace" && !this.#target.existing) await this.#make();
+    // What is committed before the end shall not show a table that was not there.
+    if (mode !== "replace" && !this.#target.existing && !this.#committed) await this.#make();
     let plan = await this.#plan();
     if (plan.placement.staging === "none") plan = await this.#takeTurns(() => this.#enter());
     if (plan.placement.staging !== "none") {
@@ -181,14 +182,6 @@ export class Load {
     await this.#session.client.query("ROLLBACK");
     if (!this.#committed || !this.#staging || keep) return;
     await this.#session.client.query(`BEGIN; ${dropStaging(this.#staging.table)}; COMMIT`);
-    if (!this.#made) return;
-    const target = quoted(this.#target);
-    const { filled } = await this.#session.row<{ filled: boolean }>(
-      `BEGIN; SET LOCAL lock_timeout = '2s'; LOCK TABLE ${target};
-      SELECT EXISTS (SELECT FROM ${target}) AS filled`,
-    );
-    // Another load may have found it, and filled it.
-    await this.#session.all(filled ? "ROLLBACK" : `DROP TABLE ${target}; COMMIT`);
   }
 
   /** Looks at what is to be done with the target as it was last seen. */
@@ -201,10 +194,11 @@ export class Load {
     const { columns, widened } = this.#flow;
     const policy = this.#made ? "evolve" : evolution;
     const fit = fits ? fitColumns(columns, target, policy, widened, tolerant) : undefined;
-    const slice = mode === "partition" && target.existing
-      ? sliceOf(target, options, this.#ctx)
+    const slice = mode === "partition"
+      ? sliceOf(target, this.#flow.columns, options, this.#ctx)
       : undefined;
-    const partition = slice && await findPartition(this.#session.client, target, slice);
+    const partition = slice && target.existing &&
+      await findPartition(this.#session.client, target, slice);
     return {
       placement: place({ target, fit, slice, partition, made, committed, tolerant, options }),
       fit,
@@ -214,13 +208,10 @@ export class Load {
 
   /** Makes the table; where another load was faster, looks at the one it made. */
   async #make(): Promise<void> {
-    const { on } = this.#options;
-    const key = on ? `, PRIMARY KEY (${nameList(on.map((name) => ({ name })))})` : "";
-    const create = `CREATE TABLE ${quoted(this.#target)} (${columnList(this.#flow.columns)}${key})`;
     await this.#session.all("SAVEPOINT make");
     let fault: unknown;
     try {
-      await this.#session.all(create);
+      await this.#session.all(this.#making);
       this.#made = true;
     } catch (error) {
       if (!isTaken(error)) throw error;
@@ -229,6 +220,13 @@ export class Load {
     }
     await this.#find();
     if (!this.#target.existing) throw fault; // it is a type of that name that stands there
+  }
+
+  /** What makes the table, with the columns as they are known by then. */
+  get #making(): string {
+    const { on } = this.#options;
+    const key = on ? `, PRIMARY KEY (${nameList(on.map((name) => ({ name })))})` : "";
+    return `CREATE TABLE ${quoted(this.#target)} (${columnList(this.#flow.columns)}${key})`;
   }
 
   async #find(): Promise<void> {
@@ -303,11 +301,13 @@ export class Load {
     let rows = copied;
     const { ledger, fence, began } = this.#attempt;
     const { existing } = this.#target, staging = this.#staging;
+    const makes = staging && !existing && (this.#options.mode ?? "replace") !== "replace";
     const { placement: { lock } } = await this.#plan();
     const bytes = this.#ctx.meters.read()[0]?.bytes ?? 0;
     const { columns } = this.#flow, { rejected } = refusals;
     const entered = await this.#session.turn([
       // The table comes first, as it does for those who copy right into it: so nobody waits for each other.
+      ...makes ? [this.#making] : [],
       ...staging && lock ? [`LOCK TABLE ${rowsOf(this.#target)} IN ${lock} MODE`] : [],
       ...ledger
         ? [ledger.turn, ledger.record({ fence, rows, rejected, bytes, digest, columns }, began)]
@@ -324,7 +324,8 @@ export class Load {
     await this.#find();
     const { placement, fit, slice } = await this.#plan();
     // Somebody did something to it just before it was ours.
-    if (existing?.oid !== this.#target.existing?.oid || placement.lock !== lock) throw new Again();
+    const same = existing?.oid === this.#target.existing?.oid && placement.lock === lock;
+    if (!makes && !same) throw new Again();
     const reasons = async () => fit ? await reasonsOf(this.#session, this.#target, fit) : [];
     const after = this.#committed ? [unregisterStaging(staging.table)] : [];
     const done = await putRows(this.#session, { staging, placement, after, reasons }, refusals);

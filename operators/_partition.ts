@@ -1,7 +1,7 @@
 // @ts-types="@types/pg"
 import type pg from "pg";
 import { type Context, GiveUp } from "../engine/mod.ts";
-import type { CopyOptions } from "./_copy_options.ts";
+import type { Column, CopyOptions } from "./_copy_options.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
 import { HELD, type Target } from "./_target.ts";
 
@@ -23,18 +23,27 @@ export interface Partition {
 const TIMES: Readonly<Record<string, (at: Temporal.ZonedDateTime) => string>> = {
   "date": (at) => at.toPlainDate().toString(),
   "timestamp without time zone": (at) => at.toPlainDateTime().toString(),
+  "timestamp": (at) => at.toPlainDateTime().toString(),
   "timestamp with time zone": (at) => at.toInstant().toString(),
+  "timestamptz": (at) => at.toInstant().toString(),
 };
 
 /**
- * The bounds of a slice: as given, or those of the run's interval, on the clock of its time zone.
+ * The bounds of a slice: as given, or those of the run's interval, on the clock of its time zone. Where there is no table
+ * yet, it will have the columns that arrive.
  *
  * @throws {GiveUp} where there are none, or the table has no such column
  */
-export function sliceOf(target: Target, { slice }: CopyOptions, { interval }: Context): Slice {
+export function sliceOf(
+  { name: table, existing }: Target,
+  arriving: readonly Column[],
+  { slice }: CopyOptions,
+  { interval }: Context,
+): Slice {
   const { column, from, to } = slice!;
-  const what = `Cannot replace a slice of table ${JSON.stringify(target.name)}`;
-  const type = target.existing!.columns.find(({ name }) => name === column)?.type;
+  const what = `Cannot replace a slice of table ${JSON.stringify(table)}`;
+  const columns: readonly { name: string; type: string }[] = existing?.columns ?? arriving;
+  const type = columns.find(({ name }) => name === column)?.type;
   if (type === undefined) {
     throw new GiveUp(`${what}: it has no column ${JSON.stringify(column)}`);
   }

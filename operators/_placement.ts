@@ -58,6 +58,11 @@ export function place(
   const { existing } = target;
   const table = quoted(target);
   const gone = (staging: string) => `DROP TABLE ${staging}`;
+  if (!existing && mode !== "replace" && committed && (made ?? "new") === "new") {
+    // It is made when all has come, and what is to be done then is looked at anew.
+    const none = () => [];
+    return { staging: "new", lock: undefined, steps: none, filling: { before: [], fill: none } };
+  }
   if (!existing && (mode !== "replace" || (made ?? "new") !== "new")) {
     throw new Error(
       `Cannot load into table ${JSON.stringify(target.name)}: it was dropped meanwhile; try again`,

@@ -189,25 +189,39 @@ Deno.test("a file goes on where it was killed, and begins anew when it was chang
   assert.deepEqual([rows, resumed], [FEW, undefined]);
 });
 
+/** Ways to load that commit rows before the end. */
+const COMMITTING: readonly (readonly string[])[] = [
+  ["--resume"],
+  ["--resume", "--mode", "append"],
+  ["--resume", "--mode", "merge", "--on", "n", "--duplicates", "fail"],
+  ["--resume", "--mode", "merge", "--on", "n", "--duplicates", "fail", "--on-reject", "keep"],
+  ["--parallel", "2", "--mode", "append", "--key", "the load"],
+];
+
 Deno.test("a column that turns out wider behind what is committed is right in the end, killed or not", async () => {
-  await using sluice = new Sluice();
-  await using db = await freshDatabase();
   const text = new TextDecoder().decode(little).replace(
     /\n[^\n]+\n$/,
     "\nN/A,2021-01-02 03:04:05,,\n",
   );
-  await using server = rangedServer(new TextEncoder().encode(text));
-  const load = ["load", `${server.url}/file`, "--into", "t", "--resume", "--json"];
-  load.push("--database", db.url);
-  await kill(sluice, server, load);
-  const { rows, columns } = document(await sluice.run(load));
-  assert.equal(rows, FEW);
-  assert.deepEqual(columns[0], { name: "n", type: "text" });
-  const [sum] = await db.query(
-    "SELECT count(*)::int AS rows, count(DISTINCT n)::int AS ns, max(n) AS last FROM t",
-  );
-  assert.deepEqual(sum, { rows: FEW, ns: FEW, last: "N/A" });
-  assert.deepEqual(await db.query("SELECT * FROM sluice.staging"), []);
+  for (const way of COMMITTING) {
+    await using sluice = new Sluice();
+    await using db = await freshDatabase();
+    await using server = rangedServer(new TextEncoder().encode(text));
+    const load = ["load", `${server.url}/file`, "--into", "t", ...way, "--json"];
+    load.push("--database", db.url);
+    await kill(sluice, server, load);
+    assert.equal((await db.query("SELECT FROM sluice.staging")).length, 1, "rows were committed");
+    const there = await db.query("SELECT to_regclass('t') AS there");
+    assert.deepEqual(there, [{ there: null }], "no table is seen before it has its rows");
+    const { rows, columns, rejected } = document(await sluice.run(load));
+    assert.deepEqual([rows, rejected], [FEW, 0], way.join(" "));
+    assert.deepEqual(columns[0], { name: "n", type: "text" });
+    const [sum] = await db.query(
+      "SELECT count(*)::int AS rows, count(DISTINCT n)::int AS ns, max(n) AS last FROM t",
+    );
+    assert.deepEqual(sum, { rows: FEW, ns: FEW, last: "N/A" });
+    assert.deepEqual(await db.query("SELECT * FROM sluice.staging"), []);
+  }
 });
 
 Deno.test("load --resume refuses what it could not go on with", async () => {

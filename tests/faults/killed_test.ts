@@ -9,19 +9,31 @@ import { random, soak } from "./_soak.ts";
 
 await sharedPostgres();
 
-const WAYS: readonly Partial<CopyOptions>[] = [
-  { mode: "replace" },
-  { mode: "append" },
-  { mode: "merge", on: ["v", "n"] },
-  { mode: "replace", parallel: 2 },
+/** How rows are loaded, and whether there is a table before. */
+const WAYS: readonly (readonly [there: boolean, options: Partial<CopyOptions>])[] = [
+  [true, { mode: "replace" }],
+  [true, { mode: "append" }],
+  [true, { mode: "merge", on: ["v", "n"] }],
+  [true, { mode: "replace", parallel: 2 }],
+  [false, { mode: "append", parallel: 2 }],
+  [false, { mode: "replace", staging: "committed" }],
+  [false, { mode: "merge", on: ["v", "n"], duplicates: "fail", staging: "committed" }],
+  [false, { mode: "append", staging: "committed" }],
 ];
 
-function flags({ key }: Made, { mode, on = [], parallel = 1 }: Partial<CopyOptions>): string[] {
-  const columns = on.flatMap((column) => ["--on", column]);
-  return ["--key", key, "--mode", mode!, ...columns, "--parallel", String(parallel)];
+function flags(
+  { key }: Made,
+  { mode, on = [], duplicates, parallel, staging }: Partial<CopyOptions>,
+): string[] {
+  return [
+    ...["--key", key, "--mode", mode!, ...on.flatMap((column) => ["--on", column])],
+    ...duplicates ? ["--duplicates", duplicates] : [],
+    ...parallel ? ["--parallel", String(parallel)] : [],
+    ...staging ? ["--staging", staging] : [],
+  ];
 }
 
-const KILLS = soak ? 200 : 20;
+const KILLS = soak ? 200 : 24;
 
 Deno.test(`a load that is killed at ${KILLS} random points: the table is old or new, and the retry exact`, async () => {
   await using sluice = new Sluice();
@@ -36,11 +48,13 @@ Deno.test(`a load that is killed at ${KILLS} random points: the table is old or 
     await using database = await freshDatabase();
     let duration = 0;
     while (next < KILLS) {
-      const options = WAYS[next++ % WAYS.length]!;
+      const [there, options] = WAYS[next++ % WAYS.length]!;
       await begin(database, old);
-      const before: State = { table: [old], ledger: [old] };
-      const table = options.mode === "replace" ? [made] : [old, made];
-      const after: State = { table, ledger: [old, made] };
+      if (!there) await database.query("DROP TABLE t; TRUNCATE sluice.loads");
+      const first = there ? [old] : [];
+      const before: State = { table: there ? first : undefined, ledger: first };
+      const table = options.mode === "replace" ? [made] : [...first, made];
+      const after: State = { table, ledger: [...first, made] };
       const command = sluice.start(
         ["load", server.url, "--into", "t", "--database", database.url, ...flags(made, options)],
         { patience: 120_000 },

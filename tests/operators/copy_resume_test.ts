@@ -100,6 +100,10 @@ for (const [what, options, sql] of MODES) {
     await using database = await freshDatabase();
     if (sql) await database.query(sql);
     await assert.rejects(attempt(database, broken(await batchesOf(TEXT)), options).copied, BROKEN);
+    const [{ there }] = await database.query("SELECT to_regclass('t') IS NOT NULL AS there") as [
+      { there: boolean },
+    ];
+    assert.equal(there, sql !== undefined, "no table is seen before it has its rows");
     const [kept] = await staged(database);
     assert.ok(kept!.rows > ROWS / 3 && kept!.rows < ROWS, `${kept!.rows} rows are kept`);
     const oid = "SELECT $1::regclass::oid::int AS oid";
