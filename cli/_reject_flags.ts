@@ -1,7 +1,7 @@
-import { isAbsolute, join } from "node:path";
+import { join, resolve } from "node:path";
 import type { OnReject } from "../operators/mod.ts";
 import { homeFolder, type PlaceFlags } from "./database.ts";
-import { UsageError, type World } from "./world.ts";
+import { messageOf, UsageError, type World } from "./world.ts";
 
 /** What is to become of records that cannot be loaded. */
 export interface RejectFlags {
@@ -42,21 +42,27 @@ export const rejectFlags = {
   },
 } as const;
 
-/** What the flags say. @throws {UsageError} for what does not go together */
-export function rejectOptions(
+/** What the flags say. @throws {UsageError} for what does not go together, and where a file would be lost */
+export async function rejectOptions(
   world: World,
   { onReject, maxRejects, rejects, into, ...place }: RejectFlags & PlaceFlags & { into: string },
-): OnReject {
+  source: string,
+): Promise<OnReject> {
   const given = maxRejects !== undefined ? "--max-rejects" : rejects !== undefined && "--rejects";
   if (onReject === "fail" && given) {
     throw new UsageError(`${given} needs --on-reject keep, but --on-reject is fail`);
   }
   if (onReject !== "keep" && !given) return "fail";
   const name = into.replaceAll(/[^\w.-]/g, "_").slice(0, 60);
-  const file = rejects === undefined
-    ? join(homeFolder(world, place), "rejects", `${name}-${crypto.randomUUID().slice(0, 8)}.jsonl`)
-    : isAbsolute(rejects)
-    ? rejects
-    : join(world.cwd, rejects);
-  return { limit: maxRejects ?? Infinity, file };
+  const limit = maxRejects ?? Infinity;
+  if (rejects === undefined) {
+    const file = `${name}-${crypto.randomUUID().slice(0, 8)}.jsonl`;
+    return { limit, file: join(homeFolder(world, place), "rejects", file) };
+  }
+  const file = resolve(world.cwd, rejects);
+  const { checkRejectsFile } = await import("../operators/mod.ts");
+  await checkRejectsFile(file, source).catch((error) => {
+    throw new UsageError(messageOf(error), { cause: error });
+  });
+  return { limit, file };
 }

@@ -75,7 +75,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   const target = tableName(options.into);
   if (options.into === "") throw new UsageError("--into needs the name of a table");
   const placing = targetOptions(options, source);
-  const reading = await readingOptions(options, rejectOptions(world, options));
+  const reading = await readingOptions(options, await rejectOptions(world, options, source));
   await using database = await Database.from(world, options);
   const { copy, decompress, http, PLAIN_CSV, records } = await import("../operators/mod.ts");
   const { perform } = await import("../engine/mod.ts");

@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import type { RecordBatch } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
+import { checkRejectsFile } from "./check_rejects_file.ts";
 import { withoutSecrets } from "./_ledger.ts";
 import { localPath, reason } from "./_open_file.ts";
 import type { Slice } from "./_partition.ts";
@@ -308,10 +309,11 @@ export class Refusals {
 
   async #begin(tolerance: Tolerance): Promise<void> {
     this.#tolerance = tolerance;
-    const { schema, table } = this.#options;
+    const { schema, table, source } = this.#options;
     const name = schema === undefined ? table : `${schema}.${table}`;
     this.#kept = tolerance.file === undefined ? this.#ctx.rejects(name) : localPath(tolerance.file);
     if (this.#kept === undefined) return;
+    await checkRejectsFile(this.#kept, source?.url);
     this.#path = this.#kept;
     // What an earlier load refused is not what this one does.
     await Deno.remove(this.#path).catch(() => {});

@@ -28,7 +28,8 @@ export interface Tolerance {
   /** A share of all records where it is below 1 (`0.01` is one in a hundred), else a number of them. */
   readonly limit: number;
   /**
-   * A file to write the refused records to, one JSON object to a line; what stands there goes.
+   * A file to write the refused records to, one JSON object to a line, in place of those of an earlier load; what else
+   * stands there is left alone, and fails the load.
    *
    * @default {in a DAG one in the home folder, below `rejects/`; else none, but where the load fails: then one in the folder
    * for temporary files is left}

@@ -43,6 +43,7 @@ export type {
 export type { Column } from "./_copy_options.ts";
 export { REJECT_RULES, SiftedBatch } from "./_reject.ts";
 export type { OnReject, Reject, RejectRule, Sifting, Tolerance } from "./_reject.ts";
+export { checkRejectsFile } from "./check_rejects_file.ts";
 export { columnsOf, listRejects, listRejectTables } from "./list_rejects.ts";
 export type {
   ListedReject,

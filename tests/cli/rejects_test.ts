@@ -134,6 +134,44 @@ Deno.test("what is shown as CSV can be replayed as it is: defaults count, and na
   );
 });
 
+Deno.test("rejects are never written over the source, by whatever name, nor over anything but rejects", async () => {
+  await using database = await freshDatabase();
+  await using sluice = new Sluice();
+  const env = { DATABASE_URL: database.url };
+  const source = sluice.file("people.csv", PEOPLE), notes = sluice.file("notes.txt", "mine\n");
+  Deno.symlinkSync(source, `${sluice.folder}/link.csv`);
+  Deno.linkSync(source, `${sluice.folder}/hard.csv`);
+  Deno.mkdirSync(`${sluice.folder}/empty`);
+  assert.ok(
+    (await new Deno.Command("mkfifo", { args: [`${sluice.folder}/fifo`] }).output()).success,
+  );
+  const load = (source: string, file: string) =>
+    sluice.run(["load", source, "--into", "p", "--type", "age=integer", "--rejects", file], {
+      env,
+    });
+  const first = await load(source, "old.jsonl");
+  assert.equal(first.code, 0, first.stderr);
+  for (
+    const [file, why] of [
+      ["people.csv", /it is the source itself, which would be lost; name another file/],
+      ["./link.csv", /the source itself/],
+      ["hard.csv", /the source itself/],
+      [`${sluice.folder}/empty`, /it is a folder/],
+      ["fifo", /no regular file/],
+      ["notes.txt", /there is a file that has no rejects, and would be lost/],
+    ] as const
+  ) {
+    assert.match(refusal(await load(source, file), 2), why);
+  }
+  // Rejects that are a source, too, are not overwritten while they are read; those of an earlier load are.
+  const old = `${sluice.folder}/old.jsonl`;
+  assert.match(refusal(await load(`file://${old}`, "old.jsonl"), 2), /the source itself/);
+  assert.equal((await load(source, "old.jsonl")).code, 0);
+  assert.equal((await Deno.readTextFile(old)).split("\n").length, 3);
+  assert.deepEqual([source, notes].map((path) => Deno.readTextFileSync(path)), [PEOPLE, "mine\n"]);
+  assert.ok(Deno.statSync(`${sluice.folder}/empty`).isDirectory);
+});
+
 Deno.test("flags that cannot be followed are refused, and so is a file that tells no reject", async () => {
   await using database = await freshDatabase();
   await using sluice = new Sluice();

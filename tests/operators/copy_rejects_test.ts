@@ -9,7 +9,7 @@ import {
   parquet,
 } from "../../operators/mod.ts";
 import { type Correction, replayRejects } from "../../operators/mod.ts";
-import { pipe } from "../../engine/mod.ts";
+import { GiveUp, pipe } from "../../engine/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, type TestDatabase } from "../_postgres.ts";
 import { nothingLeft, rows } from "./_load.ts";
@@ -391,6 +391,27 @@ const NAMES = [
   "A.b\\c",
   "sluice",
 ];
+
+Deno.test("a file that has no rejects is not taken for them, and the load fails before it does anything", async () => {
+  await using database = await freshDatabase();
+  const file = await Deno.makeTempFile();
+  await load(database, "a\n1\n");
+  for (
+    const [url, text, why] of [
+      [file, "a\n2\n", /it is the source itself/],
+      ["-", "a\n2\n", /there is a file that has no rejects/],
+    ] as const
+  ) {
+    await Deno.writeTextFile(file, text);
+    await assert.rejects(
+      load(database, text, { source: { url }, onReject: { limit: 1, file } }),
+      (error) => error instanceof GiveUp && why.test(error.message),
+    );
+    assert.equal(await Deno.readTextFile(file), text);
+  }
+  assert.deepEqual(await rows(database), ["(1)"]);
+  await Deno.remove(file);
+});
 
 Deno.test("each table has rejects of its own, whatever its name", async () => {
   await using database = await freshDatabase();
