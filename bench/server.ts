@@ -10,6 +10,13 @@ const quick = dag("quick", { params: { n: 0 }, maxActiveRuns: 16 });
 const first = quick.task("first", (run) => run.params.n);
 quick.task("second", (run) => run.params.n, { after: first });
 
+const DAYS = 1000;
+const days = dag("days", {
+  ...{ schedule: "@daily", start: "2021-01-01", catchup: true, paused: true },
+  end: Temporal.PlainDate.from("2021-01-01").add({ days: DAYS - 1 }).toString(),
+});
+days.task("one", () => 1);
+
 const root = new URL(".", import.meta.url).pathname;
 const home = await Deno.makeTempDir({ prefix: "sluice-bench-" });
 const worker = new Worker(new URL("./_server_clients.ts", import.meta.url), { type: "module" });
@@ -44,7 +51,7 @@ say("");
 
 for (const [name, store] of [["a home folder", await file(home)], ["memory", memory()]] as const) {
   await using _ = store;
-  await using etl = await engine({ dags: [quick], home, store, logs: logFiles(home) });
+  await using etl = await engine({ dags: [quick, days], home, store, logs: logFiles(home) });
   using receipts = openReceipts();
   await using http = await listen(server(etl, { store, receipts, maxQueuedRuns: 100_000 }).fetch);
   const { url } = http;
@@ -72,6 +79,33 @@ for (const [name, store] of [["a home folder", await file(home)], ["memory", mem
   }
   while ((await etl.runs({ state: "queued", limit: 1 })).length > 0) await rest(50);
   while ((await etl.runs({ state: "running", limit: 1 })).length > 0) await rest(50);
+
+  await etl.start();
+  let isOver = false;
+  const over = (async () => {
+    await etl.unpause("days", { all: true });
+    while ((await etl.runs({ dag: "days", state: "success", tasks: false })).length < DAYS) {
+      await rest(500);
+    }
+    isOver = true;
+  })();
+  const busy: number[] = [];
+  while (!isOver) {
+    for (const path of ["/api/dags", `/api/runs/${id}`, "/api/dags/days/grid"]) {
+      busy.push(
+        ...(await order({ what: "requests", url: url + path, count: 5, atOnce: 1 })).latencies ??
+          [],
+      );
+    }
+  }
+  await over;
+  say("");
+  say(
+    `While ${DAYS} runs are caught up with, a request after another: median ${
+      quantile(busy, 0.5)
+    }, ` +
+      `99 % ${quantile(busy, 0.99)} (${busy.length} of them).`,
+  );
 
   await order({ what: "listen", url: `${url}/api/events`, clients: CLIENTS });
   for (let i = 0; i < 30; i++) {

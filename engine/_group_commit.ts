@@ -12,13 +12,19 @@ interface Entry {
   readonly reject: (error: Error) => void;
 }
 
+/**
+ * How many turns of the event loop there are from one transaction to the next. Each stands still for as long as the disk
+ * takes, and a request needs several turns to be answered; those in which there is nothing to do pass in no time.
+ */
+const TURNS = 8;
+
 /** SQLite's codes for a full disk, and for a file or a folder that could not be synced. */
 const FULL = 13;
 const SYNC_FAILED = [1034, 1290];
 
 /**
- * Makes one transaction, so one sync of the disk, of all jobs that come in one turn of the event loop, which is also how
- * long the transaction before holds it. A job that throws changes nothing, and leaves the others alone.
+ * Makes one transaction, so one sync of the disk, of all jobs that come within a few turns of the event loop, and while
+ * the transaction before holds it. A job that throws changes nothing, and leaves the others alone.
  *
  * When the disk is full, the jobs fail, and later ones succeed once there is room. When the disk could not be synced,
  * nobody knows what it holds, and to sync again may succeed though pages were lost: so nothing is tried again, nothing
@@ -36,6 +42,10 @@ export function groupCommits(
   const commit = database.prepare("COMMIT");
   let group: Entry[] = [];
   let broken: Error | undefined;
+
+  function later(turns: number): void {
+    setImmediate(() => turns > 1 ? later(turns - 1) : run());
+  }
 
   function run(): void {
     const entries = group;
@@ -75,7 +85,7 @@ export function groupCommits(
           return () => reject(codeOf(error) === undefined ? error : describe(path, error));
         }
       };
-      if (group.push({ begin, reject }) === 1) setImmediate(run);
+      if (group.push({ begin, reject }) === 1) later(TURNS);
     });
 }
 
