@@ -99,7 +99,7 @@ export interface Store extends AsyncDisposable {
 
 /** Keeps what happened for as long as the process lives. */
 export function memory(): Store {
-  const runs = new Map<string, { readonly run: Run; readonly place: string }>();
+  const runs = new Map<string, Kept>();
   const dags = new Map<string, DagRecord>();
   const bell = new Bell();
   const closed = new AbortController();
@@ -110,7 +110,10 @@ export function memory(): Store {
       const known = runs.get(id);
       if ((known?.run.version ?? 0) !== version) return false;
       const run = reduceAll(known?.run, events);
-      if (run) runs.set(id, { run, place: known?.place ?? placeOf(run) });
+      if (run) {
+        const { place = placeOf(run), date = sortable(run.logicalDate) } = known ?? {};
+        runs.set(id, { run, place, date });
+      }
       for (const event of events) recorded.push({ ...event, seq: ++seq });
       bell.ring();
       return true;
@@ -118,10 +121,10 @@ export function memory(): Store {
     get: async (id) => runs.get(id)?.run,
     async list({ limit, order, tasks = true, ...query } = {}) {
       const fits = filter(query);
-      const rank = ({ run, place }: { run: Run; place: string }): string =>
-        order === "logical_date" ? `${sortable(run.logicalDate)} ${place}` : place;
+      const rank = ({ place, date }: Kept): string =>
+        order === "logical_date" ? `${date} ${place}` : place;
       return [...runs.values()]
-        .filter(({ run, place }) => fits(run, place))
+        .filter(fits)
         .sort((a, b) => rank(a) < rank(b) ? 1 : -1)
         .slice(0, limit)
         .map(({ run }) => tasks ? run : { ...run, tasks: {}, mapped: {} });
@@ -192,17 +195,23 @@ export async function* follow<T extends { readonly seq: number }>(
   }
 }
 
-function filter(query: RunQuery): (run: Run, place: string) => boolean {
+/** A run that is kept, and by what it is found and sorted. */
+interface Kept {
+  readonly run: Run;
+  readonly place: string;
+  /** The logical date. */
+  readonly date: string;
+}
+
+function filter(query: RunQuery): (kept: Kept) => boolean {
   const { dag, state, kind } = query;
   const from = query.from === undefined ? "" : sortable(query.from);
   const to = query.to === undefined ? "~" : sortable(query.to);
   const before = query.before ? placeOf(query.before) : "~";
   const after = query.after ? placeOf(query.after) : "";
-  return (run, place) => {
-    const date = sortable(run.logicalDate);
-    return (dag === undefined || run.dag === dag) &&
-      (state === undefined || run.state === state) &&
-      (kind === undefined || run.kind === kind) &&
-      from <= date && date <= to && after < place && place < before;
-  };
+  return ({ run, place, date }) =>
+    (dag === undefined || run.dag === dag) &&
+    (state === undefined || run.state === state) &&
+    (kind === undefined || run.kind === kind) &&
+    from <= date && date <= to && after < place && place < before;
 }
