@@ -122,8 +122,7 @@ class Download {
       answer.close();
       answer = await this.#first({});
     }
-    // A 206 may leave out what If-Range made sure of.
-    this.#validator = answer.status === 206 ? kept?.validator : answer.validator;
+    this.#validator = answer.validator;
     this.#length = answer.length;
     this.#answer = answer;
     this.#at = this.#position = answer.start;
@@ -194,13 +193,13 @@ class Download {
     const from = this.#position > 0 && this.#ranges;
     const answer = await this.#ask(from ? rangeFrom(this.#position, this.#validator!) : {});
     const { status, start, validator, length } = answer;
-    if (status === 416 || status === 206 && start !== this.#position) {
+    // A server may know ranges and not If-Range: a 206 that does not say its version may be of any.
+    if (status === 416 || status === 206 && (start !== this.#position || validator === undefined)) {
       answer.close();
       this.#ranges = false;
-      throw new Broken("the server answers another range than it was asked for");
+      throw new Broken("the server does not answer with the range it was asked for");
     }
-    const same = status === 206 && validator === undefined || validator === this.#validator;
-    if (!same || (length ?? this.#length) !== (this.#length ?? length)) {
+    if (validator !== this.#validator || (length ?? this.#length) !== (this.#length ?? length)) {
       answer.close();
       throw new SourceChanged(
         `"${this.#target.url}" changed while it was downloaded: it was version ` +
@@ -259,7 +258,7 @@ function rangeFrom(position: number, validator: string): Record<string, string> 
 }
 
 function continues({ start, validator }: Answer, kept: Kept): boolean {
-  return start === kept.bytes && (validator === undefined || validator === kept.validator);
+  return start === kept.bytes && validator === kept.validator;
 }
 
 function strong(validator: string | undefined): boolean {
