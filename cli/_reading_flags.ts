@@ -162,7 +162,7 @@ function wholeNumber(text: string): number {
   throw new SyntaxError("write it as a whole number");
 }
 
-/** Flags that only CSV has: who gives one means CSV. */
+/** Flags that only CSV has. */
 const CSV_FLAGS = [
   "escape",
   "header",
@@ -202,13 +202,14 @@ export async function readingOptions(
   const shared = { ...arrow, ...encoding === undefined ? {} : { encoding } };
   const csv = { ...own, ...shared };
   fromUser(() => checkCsvOptions(csv));
-  const isCsv = Object.keys(own).length > 0;
-  if (isCsv && format !== undefined && format !== "csv") {
-    const flag = Object.keys(own)[0]!.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
-    throw new UsageError(`--${flag} is for CSV, but --format is ${format}`);
+  const known = [...CSV_FLAGS, "delimiter", "quote", "null", "sign"] as const;
+  const given = known.find((name) => options[name] !== undefined);
+  const by = given && `--${given.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+  if (by && format !== undefined && format !== "csv") {
+    throw new UsageError(`${by} is for CSV, but --format is ${format}`);
   }
   return {
-    ...format ? { format } : isCsv ? { format: "csv" } : {},
+    ...format ? { format } : by ? { meant: { format: "csv", by } } : {},
     csv,
     jsonl: { ...shared, ...unknownKeys ? { unknownKeys } : {} },
     arrow,

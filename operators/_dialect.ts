@@ -31,8 +31,9 @@ const COMMON = [";", "\t", "|"].map(byte), RARE = ["^", "~", "\x01", "\x1f"].map
 const MOST_PREAMBLE = 20;
 
 /**
- * Finds delimiter, quote, escape and what stands before the table. What reads well as RFC 4180 with commas is read so;
- * another way to read it must give at least two fields in each of at least two records, and be the only one that does.
+ * Finds delimiter, quote, escape and what stands before the table. What reads well as RFC 4180 with commas is read so,
+ * unless another common delimiter splits all of its records alike, too; any other way to read it must give at least two
+ * fields in each of at least two records, and be the only one that does.
  *
  * @throws {Malformed} where there are two such ways, or more than one table
  */
@@ -43,13 +44,16 @@ export function findMarks(sample: Sample): Marks {
 }
 
 function likely(sample: Sample): Marks {
-  const plain = fit(sample, RFC);
-  if (plain && plain.width > 1) return { dialect: RFC, skip: 0 };
-  const told = excel(sample);
-  if (told) return told;
   const of = (change: Partial<Dialect>, delimiters = COMMON) =>
     delimiters.map((delimiter) => ({ ...RFC, ...change, delimiter }));
   const all = [RFC.delimiter, ...COMMON];
+  const plain = fit(sample, RFC);
+  if (plain && plain.width > 1) {
+    only(sample, of({}, all));
+    return { dialect: RFC, skip: 0 };
+  }
+  const told = excel(sample);
+  if (told) return told;
   const dialect = only(sample, of({})) ?? only(sample, of({}, RARE)) ??
     (plain ? undefined : only(
       sample,
@@ -79,6 +83,7 @@ function only(
   shows?: (fields: string[]) => boolean,
 ): Dialect | undefined {
   const fits = dialects.filter((dialect) => {
+    if (!sample.bytes.includes(dialect.delimiter)) return false;
     const found = fit(sample, dialect);
     return found && found.width > 1 && found.records > 1 &&
       (!shows || shows(raw(sample, found.fields)));

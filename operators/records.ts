@@ -1,4 +1,4 @@
-import type { Bytes, Context, Inputs, Work } from "../engine/mod.ts";
+import { type Bytes, type Context, GiveUp, type Inputs, type Work } from "../engine/mod.ts";
 import { isContinued, MAGIC } from "./_arrow_messages.ts";
 import type { CsvOptions } from "./_csv_options.ts";
 import { arrowIpc, type ArrowIpcOptions } from "./arrow_ipc.ts";
@@ -8,6 +8,8 @@ import { jsonLines, type JsonLinesOptions } from "./json_lines.ts";
 /** What {@linkcode records} can read. */
 export const RECORD_FORMATS = ["csv", "jsonl", "arrow"] as const;
 
+const NAMES = { csv: "CSV", jsonl: "JSON lines", arrow: "Arrow" } as const;
+
 /** One of {@linkcode RECORD_FORMATS}. */
 export type RecordFormat = typeof RECORD_FORMATS[number];
 
@@ -15,6 +17,8 @@ export type RecordFormat = typeof RECORD_FORMATS[number];
 export interface RecordsOptions {
   /** The format. @default what the first bytes show */
   format?: RecordFormat;
+  /** What was said that only one format has: another one is refused, as it would be read without it. */
+  meant?: { readonly format: RecordFormat; readonly by: string };
   /** How to read CSV. */
   csv?: Inputs<CsvOptions>;
   /** How to read JSON lines. */
@@ -38,6 +42,15 @@ export function records(options: RecordsOptions = {}): Work<Batches, Bytes> {
     async run(scope, ctx: Context, input: Bytes): Promise<Batches> {
       if (options.format) return await works[options.format].run(scope, ctx, input);
       const { format, bytes } = await recognize(input);
+      const { meant } = options;
+      if (meant && format !== meant.format) {
+        throw new GiveUp(
+          `Cannot read the source: its first bytes are those of ${
+            NAMES[format]
+          }, and ${meant.by} is for ` +
+            `${NAMES[meant.format]}; leave it out, or say which format it is`,
+        );
+      }
       return await works[format].run(scope, ctx, bytes);
     },
   };

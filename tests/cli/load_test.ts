@@ -210,6 +210,11 @@ Deno.test("load finds out how a source is written, says so, and takes it from fl
   const clash = ["load", "-", "--into", "t", "--database", db.url, "--format", "jsonl"];
   const outcome = await sluice.run([...clash, "--skip-lines", "1"], { stdin: "" });
   assert.match(refusal(outcome, 2), /--skip-lines is for CSV, but --format is jsonl/);
+  const meant = await sluice.run(
+    ["load", "-", "--into", "t", "--database", db.url, "--null", "NA"],
+    { stdin: '{"a":"NA"}\n{"a":"1"}\n' },
+  );
+  assert.match(refusal(meant, 1), /first bytes are those of JSON lines, and --null is for CSV; /);
 });
 
 Deno.test("load --mode append adds rows to a table, and replace replaces them", async () => {
