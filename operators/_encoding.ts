@@ -1,5 +1,5 @@
 import { Malformed } from "./_tokenizer.ts";
-import { type Chunks, joined } from "./_window.ts";
+import { type Chunks, joined, type Span } from "./_window.ts";
 
 /** What a byte order mark says (Unicode 16, section 23.8), the longer before those they begin with. */
 const MARKS: readonly (readonly [encoding: string, mark: readonly number[]])[] = [
@@ -107,6 +107,25 @@ export function toUtf8(chunks: Chunks, encoding: string, offset = 0, lenient = f
     default:
       return decoded(source);
   }
+}
+
+/** Those with characters of several bytes each of which UTF-8 does not tell how many (WHATWG Encoding, sections 10 to 13). */
+const UNEVEN = ["gbk", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift_jis", "euc-kr"];
+
+/** Of how many bytes of an encoding {@linkcode toUtf8} makes what it makes; undefined where its characters do not tell. */
+export function spanOf(encoding: string): Span | undefined {
+  if (UNEVEN.includes(encoding)) return undefined;
+  const size = Number(/^utf-(16|32)/.exec(encoding)?.[1] ?? 8) / 8;
+  return (bytes, from, to) => {
+    let units = 0;
+    for (let i = from; i < to; i++) {
+      const byte = bytes[i]!;
+      if ((byte & 0xc0) !== 0x80) units++;
+      // Of four bytes are the characters that UTF-16 writes as two halves.
+      if (size === 2 && byte >= 0xf0 && byte !== BAD) units++;
+    }
+    return units * size;
+  };
 }
 
 /** What is to be read. */

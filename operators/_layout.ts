@@ -9,14 +9,14 @@ export interface CsvPlace {
   /** The lines on which it begins, and the next one does. */
   readonly line: number;
   readonly next: number;
-  /** Where byte 0 lies in the source. */
-  readonly base: number | undefined;
+  /** Where a byte lies in the source. */
+  readonly offsetOf: Layout["offsetOf"];
 }
 
 /** Where the records of a block of CSV lie, found by their fields. */
 export function csvLayout(bytes: Uint8Array, fields: Tokenizer, place: CsvPlace): Layout {
   const { starts, width, records, dialect: { quote }, faults = [] } = fields;
-  const { base } = place;
+  const { offsetOf } = place;
   const isQuoted = (k: number) =>
     starts[k]! > place.from && bytes[starts[k]! - 1] === quote && fields.quoted[k] !== 0;
   const from = (r: number) => starts[r * width]! - (isQuoted(r * width) ? 1 : 0);
@@ -31,7 +31,7 @@ export function csvLayout(bytes: Uint8Array, fields: Tokenizer, place: CsvPlace)
   const single = place.next - place.line === records + faults.length;
   return {
     bytes,
-    base,
+    offsetOf,
     faults,
     from,
     to,

@@ -12,8 +12,8 @@ export interface Place {
   /** The line on which the block's records begin, at the byte `from`. */
   readonly line: number;
   readonly from: number;
-  /** Where the block's byte 0 lies in the file; undefined where bytes were changed on their way. */
-  readonly base: number | undefined;
+  /** Where a byte of it lies in the file; undefined where bytes were changed so that this is not known. */
+  readonly offsetOf: ((at: number) => number) | undefined;
 }
 
 /** Says which value is not of its column's type, and where. */
@@ -23,7 +23,7 @@ export function misfit(
   block: Block,
   place: Place,
 ): GiveUp {
-  const { base } = place;
+  const { offsetOf } = place;
   const { name, type, declared } = columns[column]!;
   const { bytes, fields: { width, starts, ends } } = block;
   const index = record * width + column;
@@ -39,7 +39,7 @@ export function misfit(
     const fault = isUtf8(field)
       ? `it holds a NUL byte, which Postgres cannot keep; nul: "remove" leaves such bytes out`
       : `it is not valid UTF-8${
-        base === undefined ? "" : ` (byte ${base + start + firstBad(field)} of the file, from 0)`
+        offsetOf ? ` (byte ${offsetOf(start + firstBad(field))} of the file, from 0)` : ""
       }${ENCODING_HINT}`;
     return new GiveUp(`Cannot read ${JSON.stringify(shown)} as text ${where}: ${fault}`);
   }

@@ -43,7 +43,7 @@ export interface Reject {
   readonly record: number;
   /** The line on which it begins, from 1; null where there are no lines. */
   readonly line: number | null;
-  /** Where it lies in the bytes of the source, decompressed; null where these were changed on their way. */
+  /** Where it lies in the bytes of the source, decompressed; null where that is not known. */
   readonly from_byte: number | null;
   /** The byte behind its last one. */
   readonly to_byte: number | null;

@@ -20,8 +20,8 @@ import type { WideningColumns } from "./_widening_columns.ts";
 export interface Layout {
   /** The bytes as they came, which those of the block may be changed from. */
   readonly bytes: Uint8Array;
-  /** Where byte 0 lies in the source; undefined where bytes were changed on their way. */
-  readonly base: number | undefined;
+  /** Where a byte lies in the source; undefined where bytes were changed so that this is not known. */
+  readonly offsetOf: ((at: number) => number) | undefined;
   from(record: number): number;
   to(record: number): number;
   line(record: number): number;
@@ -169,7 +169,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Where a record is, and how it is written. */
 function shownRecord(
-  { bytes, base }: Layout,
+  { bytes, offsetOf }: Layout,
   { from, to, line }: { from: number; to: number; line: number },
 ): Pick<Reject, "line" | "from_byte" | "to_byte" | "raw" | "bytes"> {
   const kept = bytes.subarray(from, Math.min(to, from + MAX_RAW));
@@ -177,8 +177,8 @@ function shownRecord(
   const plain = !text.includes("\0") && (!text.includes("\ufffd") || isUtf8(kept));
   return {
     line,
-    from_byte: base === undefined ? null : base + from,
-    to_byte: base === undefined ? null : base + to,
+    from_byte: offsetOf?.(from) ?? null,
+    to_byte: offsetOf?.(to) ?? null,
     raw: plain ? text : text.replaceAll("\0", "\ufffd"),
     bytes: plain ? null : btoa(String.fromCharCode.apply(null, kept as never)),
   };
@@ -202,7 +202,7 @@ function withPlaces(
   batch: RecordBatch,
   records: number,
   misfits: ReadonlyMap<number, unknown>,
-  { bytes, base, faults, from, to, line }: Layout,
+  { bytes, offsetOf, faults, from, to, line }: Layout,
   before: number,
 ): RecordBatch {
   const rows = batch.numRows;
@@ -222,8 +222,8 @@ function withPlaces(
     const start = from(r), end = to(r);
     putInt64(words[0]!, n, before + r + f + 1);
     putInt64(words[1]!, n, line(r));
-    putInt64(words[2]!, n, (base ?? 0) + start);
-    putInt64(words[3]!, n, (base ?? 0) + end);
+    putInt64(words[2]!, n, offsetOf?.(start) ?? 0);
+    putInt64(words[3]!, n, offsetOf?.(end) ?? 0);
     raw.set(bytes.subarray(start, end), offsets[n]!);
     n++;
   }
@@ -234,7 +234,7 @@ function withPlaces(
       type: fields[i]!.type,
       length: rows,
       data,
-      ...i >= 2 && base === undefined ? { nullBitmap: nowhere, nullCount: rows } : { nullCount: 0 },
+      ...i >= 2 && !offsetOf ? { nullBitmap: nowhere, nullCount: rows } : { nullCount: 0 },
     } as never)
   );
   const texts = plainText(raw, offsets);

@@ -3,6 +3,9 @@ import type { Bytes } from "../engine/mod.ts";
 /** Bytes on their way through a stage of reading. */
 export type Chunks = AsyncIterable<Uint8Array<ArrayBuffer>>;
 
+/** Of how many bytes of the source some of those were made that came of it. */
+export type Span = (bytes: Uint8Array, from: number, to: number) => number;
+
 /** The bytes of a source that lie ready, as many as are asked for. */
 export class Window {
   /** What was read and what was not wait in `bytes[from, to)`; at least one byte behind it is free. */
@@ -13,8 +16,10 @@ export class Window {
   ended = false;
   /** Whether the source has failed: what is wrong is not what it held. */
   failed = false;
-  /** Where `bytes[0]` lies in the source; undefined when its bytes were changed on their way. */
-  base: number | undefined = 0;
+  /** What tells where bytes lie in the source; undefined where they were changed so that nothing does. */
+  span: Span | undefined = (_, from, to) => to - from;
+  /** Where `bytes[0]` lies in the source. */
+  #base = 0;
   readonly #source: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
   #chunks: { next(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, unknown>> };
   /** What did not fit of the last chunk. */
@@ -33,9 +38,22 @@ export class Window {
     };
   }
 
-  /** Where the next byte lies in the source; undefined as `base` is. */
+  /** Tells where the bytes that lie ready now lie in the source: fast for one behind the one before. */
+  get offsetOf(): ((at: number) => number) | undefined {
+    const { span, bytes } = this;
+    if (!span) return undefined;
+    let before = 0, offset = this.#base;
+    return (at) => {
+      if (at < before) before = 0, offset = this.#base;
+      offset += span(bytes, before, at);
+      before = at;
+      return offset;
+    };
+  }
+
+  /** Where the next byte lies in the source, if that can be told. */
   get offset(): number | undefined {
-    return this.base === undefined ? undefined : this.base + this.from;
+    return this.offsetOf?.(this.from);
   }
 
   /** Whether nothing is left, and nothing will come. */
@@ -51,12 +69,12 @@ export class Window {
   /** Reads until at least `want` bytes lie ready, or the source has ended. */
   async fill(want: number): Promise<void> {
     const left = this.to - this.from;
+    this.#base = this.offset ?? 0;
     if (want >= this.bytes.length) {
       const wider = new Uint8Array(want + 1);
       wider.set(this.bytes.subarray(this.from, this.to));
       this.bytes = wider;
     } else this.bytes.copyWithin(0, this.from, this.to);
-    if (this.base !== undefined) this.base += this.from;
     this.from = 0;
     this.to = left;
     while (this.to < want) {
@@ -77,10 +95,10 @@ export class Window {
     }
   }
 
-  /** Sends what waits, and all that comes, through a stage first. */
-  through(stage: (chunks: Chunks) => Chunks): void {
+  /** Sends what waits, and all that comes, through a stage first; `span` tells of what it makes of them. */
+  through(stage: (chunks: Chunks) => Chunks, span?: Span): void {
     const chunks = this.#chunks, rest = this.#rest, waiting = this.bytes.slice(this.from, this.to);
-    const { ended } = this;
+    const { ended, offset } = this;
     async function* all(): Chunks {
       if (waiting.length > 0) yield waiting;
       if (rest) yield rest;
@@ -94,7 +112,8 @@ export class Window {
     this.#rest = undefined;
     this.from = this.to = 0;
     this.ended = false;
-    this.base = undefined;
+    this.#base = offset ?? 0;
+    this.span = offset === undefined ? undefined : span;
   }
 
   /** Wants no more. */

@@ -11,7 +11,7 @@ import {
   type ReadAs,
 } from "./_csv_options.ts";
 import { findHeader, findMarks, type Sample } from "./_dialect.ts";
-import { encodingOf, toUtf8 } from "./_encoding.ts";
+import { encodingOf, spanOf, toUtf8 } from "./_encoding.ts";
 import { withoutFooter, withoutNuls } from "./_footer.ts";
 import { refuseForeign } from "./_foreign.ts";
 import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
@@ -23,7 +23,7 @@ import { type Layout, Sieve } from "./_sieve.ts";
 import { type Spelled, type Spelling, spellings } from "./_spelling.ts";
 import { type Dialect, Malformed, Tokenizer } from "./_tokenizer.ts";
 import { WideningColumns } from "./_widening_columns.ts";
-import { Window } from "./_window.ts";
+import { type Chunks, Window } from "./_window.ts";
 
 /** Rows on their way from one stage to the next, thousands at a time. */
 export type Batches = ReadableStream<RecordBatch>;
@@ -177,11 +177,13 @@ class Parser {
     window.from += mark;
     if (encoding !== "utf-8") {
       const lenient = this.#sieve !== undefined;
-      window.through((chunks) => toUtf8(chunks, encoding, mark, lenient));
+      const span = lenient ? spanOf(encoding) : undefined;
+      window.through((chunks) => toUtf8(chunks, encoding, mark, lenient), span);
     }
     if (nul === "remove") window.through(withoutNuls);
     if (skipFooter > 0) {
-      window.through((chunks) => withoutFooter(chunks, skipFooter, this.#maxFieldBytes));
+      const stage = (chunks: Chunks) => withoutFooter(chunks, skipFooter, this.#maxFieldBytes);
+      window.through(stage, window.span);
     }
     return encoding;
   }
@@ -301,16 +303,16 @@ class Parser {
     if (this.#sieve) {
       return endsAt(this.#sieve.batch(columns, block, this.#layout()), this.#window.offset);
     }
-    const place = { line: this.#line, from: this.#blockFrom, base: this.#window.base };
+    const place = { line: this.#line, from: this.#blockFrom, offsetOf: this.#window.offsetOf };
     const batch = columns.read(block, (misfit) => lineOf(misfit, block, place));
     if (!("record" in batch)) return endsAt(batch, this.#window.offset);
     throw misfit(columns.plan, batch, block, place);
   }
 
   #layout(): Layout {
-    const { from: to, base } = this.#window;
-    const place = { from: this.#blockFrom, to, line: this.#line, next: this.#fields.line, base };
-    return csvLayout(this.#window.bytes, this.#fields, place);
+    const { from: to, offsetOf } = this.#window;
+    const place = { from: this.#blockFrom, to, line: this.#line, next: this.#fields.line };
+    return csvLayout(this.#window.bytes, this.#fields, { ...place, offsetOf });
   }
 
   #block(): Block {

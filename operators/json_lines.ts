@@ -4,7 +4,7 @@ import { endsAt } from "./_batch_end.ts";
 import { type Block, fieldText } from "./_block.ts";
 import { type Misfit, type Plan, type PlannedColumn, planOf } from "./_columns.ts";
 import { type ColumnType, parseColumnType } from "./_column_type.ts";
-import { encodingOf, parseEncoding, toUtf8 } from "./_encoding.ts";
+import { encodingOf, parseEncoding, spanOf, toUtf8 } from "./_encoding.ts";
 import { JsonFields, NUMBER, STRING, TRUTH } from "./_json_fields.ts";
 import { ENCODING_HINT } from "./_misfit.ts";
 import { inferType } from "./_read_column.ts";
@@ -142,7 +142,8 @@ class Parser {
     window.from += mark;
     if (encoding !== "utf-8") {
       const lenient = this.#sieve !== undefined;
-      window.through((chunks) => toUtf8(chunks, encoding, mark, lenient));
+      const span = lenient ? spanOf(encoding) : undefined;
+      window.through((chunks) => toUtf8(chunks, encoding, mark, lenient), span);
     }
     await window.fill(this.#sampleBytes);
     while (this.#scan() === 0 && !window.empty && !fields.faults?.length) {
@@ -223,7 +224,7 @@ class Parser {
   #layout(): Layout {
     const { bytes, lines, froms, tos, faults = [] } = this.#fields;
     const [from, to, line] = [froms, tos, lines].map((all) => (r: number) => all[r]!);
-    return { bytes, base: this.#window.base, from: from!, to: to!, line: line!, faults };
+    return { bytes, offsetOf: this.#window.offsetOf, from: from!, to: to!, line: line!, faults };
   }
 
   #misfit({ columns }: Plan, column: number, record: number): GiveUp {

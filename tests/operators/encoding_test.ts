@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type CsvOptions, jsonLines } from "../../operators/mod.ts";
+import { csv, type CsvOptions, jsonLines, SiftedBatch } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { chunked, every, readCsv, rowsOf } from "./_read_csv.ts";
 
@@ -77,6 +77,93 @@ for (const [encoding, file, text] of NARROW) {
     }
   });
 }
+
+/** Writes text in an encoding, whichever it is. */
+function write(text: string, encoding: string): Uint8Array<ArrayBuffer> {
+  if (WIDE.includes(encoding)) return encode(text, encoding);
+  if (encoding === "utf-8") return new TextEncoder().encode(text);
+  const all = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const chars = new TextDecoder(encoding).decode(all);
+  return Uint8Array.from(text, (char) => chars.indexOf(char));
+}
+
+/** Where rejects and rows of CSV with columns a (an integer) and b lie: from, to, and their text. */
+async function places(
+  file: Uint8Array<ArrayBuffer>,
+  size: number,
+  options: CsvOptions,
+): Promise<[from: number | null, to: number | null, raw: string][]> {
+  const onReject = { limit: Infinity }, types = { a: "integer" };
+  const given = { types, onReject, sampleBytes: 512, ...options };
+  const found: [number | null, number | null, string][] = [];
+  const source = chunked(file, every(size, file.length));
+  for await (const batch of await perform(csv(given), testContext(), source)) {
+    const { rejects, placed } = (batch as SiftedBatch).sifting;
+    for (const { from_byte, to_byte, raw } of rejects) found.push([from_byte, to_byte, raw]);
+    for (const row of rowsOf(placed())) {
+      const [from, to] = row.slice(-3).map((at) => at === null ? null : Number(at));
+      found.push([from!, to!, row.at(-1) as string]);
+    }
+  }
+  return found;
+}
+
+for (const encoding of [...WIDE, "utf-8", "windows-1252", "iso-8859-15", "koi8-r"]) {
+  Deno.test(`where a record lies in a file in ${encoding} is told in the bytes of the file`, async () => {
+    const special = WIDE.includes(encoding) ? '"𝄞,é"' : encoding === "koi8-r" ? "Мир" : '"é"';
+    const records = ["1,x", `q,${special}`, "2,y,z", `3,${special}`];
+    const line = encoding === "utf-8"
+      ? (text: string) => new TextEncoder().encode(text)
+      : undefined;
+    const put = line ?? ((text: string) => write(text, encoding));
+    const mark = WIDE.includes(encoding) ? put("\ufeff") : put("");
+    const file = new Uint8Array([
+      ...mark,
+      ...put(`a,b\r\n${`${records.join("\r\n")}\n`.repeat(5_000)}the end,\n\n`),
+    ]);
+    const written = new Map(records.map((record) => [record, put(record).join()]));
+    const options = WIDE.includes(encoding) ? {} : { encoding };
+    const found = await places(file, 65_537, { ...options, delimiter: ",", skipFooter: 1 });
+    assert.equal(found.length, 20_000);
+    for (const [from, to, raw] of found) {
+      assert.equal(file.subarray(from!, to!).join(), written.get(raw));
+    }
+  });
+}
+
+Deno.test("characters that are broken do not move where the records behind them lie", async () => {
+  const line = (text: string) => encode(text, "utf-16le");
+  const lone = [[0x34, 0xd8], [0x1e, 0xdd]].map((unit) => new Uint8Array(unit));
+  const parts = [
+    line("a,b\n1,"),
+    lone[0]!,
+    line("x"),
+    lone[1]!,
+    line("\nq,𝄞"),
+    lone[0]!,
+    line("\nr,\n"),
+  ];
+  const file = new Uint8Array(parts.flatMap((part) => [...part]));
+  const found = await places(file, 3, { encoding: "utf-16le", delimiter: "," });
+  const texts = found.map(([from, to]) =>
+    new TextDecoder("utf-16le").decode(file.subarray(from!, to!))
+  );
+  assert.deepEqual(texts, ["1,\ufffdx\ufffd", "q,𝄞\ufffd", "r,"]);
+});
+
+Deno.test("where that cannot be told of a record, nothing is said of it", async () => {
+  const text = "a,b\n1,x\nq,y\n";
+  for (
+    const options of [{ nul: "remove" }, { encoding: "shift_jis" }, {
+      nul: "remove",
+      skipFooter: 1,
+    }] as const
+  ) {
+    for (const [from, to] of await places(bytes(text), 100, options)) {
+      assert.deepEqual([from, to], [null, null]);
+    }
+  }
+});
 
 Deno.test("a mark is dropped at the beginning only", async () => {
   for (const encoding of WIDE) {
