@@ -19,6 +19,9 @@ import { type Random, random } from "./_simulation_random.ts";
 import { writersOf } from "./_simulation_rules.ts";
 import { SimulatedTime, turn } from "./_simulation_time.ts";
 
+/** Turns of the event loop without news until nothing is on its way any more: a commit takes eight. */
+const QUIET = 11;
+
 /** How much there is of everything. */
 export const POOLS: Readonly<Record<string, number>> = { default: 5, small: 2 };
 export const EXECUTORS: Readonly<Record<string, number>> = { inProcess: 5, other: 2 };
@@ -154,7 +157,7 @@ export class World implements Actor {
 
   /** Lets all that can happen now happen. */
   async settle(): Promise<void> {
-    for (let quiet = 0, i = 0; quiet < 3; i++) {
+    for (let quiet = 0, i = 0; quiet < QUIET; i++) {
       ensure(i < 1000, () => "It does not settle");
       const before = this.#events;
       await turn();
