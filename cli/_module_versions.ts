@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { ModuleGraph } from "./_module_graph.ts";
+import { NotTypeScript, plainScript } from "./_plain_script.ts";
 import { messageOf } from "./world.ts";
 
 /**
@@ -9,6 +10,17 @@ import { messageOf } from "./world.ts";
  * there is one such memory in a process, and it only grows.
  */
 const loaded = new Map<string, string>();
+
+const TYPESCRIPT = /\.m?tsx?$/;
+
+async function plain(path: string, bytes: Uint8Array): Promise<Uint8Array> {
+  try {
+    return new TextEncoder().encode(await plainScript(new TextDecoder().decode(bytes)));
+  } catch (error) {
+    if (!(error instanceof NotTypeScript)) throw error;
+    throw new ModuleFault(`Cannot load ${path}:${error.line}: ${error.message}`, { cause: error });
+  }
+}
 
 /** A module that could not be imported: the sentence says where and why. */
 export class ModuleFault extends Error {
@@ -20,30 +32,39 @@ export class ModuleFault extends Error {
  *
  * The first version of a file is imported from where it is. A later one, which the runtime would not look at, is copied to a
  * temporary folder and imported from there; so is what imports it, and nothing else: what did not change stays the same
- * module. The runtime keeps all versions until the process ends.
+ * module. The runtime keeps all versions until the process ends. Where it knows no TypeScript, copies without types are
+ * imported from the first.
  */
 export class ModuleVersions implements AsyncDisposable {
   readonly #patience: number;
+  readonly #typeless: boolean;
   #folder: string | undefined;
   /** The path of each copy's original, by the copy's address. */
   readonly #originals = new Map<string, string>();
 
-  /** @param patience for how many milliseconds a module may be at it until it counts as broken */
-  constructor(patience = 10_000) {
+  /**
+   * @param patience for how many milliseconds a module may be at it until it counts as broken
+   * @param typeless whether the runtime knows no TypeScript, as that of a standalone binary
+   */
+  constructor(patience = 10_000, typeless: boolean = Deno.build.standalone) {
     this.#patience = patience;
+    this.#typeless = typeless;
   }
 
   /** Imports a module of a graph. @throws {ModuleFault} when it is broken */
   async import(graph: ModuleGraph, path: string): Promise<Record<string, unknown>> {
     const files = graph.reach(path);
-    const copied = files.filter((file) => !isFresh(graph, file));
+    const isTyped = (file: string) => this.#typeless && TYPESCRIPT.test(file);
+    const copied = files.filter((file) => !isFresh(graph, file) || graph.reach(file).some(isTyped));
     const addresses = new Map<string, string>();
     for (const file of copied) addresses.set(file, await this.#addressOf(graph, file));
     const address = (file: string): string => addresses.get(file) ?? pathToFileURL(file).href;
     for (const file of copied) {
       const copy = address(file);
       const bytes = this.#originals.has(copy) ? undefined : graph.rewrite(file, address);
-      if (bytes) await Deno.writeFile(new URL(copy), bytes);
+      if (bytes) {
+        await Deno.writeFile(new URL(copy), isTyped(file) ? await plain(file, bytes) : bytes);
+      }
       this.#originals.set(copy, file);
     }
     for (const file of files) {

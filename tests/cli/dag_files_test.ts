@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { ModuleGraph } from "../../cli/_module_graph.ts";
 import { ModuleVersions } from "../../cli/_module_versions.ts";
+import { plainScript } from "../../cli/_plain_script.ts";
 import { type DagFiles, readDags, watchDags } from "../../cli/dag_files.ts";
 
 /** A folder that goes when disposed of. */
@@ -129,6 +130,33 @@ Deno.test("a module that does not get done is broken", async () => {
   await assert.rejects(versions.import(graph, path), /Cannot load .*a\.ts: it waits for something/);
   await using patient = new ModuleVersions();
   assert.deepEqual(Object.keys(await patient.import(graph, path)), []);
+});
+
+Deno.test("where the runtime knows no types, modules are imported without them", async () => {
+  const typed = "interface A { b: number }\nexport const a = ({ b: 1 } as A).b satisfies number;\n";
+  const plain = await plainScript(typed);
+  assert.doesNotMatch(plain, /interface|as A|satisfies/);
+  assert.equal(plain.split("\n")[1]!.indexOf(".b"), typed.split("\n")[1]!.indexOf(".b"));
+  const { a } = await import(`data:text/javascript,${encodeURIComponent(plain)}`);
+  assert.equal(a, 1);
+  const more = await plainScript(
+    "enum Size { small, large }\nexport const size: Size = Size.large;",
+  );
+  assert.equal((await import(`data:text/javascript,${encodeURIComponent(more)}`)).size, 1);
+
+  await using folder = new Folder();
+  folder.write("_rows.ts", typed);
+  const path = folder.write(
+    "b.ts",
+    "import { a } from './_rows.ts';\nexport const b: [number, string] = [a, import.meta.filename!];\n",
+  );
+  const broken = folder.write("c.ts", "\nconst c: = 1;\n");
+  const graph = new ModuleGraph();
+  await graph.add(path);
+  await graph.add(broken);
+  await using versions = new ModuleVersions(10_000, true);
+  assert.deepEqual((await versions.import(graph, path))["b"], [1, path]);
+  await assert.rejects(versions.import(graph, broken), /^ModuleFault: Cannot load .*c\.ts:2: .+/);
 });
 
 Deno.test("an id that two modules take is refused to the second, naming both", async () => {
