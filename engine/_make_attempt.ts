@@ -1,3 +1,5 @@
+import { logger } from "./_context.ts";
+import { failureText } from "./_failure_text.ts";
 import { nameOf } from "./_job.ts";
 import { type Attempting, type Change, changed, type Live } from "./_live.ts";
 import { Restart, type Surroundings } from "./attempt.ts";
@@ -6,7 +8,7 @@ import type { LogFiles } from "./log_files.ts";
 import type { TaskPlace } from "./plan.ts";
 import { at, settle } from "./settle.ts";
 import type { RejectFiles } from "./reject_files.ts";
-import type { Run, TaskRun } from "./state.ts";
+import type { Event, Run, TaskRun } from "./state.ts";
 import type { Store } from "./store.ts";
 import type { Interval } from "./work.ts";
 
@@ -58,6 +60,10 @@ export async function makeAttempt(
   };
   const key = { dag: run.dag, run: run.id, task, index, attempt };
   using lines = logs?.open(key);
+  const log: Surroundings["log"] = (line) => {
+    lines?.write(line);
+    rest.log(line);
+  };
   const outcome = await executors[attempting.executor]!.execute({
     dag,
     run,
@@ -68,10 +74,7 @@ export async function makeAttempt(
   }, {
     ...rest,
     rejects: rejects?.folder(key),
-    log: (line) => {
-      lines?.write(line);
-      rest.log(line);
-    },
+    log,
     ...next ? { next } : {},
     runs: (query) => store.list(query),
     spool,
@@ -104,12 +107,24 @@ export async function makeAttempt(
     }
   }
   ended();
-  let counts = false;
+  let events: readonly Event[] = [];
   await loop.change(live, (run) => {
-    counts = self(run) !== undefined;
-    if (!counts) return [];
-    return settle(dag, run, { ...place, outcome, now: now(), readings: attempting.readings() });
+    const readings = attempting.readings();
+    const counts = self(run) !== undefined;
+    events = counts ? settle(dag, run, { ...place, outcome, now: now(), readings }) : [];
+    return events;
   }, () => {
-    if (counts && outcome.state === "success") spool.commit(owner);
+    if (events.length > 0 && outcome.state === "success") spool.commit(owner);
+    const end = howItFailed(events);
+    if (end !== undefined) logger({ ...key, now }, log).error(end);
   });
+}
+
+/** What the last line of an attempt's log says where it failed; what became of the task is the first of its events. */
+function howItFailed([event]: readonly Event[]): string | undefined {
+  if (event?.type !== "task_changed" || !event.to.error) return undefined;
+  const { state, error, reason, due } = event.to;
+  // What was stopped from outside was thrown nowhere of interest.
+  const why = reason === undefined ? failureText(error) : error.message;
+  return `failed: ${why}${state === "up_for_retry" ? `\nwill be tried again at ${due}` : ""}`;
 }

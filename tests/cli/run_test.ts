@@ -313,6 +313,12 @@ Deno.test("a run that fails ends with exit code 1, and says of which error", asy
   assert.match(stderr, /^ {2}first +failed +0\.0 s +nothing to be done$/m);
   assert.match(stderr, /^ {2}second +upstream_failed$/m);
   assert.match(stdout, /^sad: failed, 1 run of which 1 failed/);
+  const [run] = /^manual__\S+/m.exec(stderr)!;
+  const { stdout: said } = await sluice.run(["logs", run, "first"]);
+  assert.match(
+    said,
+    /^\S+ \S+ {2}error #1 {2}failed: GiveUp: nothing to be done\n {4}at .*\/dags\/sad\.ts:3:\d+\)?\n$/,
+  );
 });
 
 Deno.test("SIGINT ends a run within 2 s, cancels the download and rolls back", async () => {

@@ -5,6 +5,7 @@ import {
   engine,
   type Event,
   GiveUp,
+  type LogLine,
   memory,
   NotYet,
   operator,
@@ -422,7 +423,7 @@ Deno.test("all that happens can be watched, and is JSON", async () => {
 
 Deno.test("tasks reach places outside by name, and say what they do", async () => {
   const time = virtualTime(START);
-  const lines: unknown[] = [];
+  const lines: LogLine[] = [];
   const d = dag("d");
   d.task("known", async (ctx) => {
     ctx.log.info("connecting", { to: (await ctx.connection()).url });
@@ -438,6 +439,12 @@ Deno.test("tasks reach places outside by name, and say what they do", async () =
   const run = await done;
   assert.deepEqual(short(run), { known: "success 1/0", unknown: "failed 1/0" });
   assert.match(run.tasks.unknown!.error!.message, /"lake" in task "unknown".*there are "database"/);
+  const failed = lines.pop()!;
+  assert.deepEqual([failed.task, failed.level], ["unknown", "error"]);
+  assert.match(
+    failed.message,
+    /^failed: GiveUp: Cannot connect to "lake" .*\n {4}at .*engine_test\.ts:\d+:\d+\)$/,
+  );
   assert.deepEqual(lines, [{
     at: START,
     level: "info",
@@ -448,6 +455,40 @@ Deno.test("tasks reach places outside by name, and say what they do", async () =
     message: "connecting",
     fields: { to: "postgres://x" },
   }]);
+});
+
+Deno.test("an attempt that fails says so in its log, and where in the task's own file", async () => {
+  const time = virtualTime(START);
+  const lines: LogLine[] = [];
+  const d = dag("d", { defaults: { retryDelay: { seconds: 30 } } });
+  d.task("boom", () => (undefined as unknown as { a: 1 }).a, { retries: 1 });
+  d.task("wraps", function wraps() {
+    throw new Error("at once\n    at nowhere", { cause: new RangeError("too far") });
+  });
+  d.task("slow", (ctx) => new Promise((_, no) => ctx.signal.onabort = () => no(new Error("x"))), {
+    timeout: { seconds: 1 },
+  });
+  await using etl = await engine({ dags: [d], log: (line) => lines.push(line), ...time });
+  const { done } = await etl.trigger(d);
+  await time.advance({ minutes: 1 });
+  await done;
+  const own = String.raw`\n {4}at \S+ ?\(?file://\S+engine_test\.ts:\d+:\d+\)?`;
+  const said = (task: string, attempt: number): string =>
+    lines.filter((line) => line.task === task && line.attempt === attempt)
+      .map(({ level, message }) => `${level} ${message}`).join("|");
+  const undefinedA = String.raw`^error failed: TypeError: Cannot read .*'a'\)${own}`;
+  assert.match(
+    said("boom", 1),
+    new RegExp(`${undefinedA}\nwill be tried again at 2021-01-05T12:00:30Z$`),
+  );
+  assert.match(said("boom", 2), new RegExp(`${undefinedA}$`));
+  assert.match(
+    said("wraps", 1),
+    new RegExp(
+      `^error failed: at once\n    at nowhere${own}\ncaused by: RangeError: too far${own}$`,
+    ),
+  );
+  assert.match(said("slow", 1), /^error failed: Cannot wait longer for task "slow".*PT1S$/);
 });
 
 Deno.test("a run of a store that fails is given up, and says why", async () => {
