@@ -16,21 +16,29 @@ export function isAboutRows(error: unknown): boolean {
   return OF_ROWS.test((error as { code?: string }).code ?? "");
 }
 
+/** What is to be done with the rows of a staging table. */
+export interface Putting {
+  readonly staging: Staging;
+  readonly placement: Pick<Placement, "steps" | "filling">;
+  readonly after: readonly string[];
+  /** What can be asked of all rows at once, which is cheap, before they are told one by one. */
+  reasons(): Promise<readonly Reason[]>;
+  /** Whether what is left when rows were refused is enough. @throws {GiveUp} when it is not */
+  check(): Promise<void>;
+  /** Brings back rows that those took the place of which were refused; where there may be such. */
+  readonly revive: ((broken: readonly Reason[]) => Promise<void>) | false;
+}
+
 /**
  * Puts rows of a staging table where they belong, but for those that the database refuses where that is put up with;
  * gives what came of each statement.
  */
 export async function putRows(
   session: Session,
-  { staging, placement: { steps, filling }, after, reasons }: {
-    readonly staging: Staging;
-    readonly placement: Pick<Placement, "steps" | "filling">;
-    readonly after: readonly string[];
-    /** What can be asked of all rows at once, which is cheap, before they are told one by one. */
-    reasons(): Promise<readonly Reason[]>;
-  },
+  work: Putting,
   refusals: Refusals,
 ): Promise<pg.QueryResult[]> {
+  const { staging, placement: { steps, filling }, after, reasons, check, revive } = work;
   const { table } = staging;
   const put = (rows?: string) => session.all([...steps(table, rows), ...after].join(";\n"));
   if (!refusals.tolerant || !filling) return await put();
@@ -49,14 +57,14 @@ export async function putRows(
     await undo(error);
   }
   const mark = await refusals.mark();
-  let asked = false, found = 0;
+  let asked = false, found = 0, broken: readonly Reason[] = [];
   try {
-    const broken = await reasons();
+    broken = await reasons();
     found = await refuseWhere(session, staging, broken, refusals);
-    await refusals.check();
+    await check();
     await session.all("SAVEPOINT put");
     asked = true;
-    if (found > 0) {
+    if (found > 0 && !revive) {
       // To leave them out is cheaper than to delete them, which would write anew each page that has one.
       return await put(
         `(SELECT * FROM ${table} WHERE NOT coalesce(${isBroken(broken)}, false)) AS kept`,
@@ -68,9 +76,16 @@ export async function putRows(
     if (!asked) await refusals.rewind(mark);
   }
   if (asked && found > 0) await takeOut(session, table);
-  await refuse(session, staging, RECORD, await isolate(session, table, filling), refusals);
-  await takeOut(session, table);
-  await refusals.check();
+  if (!(asked && found > 0 && revive)) {
+    await refuse(session, staging, RECORD, await isolate(session, table, filling), refusals);
+    await takeOut(session, table);
+  }
+  if (revive && refusals.rejected > mark.rejected) {
+    await revive(asked ? broken : []);
+    await check();
+    return await putRows(session, work, refusals);
+  }
+  await check();
   return await put();
 }
 

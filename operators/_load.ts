@@ -7,16 +7,18 @@ import { connect, disconnect, lossOf } from "./_connect.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { reasonsOf } from "./_constraints.ts";
 import { copySections, type Fitting, hashRows } from "./_copy_sections.ts";
+import { dedupe, revive } from "./_dedupe.ts";
 import { type Fit, fitColumns } from "./_evolve.ts";
 import { explain } from "./_explain.ts";
 import { Flow } from "./_flow.ts";
 import { guard } from "./_guard.ts";
 import { putRows } from "./_isolate.ts";
 import type { Entry } from "./_ledger.ts";
-import { checkKey, dedupe, keyless } from "./_merge.ts";
-import { findPartition, type Slice, sliceOf } from "./_partition.ts";
+import { checkKey, keyless } from "./_merge.ts";
+import { checkSlice, findPartition, type Slice, sliceOf } from "./_partition.ts";
 import { another, AppendedBefore, refuseFenced } from "./_prior.ts";
 import { place, type Placement, replacesWhole } from "./_placement.ts";
+import type { Reason } from "./_reject.ts";
 import { type Mark, Refusals } from "./_refusals.ts";
 import { refuseWhere, takeOut } from "./_refuse.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
@@ -100,7 +102,7 @@ export class Load {
 
   async #load(): Promise<Copied> {
     const { mode = "replace", ifUnchanged } = this.#options;
-    const { prior, digest } = this.#attempt;
+    const { prior, digest } = this.#attempt, { client } = this.#session;
     const known = this.#target.existing && prior;
     if (known && await this.#compare(known)) return await this.#leave(known);
     // What is committed before the end shall not show a table that was not there.
@@ -123,22 +125,24 @@ export class Load {
       if (rows < copied) await takeOut(this.#session, this.#staging.table);
     }
     const duplicates = mode === "merge" && rows > 0
-      ? await dedupe(this.#session.client, this.#staging!.table, this.#options)
+      ? await dedupe(client, this.#staging!.table, this.#refusals.tolerant, this.#options)
       : 0;
     await this.#refusals.check();
-    const { slice } = plan, into = this.#target, staging = this.#staging;
-    await guard(this.#session, rows, { into, slice, staging }, this.#options);
+    if (plan.slice) await checkSlice(client, this.#staging!, plan.slice, this.#options);
+    await this.#guard(rows, plan);
     const hash = digest?.digest("hex") ?? null;
     if (ifUnchanged === "skip" && known && hash === known.digest) return await this.#leave(known);
     const mark = await this.#refusals.mark();
     try {
-      const { rows: kept, ...counts } = await this.#takeTurns(() => this.#settle(rows, mark, hash));
+      const { rows: kept, ...counts } = await this.#takeTurns(() =>
+        this.#settle(rows, duplicates, mark, hash)
+      );
       const { table } = this.#options, { columns, widened } = this.#flow;
       const { told } = this.#refusals, resumed = this.#staging?.resumable?.resumed;
       const steps = widened.length > 0 && { widened: widened.slice(0, MOST_TOLD) };
       const found = { ...steps, ...resumed && { resumed } };
       const done = { table, rows: kept, ...told, columns, ...found };
-      this.#copied = mode === "merge" ? { ...done, merged: { ...counts, duplicates } } : done;
+      this.#copied = mode === "merge" ? { ...done, merged: counts } : done;
       await this.#session.all("COMMIT");
       return this.#copied;
     } catch (error) {
@@ -295,10 +299,15 @@ export class Load {
   }
 
   /** Writes the ledger, and puts the rows where they belong: all but the COMMIT. */
-  async #settle(copied: number, mark: Mark, digest: string | null): Promise<Counts> {
+  async #settle(
+    copied: number,
+    beaten: number,
+    mark: Mark,
+    digest: string | null,
+  ): Promise<Counts> {
     const refusals = this.#refusals;
     await refusals.rewind(mark);
-    let rows = copied;
+    let rows = copied, duplicates = beaten;
     const { ledger, fence, began } = this.#attempt;
     const { existing } = this.#target, staging = this.#staging;
     const makes = staging && !existing && (this.#options.mode ?? "replace") !== "replace";
@@ -319,16 +328,24 @@ export class Load {
     const key = ledger?.key ?? crypto.randomUUID();
     if (!staging) {
       await refusals.write(this.#session, this.#target, key);
-      return { rows, inserted: rows, updated: 0, deleted: 0 };
+      return { rows, inserted: rows, updated: 0, deleted: 0, duplicates };
     }
     await this.#find();
-    const { placement, fit, slice } = await this.#plan();
+    const plan = await this.#plan(), { placement, fit, slice } = plan;
     // Somebody did something to it just before it was ours.
     const same = existing?.oid === this.#target.existing?.oid && placement.lock === lock;
     if (!makes && !same) throw new Again();
     const reasons = async () => fit ? await reasonsOf(this.#session, this.#target, fit) : [];
     const after = this.#committed ? [unregisterStaging(staging.table)] : [];
-    const done = await putRows(this.#session, { staging, placement, after, reasons }, refusals);
+    const check = async () => {
+      await refusals.check();
+      await this.#guard(copied - (refusals.rejected - rejected), plan);
+    };
+    const back = async (broken: readonly Reason[]) => {
+      duplicates -= await revive(this.#session, staging, broken, refusals, this.#options);
+    };
+    const work = { staging, placement, after, reasons, check, revive: beaten > 0 && back };
+    const done = await putRows(this.#session, work, refusals);
     if (refusals.rejected > rejected) {
       rows -= refusals.rejected - rejected;
       if (ledger) await this.#session.all(ledger.mend({ rows, rejected: refusals.rejected }));
@@ -347,7 +364,12 @@ export class Load {
     }
     const deleted = deleteMissing ? count("DELETE") : 0;
     const updated = count("UPDATE") ?? 0;
-    return { rows, inserted: inserted ?? 0, updated, deleted: deleted ?? 0 };
+    return { rows, inserted: inserted ?? 0, updated, deleted: deleted ?? 0, duplicates };
+  }
+
+  #guard(rows: number, { slice }: Plan): Promise<void> {
+    const places = { into: this.#target, slice };
+    return guard(this.#session, rows, places, this.#refusals, this.#options);
   }
 
   #takeTurns<T>(work: () => Promise<T>): Promise<T> {
@@ -373,4 +395,5 @@ interface Counts {
   readonly inserted: number;
   readonly updated: number;
   readonly deleted: number;
+  readonly duplicates: number;
 }

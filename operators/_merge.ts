@@ -1,5 +1,3 @@
-// @ts-types="@types/pg"
-import type pg from "pg";
 import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Fit } from "./_evolve.ts";
@@ -31,52 +29,6 @@ export function keyless({ on = [] }: CopyOptions): Reason[] {
     said: `null value in column ${JSON.stringify(name)}, by which rows are merged`,
     field: name,
   }));
-}
-
-/**
- * Leaves one row of each key in the staging table, the last; gives how many went.
- *
- * @throws {GiveUp} where a key is NULL, or there twice when that is a fault
- */
-export async function dedupe(
-  client: pg.Client,
-  staging: string,
-  { table, on = [], duplicates = "last" }: CopyOptions,
-): Promise<number> {
-  const keys = on.map((name) => quoteName(name, "column"));
-  const shown = on.map((name) => JSON.stringify(name)).join(", ");
-  const { rows: [nulls] } = await client.query(
-    `ANALYZE ${staging}; SELECT count(*)::pg_catalog.int4 AS n FROM ${staging}
-     WHERE ${keys.map((key) => `${key} IS NULL`).join(" OR ")}`,
-  ).then((results) => (results as unknown as pg.QueryResult[])[1]!);
-  if (nulls.n > 0) {
-    throw new GiveUp(
-      `Cannot merge into ${
-        JSON.stringify(table)
-      } on ${shown}: ${nulls.n} rows of the source have NULL there, ` +
-        `which is equal to nothing`,
-    );
-  }
-  if (duplicates === "fail") {
-    const { rows: [twice] } = await client.query(
-      `SELECT pg_catalog.json_build_array(${keys})::pg_catalog.text AS key, count(*)::pg_catalog.int4 AS n
-       FROM ${staging} GROUP BY ${keys} HAVING count(*) > 1 LIMIT 1`,
-    );
-    if (!twice) return 0;
-    throw new GiveUp(
-      `Cannot merge into ${
-        JSON.stringify(table)
-      } on ${shown}: the source has ${twice.key} ${twice.n} times; ` +
-        `mend it, or let the last one win (duplicates)`,
-    );
-  }
-  // Rows lie as they came: a COPY into a heap made in the same transaction fills page after page.
-  const { rowCount } = await client.query(
-    `DELETE FROM ${staging} AS s USING (SELECT ${keys}, max(ctid) AS last FROM ${staging}
-       GROUP BY ${keys} HAVING count(*) > 1) AS d
-     WHERE ${keys.map((key) => `s.${key} = d.${key}`).join(" AND ")} AND s.ctid <> d.last`,
-  );
-  return rowCount ?? 0;
 }
 
 /** What merges a staging table into a table: only rows that change are touched, and columns the source lacks stay. */

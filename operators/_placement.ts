@@ -23,7 +23,7 @@ export interface Placement {
   /** The statements, once the lock is had; `staging` has the rows, and goes; `rows` are those of it that are put. */
   steps(staging: string, rows?: string): string[];
   /** The same taken apart, where some of the rows may be put there without the others. */
-  readonly filling?: Filling;
+  readonly filling?: Filling | undefined;
 }
 
 /** How rows get from a staging table, whose rows say where they come from, into a table. */
@@ -78,11 +78,11 @@ export function place(
       ],
     };
   }
-  const { policed, truncates, references } = existing!;
+  const { policed, truncates, references, mends } = existing!;
   const alter = fit?.alter.length ? [`ALTER TABLE ${table} ${fit.alter.join(", ")}`] : [];
-  const insert = (staging: string, after = "") =>
+  const insert = (staging: string, after = "", into = table) =>
     fit &&
-    `INSERT INTO ${table} (${nameList(fit.columns)}) OVERRIDING SYSTEM VALUE SELECT ${
+    `INSERT INTO ${into} (${nameList(fit.columns)}) OVERRIDING SYSTEM VALUE SELECT ${
       fit.values.join(", ")
     } FROM ${staging}${after}`;
   // Where rows are cast on their way they go in by the target, which needs a partition for them.
@@ -133,14 +133,19 @@ export function place(
   const doomed = `DELETE FROM ${rowsOf(target)}${slice ? ` WHERE ${isWithin(slice)}` : ""}`;
   if (references.length > 0) {
     // In one statement: what refers to a row is looked at when it is over, and the row is there again.
-    const { filling: _, ...whole } = fill("SHARE ROW EXCLUSIVE", (staging) => [
+    const whole = fill("SHARE ROW EXCLUSIVE", (staging) => [
       fit
         ? `WITH gone AS (${doomed} RETURNING 1) ${
           insert(staging, " WHERE (SELECT count(*) FROM gone) >= 0")
         }`
         : doomed,
     ]);
-    return whole;
+    const filling = mends || !fit ? undefined : {
+      // As the rows cannot go in without the others, a table like it tells which it would not take.
+      before: [...alter, `CREATE TEMPORARY TABLE sluice_like (LIKE ${table} INCLUDING ALL)`],
+      fill: (source: string) => list(insert(source, "", "pg_temp.sluice_like")),
+    };
+    return { ...whole, filling };
   }
   const deletes = slice || isolation === "mvcc" || !truncates;
   return fill(

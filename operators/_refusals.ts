@@ -67,8 +67,8 @@ export class Refusals {
   /** Where they stay; undefined where nobody asked for it, and nothing is kept. */
   #kept: string | undefined;
   #path: string | undefined;
-  /** Whether they are too many. */
-  #exceeded = false;
+  /** Whether a failure says where they are. */
+  #located = false;
   #file: Deno.FsFile | undefined;
 
   constructor(options: CopyOptions, ctx: Context) {
@@ -215,22 +215,27 @@ export class Refusals {
   async check(): Promise<void> {
     const { rejected } = this, records = this.#records;
     if (!this.#tolerance || !isBeyond(this.#tolerance, rejected, records)) return;
-    this.#exceeded = true;
-    await this.#flush();
     const { limit } = this.#tolerance;
     const allowed = limit > 0 && limit < 1
       ? `${+(100 * limit).toPrecision(6)} % of them`
       : String(limit);
-    const first = this.#first.map((reject) =>
-      `\n  ${whereIs(reject)}: ${reject.message} (${reject.rule})`
-    );
     throw new GiveUp(
       `Cannot load into ${
         JSON.stringify(this.#options.table)
       }: ${rejected} of ${records} records ` +
         `were refused, and the limit is ${allowed}. All was rolled back: the table is as it was. ` +
-        `The rejects are in ${this.#path}; the first are${first.join("")}`,
+        await this.locate(),
     );
+  }
+
+  /** Says where they are, and which are the first: for a failure, which keeps the file for it. */
+  async locate(): Promise<string> {
+    this.#located = true;
+    await this.#flush();
+    const first = this.#first.map((reject) =>
+      `\n  ${whereIs(reject)}: ${reject.message} (${reject.rule})`
+    );
+    return `The rejects are in ${this.#path}; the first are${first.join("")}`;
   }
 
   /**
@@ -302,7 +307,7 @@ export class Refusals {
     if (kept) await this.#flush();
     this.#file?.close();
     this.#file = undefined;
-    if (this.#path !== undefined && !kept && !this.#exceeded) {
+    if (this.#path !== undefined && !kept && !this.#located) {
       await Deno.remove(this.#path).catch(() => {});
     }
   }

@@ -36,6 +36,8 @@ export interface Target {
     readonly truncates: boolean;
     /** Whether policies hide rows from us, or refuse some. */
     readonly policed: boolean;
+    /** Whether triggers may change rows on their way into it. */
+    readonly mends: boolean;
     /** Whether its rows are those of its partitions. */
     readonly partitioned: boolean;
     /** The column by whose ranges it is partitioned. */
@@ -151,6 +153,7 @@ SELECT coalesce(n.nspname, f.schema) AS schema, c.relkind AS kind, c.oid::pg_cat
    WHERE contype = 'f' AND confrelid = c.oid AND conrelid <> c.oid) AS references,
   pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AS truncates,
   pg_catalog.row_security_active(c.oid) AS policed, c.relkind = 'p' AS partitioned,
+  EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgtype & 2 > 0) AS mends,
   (SELECT attname FROM pg_catalog.pg_partitioned_table JOIN pg_catalog.pg_attribute
    ON attrelid = partrelid AND attnum = partattrs[0]
    WHERE partrelid = c.oid AND partstrat = 'r' AND partnatts = 1) AS "partitionedBy"

@@ -1,20 +1,35 @@
 import assert from "node:assert/strict";
-import { type Copied, copy, type CopyOptions, csv } from "../../operators/mod.ts";
+import {
+  type Copied,
+  copy,
+  type CopyOptions,
+  csv,
+  type CsvOptions,
+  type OnReject,
+} from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import type { TestDatabase } from "../_postgres.ts";
 import { chunked } from "./_read_csv.ts";
 
 /** Options of {@linkcode load}. */
-export type Load = Omit<CopyOptions, "table"> & { table?: string; types?: Record<string, string> };
+export type Load = Omit<CopyOptions, "table"> & {
+  table?: string;
+  types?: Record<string, string>;
+  onReject?: OnReject;
+};
 
 /** Loads CSV into `t`; each time it is another load, unless it is given a key. */
 export async function load(
   database: TestDatabase,
   text: string,
-  { types, ...options }: Load = {},
+  { types = {}, onReject, ...options }: Load = {},
 ): Promise<Copied> {
   const ctx = testContext({ connection: () => Promise.resolve({ url: database.url }) });
-  const batches = await perform(csv(types ? { types } : {}), ctx, chunked(text));
+  const batches = await perform(
+    csv({ types, ...onReject && { onReject } } as CsvOptions),
+    ctx,
+    chunked(text),
+  );
   return await perform(
     copy({ table: "t", key: crypto.randomUUID(), ...options } as CopyOptions),
     ctx,
