@@ -249,8 +249,11 @@ export class Refusals {
     const place = { schema: target.schema, name: rejectsName(target.name) };
     const table = quoted(place);
     const of = rejectsComment(target);
-    const { comment, there } = await session.row<{ comment: string | null; there: boolean }>(
-      `SELECT c.oid IS NOT NULL AS there, pg_catalog.obj_description(c.oid, 'pg_class') AS comment
+    const { comment, there, old } = await session.row<
+      { comment: string | null; there: boolean; old: boolean }
+    >(
+      `SELECT c.oid IS NOT NULL AS there, pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+         NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname = 'place') AS old
        FROM (SELECT pg_catalog.to_regclass(${literal(table)}) AS oid) AS c`,
     );
     const ours = there && comment === of;
@@ -261,6 +264,7 @@ export class Refusals {
         merge: `load = ${load} AND replayed IS NULL`,
         partition: `load = ${load} OR place = ${where}`,
       };
+      if (old) await session.all(`ALTER TABLE ${table} ADD COLUMN place pg_catalog.jsonb`);
       await session.all(`DELETE FROM ${table} WHERE ${gone[mode]}`);
     }
     if (this.rejected === 0) return;

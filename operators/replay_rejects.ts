@@ -135,8 +135,10 @@ async function hold(
   { ids, rows }: ReplayOptions,
 ): Promise<Waiting[]> {
   const wanted = rows ? rows.map(({ id }) => id) : ids;
+  // A table of rejects of an earlier version has no place.
   const found = await client.query<Waiting>(
-    `SELECT id::pg_catalog.text, "row", replayed IS NOT NULL AS replayed, place -> 'on' AS "on" FROM ${rejects} AS r
+    `SELECT id::pg_catalog.text, "row", replayed IS NOT NULL AS replayed,
+       pg_catalog.to_jsonb(r) #> '{place,on}' AS "on" FROM ${rejects} AS r
      WHERE CASE WHEN $1::bigint[] IS NULL THEN replayed IS NULL ELSE id = ANY ($1) END
      ORDER BY r.id FOR UPDATE`,
     [wanted],

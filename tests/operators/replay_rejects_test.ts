@@ -74,6 +74,20 @@ Deno.test("a row without the key by which it was to be merged stays a reject", a
   assert.deepEqual(await rows(database), []);
 });
 
+Deno.test("rejects that an earlier version has kept are replayed, and others come beside them", async () => {
+  await using database = await freshDatabase();
+  await database.query(TABLE);
+  await load(database, "id,v\n7,99\n", { mode: "append" });
+  await database.query("ALTER TABLE t__rejects DROP place");
+  const replay = (id: string) =>
+    replayRejects(database, { table: "t", rows: [{ id, row: { id: "7", v: id } }] });
+  assert.equal((await replay("1")).replayed, 1);
+  await load(database, "id,v\n7,99\n", MERGE);
+  assert.deepEqual(await rejects(database), [["1", "7,99", true], ["2", "7,99", false]]);
+  assert.equal((await replay("2")).replayed, 1);
+  assert.deepEqual(await rows(database), ["(7,2)"]);
+});
+
 Deno.test("two replays at once of one key make one row of it", async () => {
   await using database = await freshDatabase();
   await database.query(TABLE);
