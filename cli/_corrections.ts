@@ -1,5 +1,5 @@
 import type { RecordBatch } from "apache-arrow";
-import { type Json, pipe } from "../engine/mod.ts";
+import { pipe } from "../engine/mod.ts";
 import type { Correction } from "../operators/mod.ts";
 import type { World } from "./world.ts";
 
@@ -78,19 +78,19 @@ export async function readCorrections(
 }
 
 function toCorrection(batch: RecordBatch, r: number): Correction {
-  const row: Record<string, Json> = {}, empty: string[] = [];
+  const cells: [name: string, text: string][] = [], empty: string[] = [];
   let id = "";
   batch.schema.fields.forEach(({ name }, i) => {
     const value = batch.getChildAt(i)!.get(r) as string | null;
     if (name === REJECT_COLUMN) id = value ?? "";
     else if (OWN_COLUMNS.some((own) => own === name)) return;
     else if (value === null) empty.push(name);
-    else row[name] = value;
+    else cells.push([name, value]);
   });
   if (!/^\d{1,18}$/.test(id)) {
     throw new Error(
       `Cannot tell which reject row ${r + 1} corrects: its "${REJECT_COLUMN}" is "${id}"`,
     );
   }
-  return { id, row, empty };
+  return { id, row: Object.fromEntries(cells), empty };
 }

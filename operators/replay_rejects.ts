@@ -7,6 +7,7 @@ import { lockKey } from "./_ledger.ts";
 import { ruleOf } from "./_refuse.ts";
 import { BEGIN } from "./_session.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
+import { rowsOf, type Target } from "./_target.ts";
 import { findTable, rejectsOf, type RejectsOptions } from "./list_rejects.ts";
 
 /** A row that was corrected. */
@@ -94,7 +95,7 @@ export async function replayRejects(
       return { table, replayed: 0, rejected: 0, skipped: 0 };
     }
     // As loads do: the table, their turn, and what was refused.
-    await client.query(`LOCK TABLE ${quoted(target)} IN ROW EXCLUSIVE MODE;
+    await client.query(`LOCK TABLE ${rowsOf(target)} IN ROW EXCLUSIVE MODE;
       SELECT pg_catalog.pg_advisory_xact_lock(${lockKey(quoted(target))})`);
     const waiting = await hold(client, rejects, options);
     for (const { id, row, empty = [] } of corrected.values()) {
@@ -107,7 +108,7 @@ export async function replayRejects(
       const row = correction ? rowOf(correction, one.row ?? {}) : one.row;
       if (one.replayed || !row) skipped++;
       else {
-        const into = { ...one, table: quoted(target), rejects };
+        const into = { ...one, target, rejects };
         if (await tryRow(client, into, row, names)) replayed++;
         else rejected++;
       }
@@ -155,7 +156,7 @@ function rowOf({ row, empty = [] }: Correction, record: Row): Row {
 /** Tries to put a row into the table, and writes down what came of it. */
 async function tryRow(
   client: pg.Client,
-  { table, rejects, id, on }: Pick<Waiting, "id" | "on"> & { table: string; rejects: string },
+  { target, rejects, id, on }: Pick<Waiting, "id" | "on"> & { target: Target; rejects: string },
   row: Row,
   names: readonly string[],
 ): Promise<boolean> {
@@ -164,7 +165,9 @@ async function tryRow(
     .map(([name, value]): Cell => [name, textOf(value)]);
   await client.query("SAVEPOINT replay");
   try {
-    if (!(on && await update(client, table, on, values))) await insert(client, table, values);
+    if (!(on && await update(client, rowsOf(target), on, values))) {
+      await insert(client, quoted(target), values);
+    }
   } catch (error) {
     if (!isAboutRows(error)) throw error;
     const { message, code = "", column = null } = error as Error & Record<string, string>;

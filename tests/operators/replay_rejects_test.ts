@@ -48,7 +48,8 @@ Deno.test("a merge that is made again leaves what was replayed as it is, and let
 Deno.test("what was to be merged takes the place of the row that has its key, whichever load it is of", async () => {
   await using database = await freshDatabase();
   await database.query(`${TABLE}; ALTER TABLE t ADD kept text DEFAULT 'new';
-    INSERT INTO t VALUES (7, 1, 'old')`);
+    INSERT INTO t VALUES (7, 1, 'old'); CREATE TABLE heir () INHERITS (t);
+    INSERT INTO heir VALUES (7, 1, 'another''s')`);
   for (let n = 0; n < 2; n++) await load(database, "id,v\n7,99\n8,88\n", MERGE);
   const row = (id: string, v: string) => ({ id, v });
   const corrected = [row("7", "2"), row("8", "3"), row("7", "4"), row("8", "5")];
@@ -57,7 +58,8 @@ Deno.test("what was to be merged takes the place of the row that has its key, wh
     rows: corrected.map((row, i) => ({ id: `${i + 1}`, row })),
   });
   assert.equal(outcome.replayed, 4);
-  assert.deepEqual(await rows(database), ["(7,4,old)", "(8,5,new)"]);
+  assert.deepEqual(await rows(database, "ONLY t"), ["(7,4,old)", "(8,5,new)"]);
+  assert.deepEqual(await rows(database, "heir"), ["(7,1,another's)"]);
 });
 
 Deno.test("a row without the key by which it was to be merged stays a reject", async () => {
