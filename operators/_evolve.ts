@@ -1,6 +1,8 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { SqlType } from "./_canonical.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
+import { baseOf, isReadOfText, lossesOf } from "./_losses.ts";
+import type { Reason } from "./_reject.ts";
 import { quoteName, typeName } from "./_table.ts";
 import type { Target } from "./_target.ts";
 import type { Widening } from "./_widening.ts";
@@ -17,6 +19,8 @@ export interface Fit {
   readonly types: readonly string[];
   /** Each column of a staging table, as an expression that the table's type takes without changing a value. */
   readonly values: readonly string[];
+  /** Why rows of a staging table would not be the same in the table: to be asked before they go there. */
+  readonly losses: readonly Reason[];
 }
 
 /** What Postgres' format_type calls a type, where that is longer. */
@@ -43,12 +47,6 @@ const HELD_BY: Readonly<Record<string, readonly string[]>> = {
   "date": ["timestamp without time zone"],
 };
 
-/** Types that text is read as, where what is none of them may be refused. */
-const READ_OF_TEXT = [
-  ...["smallint", "integer", "bigint", "double precision", "numeric", "uuid", "date"],
-  ...["timestamp without time zone", "timestamp with time zone"],
-];
-
 /** Types that text is made of and back without a loss that its spelling could be: what arrives may become text so. */
 const SPELLED = ["integer", "bigint", "date", "text"];
 
@@ -68,11 +66,13 @@ export function fitColumns(
   const has = new Map(existing!.columns.map((column) => [column.name, column]));
   const faults: string[] = [];
   const alter: string[] = [];
-  const fitting: Column[] = [], types: string[] = [], values: string[] = [];
+  const fitting: Column[] = [], types: string[] = [], values: string[] = [], losses: Reason[] = [];
   let direct = true, frozen = false;
-  const put = (column: Column, type: string): void => {
+  const put = (column: Column, type: string, limited = type): void => {
     const arrives = longName(column.type);
-    if (arrives !== type) direct = false;
+    const lossy = lossesOf(column.name, arrives, limited);
+    if (arrives !== type || lossy.length > 0) direct = false;
+    losses.push(...lossy);
     fitting.push(column);
     types.push(type);
     values.push(cast(quoteName(column.name, "column"), arrives, type));
@@ -96,7 +96,7 @@ export function fitColumns(
       }
       continue;
     }
-    const base = there.type.replace(/\(.*?\)/, ""), arrives = longName(type);
+    const base = baseOf(there.type), arrives = longName(type);
     const overflows = since && type === "bigint" && ["integer", "smallint"].includes(base);
     const wider = evolution === "evolve" ? widen(base, arrives) : undefined;
     if (there.generated) {
@@ -111,9 +111,9 @@ export function fitColumns(
     } else if (
       wider !== undefined || base === arrives ||
       (TAKEN_BY[arrives]?.includes(base) && (tolerant || !overflows)) ||
-      (tolerant && arrives === "text" && READ_OF_TEXT.includes(base))
+      (tolerant && arrives === "text" && isReadOfText(base))
     ) {
-      put(column, base);
+      put(column, base, there.type);
     } else {
       frozen = evolution === "freeze";
       faults.push(
@@ -123,6 +123,12 @@ export function fitColumns(
           (evolution === "evolve" ? ": no type holds both as they are" : ""),
       );
     }
+  }
+  if (fitting.length === 0 && faults.length === 0) {
+    const known = columns.map(({ name }) => JSON.stringify(name)).join(", ");
+    faults.push(
+      `it has none of the columns that arrive, ${known}, and to discard all leaves nothing`,
+    );
   }
   const arriving = new Set(columns.map(({ name }) => name));
   for (const { name, needed } of existing!.columns) {
@@ -138,7 +144,7 @@ export function fitColumns(
       `Cannot load into table ${JSON.stringify(table)}: ${faults.join("; and ")}${hint}`,
     );
   }
-  return { columns: fitting, direct, alter, types, values };
+  return { columns: fitting, direct, alter, types, values, losses };
 }
 
 /** The clauses of ALTER TABLE that make columns of others, of the same names and narrower types. */
@@ -167,17 +173,12 @@ function widen(has: string, arrives: string): string | undefined {
   return SPELLED.includes(arrives) ? "text" : undefined;
 }
 
-/** Of a type into another: a double by way of the text that brings it back, since the cast to numeric rounds. */
+/** Of a type into another: a float by way of the text that brings it back, since a cast rounds or respells it. */
 function cast(value: string, from: string, to: string): string {
   if (from === to) return value;
-  if (from === "text" && READ_OF_TEXT.includes(to)) {
-    // A date in another order than that of ISO 8601 might be taken for another day: it is made none at all.
-    const sure = /^(date|timestamp)/.test(to)
-      ? `CASE WHEN ${value} !~ '^[0-9]{4}-' THEN pg_catalog.concat('not ISO 8601: ', ${value}) ELSE ${value} END`
-      : value;
-    return `CAST(${sure} AS ${typeName(to)})`;
-  }
-  const viaText = to === "numeric" && (from === "double precision" || from === "real");
-  if (viaText) return `CAST(CAST(${value} AS pg_catalog.text) AS numeric)`;
+  if (from === "text" && isReadOfText(to)) return `CAST(${value} AS ${typeName(to)})`;
+  const viaText = ["numeric", "double precision"].includes(to) &&
+    ["double precision", "real"].includes(from);
+  if (viaText) return `CAST(CAST(${value} AS pg_catalog.text) AS ${to})`;
   return to === "text" ? `CAST(${value} AS pg_catalog.text)` : value;
 }

@@ -1,9 +1,18 @@
 // @ts-types="@types/pg"
 import type pg from "pg";
+import type { CopyOptions } from "./_copy_options.ts";
 import type { Filling, Placement } from "./_placement.ts";
 import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
-import { isBroken, RECORD, refuse, type Refused, refuseWhere, takeOut } from "./_refuse.ts";
+import {
+  failWhere,
+  isBroken,
+  RECORD,
+  refuse,
+  type Refused,
+  refuseWhere,
+  takeOut,
+} from "./_refuse.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
 import { literal } from "./_table.ts";
@@ -21,12 +30,15 @@ export interface Putting {
   readonly staging: Staging;
   readonly placement: Pick<Placement, "steps" | "filling">;
   readonly after: readonly string[];
+  /** Why rows would not be the same in the table, which Postgres would not say. */
+  readonly losses: readonly Reason[];
   /** What can be asked of all rows at once, which is cheap, before they are told one by one. */
   reasons(): Promise<readonly Reason[]>;
   /** Whether what is left when rows were refused is enough. @throws {GiveUp} when it is not */
   check(): Promise<void>;
   /** Brings back rows that those took the place of which were refused; where there may be such. */
   readonly revive: ((broken: readonly Reason[]) => Promise<void>) | false;
+  readonly options: CopyOptions;
 }
 
 /**
@@ -38,18 +50,32 @@ export async function putRows(
   work: Putting,
   refusals: Refusals,
 ): Promise<pg.QueryResult[]> {
-  const { staging, placement: { steps, filling }, after, reasons, check, revive } = work;
+  const { staging, placement: { steps, filling }, after, losses, reasons, check, revive } = work;
   const { table } = staging;
   const put = (rows?: string) => session.all([...steps(table, rows), ...after].join(";\n"));
-  if (!refusals.tolerant || !filling) return await put();
+  // How few rows are refused no planner can tell: for what it expects it would compile expressions, at great length.
+  const asking = () => session.all("SET LOCAL jit = off");
+  if (!refusals.tolerant || !filling) {
+    if (losses.length > 0) {
+      await asking();
+      await failWhere(session, staging, losses, work.options);
+    }
+    return await put();
+  }
+  if (losses.length > 0) {
+    await asking();
+    if (await refuseWhere(session, staging, losses, refusals) > 0) {
+      await takeOut(session, table);
+      if (revive) await revive(losses);
+      await check();
+    }
+  }
   // What is deferred would be found at the COMMIT only, when no row can be refused by itself any more.
   await session.all("SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
   const undo = async (error: unknown): Promise<void> => {
     if (!isAboutRows(error)) throw error;
-    // How few rows are refused no planner can tell: for what it expects it would compile expressions, at great length.
-    await session.all(
-      "ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL jit = off",
-    );
+    await session.all("ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
+    await asking();
   };
   try {
     return await put();

@@ -24,7 +24,7 @@ import { refuseWhere, takeOut } from "./_refuse.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
-import { columnList, nameList, quoted } from "./_table.ts";
+import { creating, quoted } from "./_table.ts";
 import { readTarget, rowsOf, type Target, targetQuery } from "./_target.ts";
 import { MOST_TOLD } from "./_widening.ts";
 
@@ -198,6 +198,9 @@ export class Load {
     const { columns, widened } = this.#flow;
     const policy = this.#made ? "evolve" : evolution;
     const fit = fits ? fitColumns(columns, target, policy, widened, tolerant) : undefined;
+    if (fit && mode === "merge") {
+      checkKey(fit.columns, options, "the table lacks it, and both have");
+    }
     const slice = mode === "partition"
       ? sliceOf(target, this.#flow.columns, options, this.#ctx)
       : undefined;
@@ -228,9 +231,7 @@ export class Load {
 
   /** What makes the table, with the columns as they are known by then. */
   get #making(): string {
-    const { on } = this.#options;
-    const key = on ? `, PRIMARY KEY (${nameList(on.map((name) => ({ name })))})` : "";
-    return `CREATE TABLE ${quoted(this.#target)} (${columnList(this.#flow.columns)}${key})`;
+    return creating(this.#target, this.#flow.columns, this.#options.on);
   }
 
   async #find(): Promise<void> {
@@ -344,7 +345,8 @@ export class Load {
     const back = async (broken: readonly Reason[]) => {
       duplicates -= await revive(this.#session, staging, broken, refusals, this.#options);
     };
-    const work = { staging, placement, after, reasons, check, revive: beaten > 0 && back };
+    const options = this.#options, losses = fit?.losses ?? [], asked = { losses, reasons, check };
+    const work = { staging, placement, after, ...asked, revive: beaten > 0 && back, options };
     const done = await putRows(this.#session, work, refusals);
     if (refusals.rejected > rejected) {
       rows -= refusals.rejected - rejected;
@@ -356,10 +358,8 @@ export class Load {
     const inserted = count("INSERT");
     if (mode !== "merge" && inserted !== undefined && inserted !== rows) {
       throw new Error(
-        `Postgres put ${inserted} rows into table ${
-          JSON.stringify(this.#target.name)
-        } where ${rows} were to go; ` +
-          `a trigger or rule of the table may have left some out`,
+        `Postgres put ${inserted} rows into table ${JSON.stringify(this.#target.name)} where ` +
+          `${rows} were to go; a trigger or rule of the table may have left some out`,
       );
     }
     const deleted = deleteMissing ? count("DELETE") : 0;

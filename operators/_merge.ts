@@ -9,14 +9,13 @@ import { rowsOf, type Target } from "./_target.ts";
 export function checkKey(
   columns: readonly { name: string }[],
   { table, on = [] }: CopyOptions,
+  who = "the source has",
 ): void {
   const names = columns.map(({ name }) => name);
   const missing = on.find((name) => !names.includes(name));
   if (missing === undefined) return;
   throw new GiveUp(
-    `Cannot merge into ${JSON.stringify(table)} on column ${
-      JSON.stringify(missing)
-    }: the source has ` +
+    `Cannot merge into ${JSON.stringify(table)} on column ${JSON.stringify(missing)}: ${who} ` +
       `${names.map((name) => JSON.stringify(name)).join(", ")}`,
   );
 }

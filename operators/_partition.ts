@@ -2,6 +2,7 @@
 import type pg from "pg";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
+import { baseOf } from "./_losses.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
 import { HELD, type Target } from "./_target.ts";
 
@@ -49,7 +50,7 @@ export function sliceOf(
   }
   if (from !== undefined && to !== undefined) return { column, from, to };
   const { start, end } = interval;
-  const text = TIMES[type.replace(/\(.*?\)/, "")];
+  const text = TIMES[baseOf(type)];
   if (!text) {
     throw new GiveUp(
       `${what} by the run's interval: its column ${

@@ -295,7 +295,7 @@ export class Refusals {
       await session.all(
         `INSERT INTO ${table} (load, place, run, source, ${REFUSED_NAMES}, refused)
          SELECT ${load}, ${where}, ${[this.#run, this.#source].map(literal).join(", ")},
-           ${REFUSED_NAMES}, refused FROM ${REFUSED}`,
+           ${REFUSED_NAMES}, refused FROM ${REFUSED} ORDER BY record`,
       );
     }
     if (!ours || mode !== "merge") return;

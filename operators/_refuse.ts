@@ -1,3 +1,5 @@
+import { GiveUp } from "../engine/mod.ts";
+import type { CopyOptions } from "./_copy_options.ts";
 import { PLACE_COLUMNS, type Reason, type RejectRule } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
 import type { Session } from "./_session.ts";
@@ -50,7 +52,7 @@ export async function refuse(
     "sluice:field": field || null,
   }));
   const names = columns.map(({ name }) => quoteName(name, "column"));
-  const values = names.map((name) => `CAST(${name} AS pg_catalog.text) AS ${name}`).join(", ");
+  const values = columns.map(({ name }, i) => `${text(name)} AS ${names[i]}`).join(", ");
   const row = (as: string) => `(SELECT pg_catalog.${as} FROM (SELECT ${values}) AS r)`;
   // What has no text of its own is told by its values.
   const places = PLACE_COLUMNS.map(({ name }) =>
@@ -67,6 +69,40 @@ export async function refuse(
        "sluice:message" pg_catalog.text) ON "sluice:why" = "sluice:of"
      WHERE "sluice:why" IS NOT NULL ORDER BY ${RECORD}`,
   );
+}
+
+/** Ends a load of which no row may be refused, where there are reasons for one. @throws {GiveUp} telling the first */
+export async function failWhere(
+  session: Session,
+  { table: staging }: Staging,
+  reasons: readonly Reason[],
+  { table, mode, parallel = 1 }: CopyOptions,
+): Promise<void> {
+  const why = reasons.map(({ condition }, i) => `WHEN ${condition} THEN ${i}`).join(" ");
+  const values = reasons.map(({ field }, i) => `WHEN ${i} THEN ${text(field)}`).join(" ");
+  const found = await session.row<{ why: number; value: string; record: string } | undefined>(
+    `SELECT "sluice:why" AS why, CASE "sluice:why" ${values} END AS value,
+       (SELECT pg_catalog.count(*) FROM ${staging} WHERE ctid <= "sluice:at") AS record
+     FROM (SELECT *, ctid AS "sluice:at", CASE ${why} END AS "sluice:why" FROM ${staging}) AS "sluice:row"
+     WHERE "sluice:why" IS NOT NULL ORDER BY "sluice:at" LIMIT 1`,
+  );
+  if (!found) return;
+  // Rows lie as they came, but over several connections, and where of those with one key the last was left.
+  const where = mode === "merge" || parallel > 1 ? "" : ` in record ${found.record}`;
+  throw new GiveUp(
+    `Cannot load into ${JSON.stringify(table)}: ${reasons[found.why]!.said}: ${
+      JSON.stringify(shortened(found.value))
+    }${where}. All was rolled back: the table is as it was. Change the column's type or mend the source, or let such ` +
+      `rows be kept aside (onReject, --on-reject keep)`,
+  );
+}
+
+function text(column: string): string {
+  return `CAST(${quoteName(column, "column")} AS pg_catalog.text)`;
+}
+
+function shortened(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
 /** Takes the rows that were refused out of a staging table. */

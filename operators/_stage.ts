@@ -1,3 +1,4 @@
+import { GiveUp } from "../engine/mod.ts";
 import type { Attempt } from "./_attempt.ts";
 import { CommittedStaging, planOf } from "./_committed_staging.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
@@ -6,7 +7,7 @@ import type { Placement } from "./_placement.ts";
 import { PLACE_COLUMNS } from "./_reject.ts";
 import { BEGIN, type Session } from "./_session.ts";
 import { registerStaging, stagingTable } from "./_staging.ts";
-import { columnList } from "./_table.ts";
+import { columnList, MAX_COLUMNS } from "./_table.ts";
 import type { Target } from "./_target.ts";
 
 /** A table that has the rows before they are where they belong. */
@@ -40,6 +41,12 @@ export async function stage(
   const { ledger, fence, resumable } = attempt;
   const like = kind === "like" ? target.existing!.columns : [];
   const all = placed ? [...columns, ...PLACE_COLUMNS] : columns;
+  if (placed && all.length > MAX_COLUMNS) {
+    throw new GiveUp(
+      `Cannot keep aside what is refused of ${columns.length} columns: to tell where each row comes from takes ` +
+        `${PLACE_COLUMNS.length} more, and Postgres has at most ${MAX_COLUMNS}; leave columns out, or let rejects fail`,
+    );
+  }
   const plan = resumable ? planOf(kind, all, like, options) : undefined;
   if (plan !== undefined) {
     await session.all("COMMIT");

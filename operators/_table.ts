@@ -1,8 +1,11 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { SqlType } from "./_canonical.ts";
 
-/** The most bytes a name may have, and columns a table (Postgres manual, appendix K). */
-const MAX_NAME_BYTES = 63, MAX_COLUMNS = 1600;
+/** The most bytes a name may have (Postgres manual, appendix K). */
+const MAX_NAME_BYTES = 63;
+
+/** The most columns a table may have (the same). */
+export const MAX_COLUMNS = 1600;
 
 /** Quotes a name so that it is nothing but a name. @throws {GiveUp} for one that Postgres would cut or refuse */
 export function quoteName(name: string, what: string): string {
@@ -38,6 +41,16 @@ export function columnList(columns: readonly { name: string; type: SqlType }[]):
   }
   return columns.map(({ name, type }) => `${quoteName(name, "column")} ${typeName(type)}`)
     .join(", ");
+}
+
+/** The CREATE TABLE of a table with some columns, of which some may be its primary key. */
+export function creating(
+  table: { schema: string; name: string },
+  columns: readonly { name: string; type: SqlType }[],
+  key?: readonly string[],
+): string {
+  const primary = key ? `, PRIMARY KEY (${nameList(key.map((name) => ({ name })))})` : "";
+  return `CREATE TABLE ${quoted(table)} (${columnList(columns)}${primary})`;
 }
 
 /** Types whose names are keywords of SQL; others are looked up along the search path, where anything may stand. */

@@ -85,6 +85,7 @@ const WIDENED: readonly (readonly [
     "0.30000000000000004",
     "12345678901234567890123",
   ]],
+  ["real", "0.1", "2.5", "double precision", ["0.1", "2.5"]],
   ["real", "2.5", "0.1", "double precision", ["0.1", "2.5"]],
   ["numeric", "7", "0.30000000000000004", "numeric", ["0.30000000000000004", "7"]],
   ["date", "2021-01-01", "2021-01-31 12:00", "timestamp without time zone", [
