@@ -19,10 +19,10 @@ export function picture(
   tasks: readonly Node[],
   folds: boolean,
 ): { readonly nodes: readonly Drawn[]; readonly edges: readonly Channel[] } {
-  const nameOf = new Map(
+  const names = new Map(
     tasks.map(({ id, group }) => [id, folds && group !== null ? group.split(".")[0]! : id]),
   );
-  const inside = Map.groupBy(tasks, ({ id }) => nameOf.get(id)!);
+  const inside = Map.groupBy(tasks, ({ id }) => names.get(id)!);
   const nodes = [...inside].map(([id, some]): Drawn => {
     const alone = some.length === 1 && some[0]!.id === id ? { task: some[0]! } : {};
     return { id, ...alone, inside: some.map(({ id }) => id) };
@@ -30,7 +30,7 @@ export function picture(
   const edges = new Map<string, Channel>();
   for (const { id, edges: list } of tasks) {
     for (const { from: upstream, kind } of list) {
-      const [from, to] = [nameOf.get(upstream), nameOf.get(id)!];
+      const [from, to] = [names.get(upstream), names.get(id)!];
       if (from === undefined || from === to) continue;
       const key = `${from} ${to}`;
       if (kind === "stream" || !edges.has(key)) edges.set(key, { from, to, kind });
@@ -39,8 +39,14 @@ export function picture(
   return { nodes, edges: [...edges.values()] };
 }
 
-/** How wide a node is drawn, for what is written in it. */
-export function widthOf({ id, task }: Drawn): number {
-  const about = task ? task.operators.join(" → ").length * 6.1 : 0;
-  return Math.round(Math.min(280, Math.max(132, id.length * 7.4 + 52, about + 40)));
+/** What a node is called beside the others of its group. */
+export function nameOf({ id, task }: Drawn): string {
+  const group = task?.group;
+  return group && id.startsWith(`${group}.`) ? id.slice(group.length + 1) : id;
+}
+
+/** How wide a node is drawn, for what is written in it: below its name its operators, and how long they took. */
+export function widthOf(node: Drawn): number {
+  const about = node.task ? (node.task.operators.join(" → ").length + 9) * 6.1 : 0;
+  return Math.round(Math.min(280, Math.max(132, nameOf(node).length * 7.4 + 52, about + 40)));
 }

@@ -42,30 +42,52 @@ export function textOf(schema: ParamSchema): string {
   return typeof preset === "string" && kindOf(schema) !== "json" ? preset : JSON.stringify(preset);
 }
 
+/** What is wrong with what stands in a field; undefined where nothing is, as far as the form can tell. */
+export function faultOf(schema: ParamSchema, text: string): string | undefined {
+  if (text.trim() === "") return undefined;
+  const kind = kindOf(schema);
+  if (kind === "json" && !isJson(text)) return `no JSON: write text in quotes, as "like this"`;
+  if (kind !== "number") return undefined;
+  const { minimum = -Infinity, maximum = Infinity } = schema, value = Number(text);
+  if (Number.isNaN(value)) return "no number";
+  if (value < minimum) return `less than ${minimum}`;
+  return value > maximum ? `more than ${maximum}` : undefined;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The params that the fields of a form say; those left as they were are left out, so that the default holds, which for a
  * secret the server does not even tell.
  *
- * @throws {SyntaxError} naming the field that is no JSON
+ * @throws {SyntaxError} naming the fields that cannot be read
  */
 export function paramsOf(
   { properties = {} }: ParamsSchema,
   texts: Readonly<Record<string, string>>,
 ): Record<string, unknown> {
+  const faults = Object.entries(properties).flatMap(([name, schema]) => {
+    const fault = texts[name] === undefined ? undefined : faultOf(schema, texts[name]);
+    return fault === undefined ? [] : [`${name} is ${fault}`];
+  });
+  if (faults.length > 0) throw new SyntaxError(faults.join("; "));
   const changed = Object.entries(properties).filter(([name, schema]) =>
     texts[name] !== undefined && texts[name] !== textOf(schema)
   );
   return Object.fromEntries(
-    changed.map(([name, schema]) => [name, valueOf(name, schema, texts[name]!)]),
+    changed.map(([name, schema]) => [name, valueOf(schema, texts[name]!)]),
   );
 }
 
-function valueOf(name: string, schema: ParamSchema, text: string): unknown {
+function valueOf(schema: ParamSchema, text: string): unknown {
   if (kindOf(schema) === "text") return text;
-  if (kindOf(schema) === "number") return text.trim() === "" ? undefined : Number(text);
-  try {
-    return text.trim() === "" ? undefined : JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(`${name} is no JSON: write text in quotes, as "like this"`, { cause });
-  }
+  if (text.trim() === "") return undefined;
+  return kindOf(schema) === "number" ? Number(text) : JSON.parse(text);
 }

@@ -1,6 +1,6 @@
 import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
-import { kindOf, type ParamSchema, type ParamsSchema, textOf } from "../params.ts";
+import { faultOf, kindOf, type ParamSchema, type ParamsSchema, textOf } from "../params.ts";
 import { Field } from "../parts/field.tsx";
 
 /** What stands in the fields of a form, by param. */
@@ -19,7 +19,7 @@ export function ParamsForm(
     <fieldset class="params">
       <legend class="unseen">Params</legend>
       {names.map((name) => {
-        const schema = properties[name]!;
+        const schema = properties[name]!, text = texts.value[name] ?? textOf(schema);
         return (
           <Field
             key={name}
@@ -29,11 +29,12 @@ export function ParamsForm(
               </>
             }
             hint={hintOf(schema)}
+            wrong={faultOf(schema, text)}
           >
             <Input
               name={name}
               schema={schema}
-              text={texts.value[name] ?? textOf(schema)}
+              text={text}
               onText={(text) => texts.value = { ...texts.value, [name]: text }}
             />
           </Field>

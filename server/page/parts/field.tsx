@@ -2,9 +2,11 @@ import type { ComponentChildren, JSX } from "preact";
 
 /** A field of a form, with what it is called and what it is for. */
 export function Field(
-  { label, hint, children }: {
+  { label, hint, wrong, children }: {
     readonly label: ComponentChildren;
     readonly hint?: ComponentChildren;
+    /** What is wrong with what stands in it. */
+    readonly wrong?: string | undefined;
     readonly children: ComponentChildren;
   },
 ): JSX.Element {
@@ -12,6 +14,7 @@ export function Field(
     <label class="field">
       <span>{label}</span>
       {children}
+      {wrong && <small class="fault">{wrong}</small>}
       {hint && <small>{hint}</small>}
     </label>
   );

@@ -42,7 +42,7 @@ export function DagRow({ dag }: { readonly dag: Dag }): JSX.Element {
       <div class="flow number">
         <Flow dag={dag} />
       </div>
-      <div class="schedule clip" title={dag.schedule_in_words}>{dag.schedule_in_words}</div>
+      <div class="schedule" title={dag.schedule_in_words}>{dag.schedule_in_words}</div>
       <div class="next number">
         <Next dag={dag} />
       </div>

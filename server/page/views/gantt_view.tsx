@@ -168,7 +168,7 @@ function Overlap(
         height: `${Math.abs(a - b) * ROW}px`,
       }}
     >
-      {moved > 0 && <span>{bytes(moved)}</span>}
+      {moved > 0 && at(to) - at(from) > 8 && <span>{bytes(moved)}</span>}
     </div>
   );
 }

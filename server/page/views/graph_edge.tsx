@@ -30,6 +30,9 @@ export function GraphEdge({ edge, points, run, from, to }: GraphEdgeProps): JSX.
     ? 0
     : rateOf(meterKey(run, edge.from)) || rateOf(meterKey(run, edge.to));
   const [start, end] = [points[0]!, points.at(-1)!];
+  // Near the reader, and on the side from which the line does not come: several may leave one writer.
+  const x = end.x - Math.min(26, (end.x - start.x) / 2);
+  const [above, beyond] = end.y > start.y ? [18, 31] : [-12, -25];
   return (
     <g
       class="channel"
@@ -42,11 +45,9 @@ export function GraphEdge({ edge, points, run, from, to }: GraphEdgeProps): JSX.
       <path class="banks" d={line} />
       <path class="bed" d={line} />
       <path class="water" d={line} />
-      {moved > 0 && (
-        <text x={(start.x + end.x) / 2} y={(start.y + end.y) / 2 - 11}>{bytes(moved)}</text>
-      )}
+      {moved > 0 && <text x={x} y={end.y + above}>{bytes(moved)}</text>}
       {rate > 0 && (
-        <text class="rate" x={(start.x + end.x) / 2} y={(start.y + end.y) / 2 + 20}>
+        <text class="rate" x={x} y={end.y + beyond}>
           {bytes(rate)}/s
         </text>
       )}

@@ -4,7 +4,7 @@ import { count, duration, words } from "../format.ts";
 import { meterOf, progressOf } from "../parts/speed.tsx";
 import { Square } from "../parts/square.tsx";
 import { goBeside, place } from "../router.ts";
-import type { Drawn } from "../graph_picture.ts";
+import { type Drawn, nameOf } from "../graph_picture.ts";
 
 /** What a node is given. */
 export interface GraphNodeProps {
@@ -45,7 +45,7 @@ export function GraphNode(
     >
       <span class="line">
         <Square state={state} progress={progress} />
-        <span class="clip node-name" title={id}>{id}</span>
+        <span class="clip node-name" title={id}>{nameOf(node)}</span>
       </span>
       <span class="clip faint">{about()}</span>
       {progress !== undefined && (

@@ -104,7 +104,7 @@ function Told(
   return (
     <>
       <Facts task={task} attempt={isLast ? undefined : attempt} />
-      {isLast && <Why run={run} task={task} index={index} />}
+      {isLast && !attempt?.error && <Why run={run} task={task} index={index} />}
       {attempt?.error && <ErrorBox error={attempt.error} />}
       {live ? <SpeedView {...live} rate={rateOf(key)} /> : attempt && <SpeedView {...attempt} />}
       <div class="task-tabs">
