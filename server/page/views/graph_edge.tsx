@@ -31,7 +31,7 @@ export function GraphEdge({ edge, points, run, from, to }: GraphEdgeProps): JSX.
     : rateOf(meterKey(run, edge.from)) || rateOf(meterKey(run, edge.to));
   const [start, end] = [points[0]!, points.at(-1)!];
   // Near the reader, and on the side from which the line does not come: several may leave one writer.
-  const x = end.x - Math.min(26, (end.x - start.x) / 2);
+  const x = end.x - Math.min(32, (end.x - start.x) / 2);
   const [above, beyond] = end.y > start.y ? [18, 31] : [-12, -25];
   return (
     <g

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { kindOf, type ParamSchema, paramsOf, textOf } from "../../../server/page/params.ts";
+import {
+  faultOf,
+  kindOf,
+  type ParamSchema,
+  paramsOf,
+  textOf,
+} from "../../../server/page/params.ts";
 
 const fields: [schema: ParamSchema, kind: string, text: string][] = [
   [{ type: "string", default: "a" }, "text", "a"],
@@ -53,4 +59,25 @@ for (const [what, texts, params] of given) {
 
 Deno.test("what is no JSON is told by its name", () => {
   assert.throws(() => paramsOf(schema, { list: "[a" }), /^SyntaxError: list is no JSON/);
+});
+
+const faults: [schema: ParamSchema, text: string, fault: RegExp | undefined][] = [
+  [{ type: "integer", minimum: 1, maximum: 100 }, "100", undefined],
+  [{ type: "integer", minimum: 1, maximum: 100 }, "500", /^more than 100$/],
+  [{ type: "integer", minimum: 1, maximum: 100 }, "0", /^less than 1$/],
+  [{ type: "number" }, "x", /^no number$/],
+  [{ type: "array" }, "[bad", /^no JSON: /],
+  [{ type: "array" }, " ", undefined],
+  [{ type: "string" }, "[bad", undefined],
+];
+
+Deno.test("a field tells what is wrong with what stands in it, and a form all of that", () => {
+  for (const [schema, text, fault] of faults) {
+    const told = faultOf(schema, text);
+    fault ? assert.match(told ?? "", fault, text) : assert.equal(told, undefined, text);
+  }
+  assert.throws(
+    () => paramsOf(schema, { list: "[", n: "x", name: "y" }),
+    /^SyntaxError: n is no number; list is no JSON: /,
+  );
 });
