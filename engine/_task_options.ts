@@ -1,8 +1,9 @@
-import type { Dataset } from "./dataset.ts";
-import { type EachOptions, WHENS } from "./task.ts";
+import { checkOptionNames } from "./option_names.ts";
+import { type EachOptions, type TaskOptions, WHENS } from "./task.ts";
 
 /** Refuses options that a task or a DAG cannot be run with. `where` names it. @throws {TypeError} naming the option */
 export function checkOptions(where: string, options: object, rules: Rules): void {
+  checkOptionNames(where, options, rules);
   for (const [name, rule] of Object.entries(rules)) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined) continue;
@@ -15,8 +16,9 @@ export function checkOptions(where: string, options: object, rules: Rules): void
 /** Says for each option what it should be when it is not. */
 export type Rules = Readonly<Record<string, (value: unknown) => string | undefined>>;
 
-/** What the options of a task must be. */
+/** What the options of a task must be; what is anything here is looked at where it is used. */
 export const TASK_RULES: Rules = {
+  after: anything,
   when: oneOf(...WHENS),
   retries: whole(0),
   retryDelay: duration(0),
@@ -31,44 +33,35 @@ export const TASK_RULES: Rules = {
   priority: (value) => Number.isFinite(value) ? undefined : "it is a number",
   executor: name,
   dependsOnPast: oneOf(true, false, "run"),
+  setup: anything,
+  teardown: anything,
+  failsRun: anything,
   poke: duration(1),
-  limit: whole(1),
+  writes: anything,
   onSuccess: callable,
   onFailure: callable,
   onRetry: callable,
-} satisfies { [K in keyof EachOptions]: Rules[string] };
+} satisfies Record<keyof TaskOptions, Rules[string]>;
 
-/** What the options of a DAG must be. */
-export const DAG_RULES: Rules = {
-  schedule(value) {
-    const isDataset = (one: unknown): boolean => typeof (one as Dataset | null)?.name === "string";
-    const isFine = !Array.isArray(value) || value.length > 0 && value.every(isDataset);
-    return isFine ? undefined : "a list is one of datasets";
-  },
-  mode: oneOf("interval", "trigger"),
-  catchup: oneOf(true, false, "all", "latest", "none"),
-  catchupWindow: duration(1),
-  maxActiveRuns: whole(1),
-  timeout: duration(1),
-  deadline: duration(1),
-  failWhen: oneOf("leaf", "any"),
-  onSuccess: callable,
-  onFailure: callable,
-  onDeadline: callable,
-};
+/** What the options must be that only a mapped task has. */
+export const EACH_RULES: Rules = {
+  limit: whole(1),
+} satisfies Record<Exclude<keyof EachOptions, keyof TaskOptions>, Rules[string]>;
 
-function oneOf(...known: unknown[]): Rules[string] {
+/** One of some values. */
+export function oneOf(...known: unknown[]): Rules[string] {
   const wanted = `it is one of ${known.map(show).join(", ")}`;
   return (value) => known.includes(value) ? undefined : wanted;
 }
 
-function whole(least: number): Rules[string] {
+/** A whole number. */
+export function whole(least: number): Rules[string] {
   const wanted = `it is a whole number, ${least} or more`;
   return (value) => Number.isSafeInteger(value) && (value as number) >= least ? undefined : wanted;
 }
 
 /** A duration, which may be zero when `sign` is 0. */
-function duration(sign: 0 | 1): Rules[string] {
+export function duration(sign: 0 | 1): Rules[string] {
   return (value) => {
     const wanted = "it is a duration like { minutes: 5 }";
     try {
@@ -82,7 +75,11 @@ function duration(sign: 0 | 1): Rules[string] {
   };
 }
 
-function callable(value: unknown): string | undefined {
+/** What is looked at elsewhere. */
+export function anything(): undefined {}
+
+/** A function. */
+export function callable(value: unknown): string | undefined {
   return typeof value === "function" ? undefined : "it is a function";
 }
 

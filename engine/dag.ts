@@ -1,4 +1,13 @@
-import { checkOptions, DAG_RULES, TASK_RULES } from "./_task_options.ts";
+import {
+  anything,
+  callable,
+  checkOptions,
+  duration,
+  oneOf,
+  type Rules,
+  TASK_RULES,
+  whole,
+} from "./_task_options.ts";
 import type { Dataset } from "./dataset.ts";
 import { Graph } from "./graph.ts";
 import { checkId, Group, type Roster } from "./group.ts";
@@ -82,6 +91,34 @@ export interface DagOptions<P> {
   /** Whether it waits to be unpaused when it is first seen. @default {as the engine says} */
   paused?: boolean;
 }
+
+/** What the options of a DAG must be. */
+const DAG_RULES: Rules = {
+  schedule(value) {
+    const isDataset = (one: unknown): boolean => typeof (one as Dataset | null)?.name === "string";
+    const isFine = !Array.isArray(value) || value.length > 0 && value.every(isDataset);
+    return isFine ? undefined : "a list is one of datasets";
+  },
+  start: anything,
+  end: anything,
+  timezone: anything,
+  mode: oneOf("interval", "trigger"),
+  catchup: oneOf(true, false, "all", "latest", "none"),
+  catchupWindow: duration(1),
+  maxActiveRuns: whole(1),
+  params: anything,
+  defaults: anything,
+  timeout: duration(1),
+  deadline: duration(1),
+  failWhen: oneOf("leaf", "any"),
+  tags: anything,
+  description: anything,
+  webhook: anything,
+  paused: anything,
+  onSuccess: callable,
+  onFailure: callable,
+  onDeadline: callable,
+} satisfies Record<keyof DagOptions<unknown>, Rules[string]>;
 
 /** Tasks, their order, and a schedule. */
 export class Dag<P = Params> extends Group<P> {

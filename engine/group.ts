@@ -1,4 +1,4 @@
-import { checkOptions, TASK_RULES } from "./_task_options.ts";
+import { checkOptions, EACH_RULES, TASK_RULES } from "./_task_options.ts";
 import { Graph } from "./graph.ts";
 import type { ParamsOf } from "./params.ts";
 import { Ref } from "./ref.ts";
@@ -106,7 +106,7 @@ export class Group<P> implements Tasks {
       ...limit === undefined ? {} : { limit },
       ...over === undefined ? {} : { over },
     };
-    checkOptions(`task "${full}"`, { limit }, TASK_RULES);
+    checkOptions(`task "${full}"`, { limit }, EACH_RULES);
     const fail = (why: string): TypeError => this.#fault(full, why);
     if (list instanceof Task && !list.each && isStream(list)) {
       throw fail(`the output of "${list.id}" is a stream, and no list`);

@@ -1,4 +1,5 @@
 import { type Json, toJson } from "./json.ts";
+import { checkOptionNames, type OptionNames } from "./option_names.ts";
 
 /** Anything that checks values as https://standardschema.dev has it: what Zod, Valibot, ArkType and others make. */
 export interface StandardSchema<I = unknown, O = I> {
@@ -127,6 +128,7 @@ export function param<T>(
 /** Whatever is given; required. */
 export function param<T = unknown>(options?: ParamOptions<T> & { default?: never }): Param<T>;
 export function param(options: ParamOptions<unknown> = {}): Param<unknown> {
+  checkOptionNames("param", options, PARAM_OPTIONS);
   const { default: preset, type = preset === undefined ? undefined : typeOf(preset) } = options;
   const schema = { ...type && type !== "null" ? { type } : {}, ...options };
   const validate = (value: unknown): SchemaResult<unknown> => {
@@ -142,6 +144,16 @@ export function param(options: ParamOptions<unknown> = {}): Param<unknown> {
     "~standard": { version: 1, vendor: "sluice", validate, jsonSchema: { input: () => schema } },
   };
 }
+
+const PARAM_OPTIONS: OptionNames<ParamOptions<unknown>> = {
+  default: true,
+  type: true,
+  enum: true,
+  description: true,
+  minimum: true,
+  maximum: true,
+  pattern: true,
+};
 
 /** What is wrong with a value; undefined when nothing is. */
 function complain(options: ParamOptions<unknown>, value: unknown): string | undefined {

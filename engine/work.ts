@@ -1,4 +1,5 @@
 import type { Meter, Meters } from "./meter.ts";
+import { checkOptionNames, type OptionNames } from "./option_names.ts";
 import { Ref, type Scope } from "./ref.ts";
 import type { Kept } from "./source.ts";
 import type { Run, RunKind } from "./state.ts";
@@ -139,27 +140,30 @@ export interface Operator<P, O, I = void> {
 }
 
 /** Options for {@linkcode operator}. */
-export interface OperatorOptions {
+export interface OperatorOptions<P = Nothing> {
   /** Whether it always puts out a stream, so that one read in the wrong place is refused early. @default {false} */
   stream?: boolean;
   /** Whether it may throw {@linkcode ReadAgain}, so that its pipe has to be able to read its source twice. @default {false} */
   rereads?: boolean;
+  /** The names of its options, so that a misspelt one is refused when the DAG is defined. @default {any are taken} */
+  options?: OptionNames<P>;
 }
 
 /**
  * Defines an operator: a plain function of its resolved options, the context, and what flows in.
  *
  * ```ts
- * const greet = operator("greet", ({ name }: { name: string }) => `Hello, ${name}!`);
+ * const greet = operator("greet", ({ name }: { name: string }) => `Hello, ${name}!`, { options: { name: true } });
  * taxi.task("greet", greet({ name: (run) => run.params.name }));
  * ```
  */
 export function operator<P, O, I = void>(
   name: string,
   run: (options: P, ctx: Context, input: I) => O | Promise<O>,
-  { stream = false, rereads = false }: OperatorOptions = {},
+  { stream = false, rereads = false, options: names }: OperatorOptions<NoInfer<P>> = {},
 ): Operator<P, Awaited<O>, I> {
   function make(inputs: Record<string, unknown> = {}): Work<Awaited<O>, I> {
+    if (names) checkOptionNames(name, inputs, names);
     return {
       steps: [{ name, inputs, ...stream && { stream }, ...rereads && { rereads } }],
       async run(scope, ctx, input): Promise<Awaited<O>> {
@@ -213,10 +217,11 @@ export function fn<P, O, C extends AnyContext = AnyContext>(
 export function sensor<P>(
   name: string,
   ready: (options: P, ctx: Context) => boolean | Promise<boolean>,
+  { options: names }: Pick<OperatorOptions<NoInfer<P>>, "options"> = {},
 ): Operator<P, void> {
   return operator(name, async (options: P, ctx) => {
     if (!await ready(options, ctx)) throw new NotYet(name);
-  });
+  }, { ...names && { options: names } });
 }
 
 /** Thrown to say: nothing to do, and that is fine. */

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../engine/mod.ts";
 import type { SqlType } from "./_canonical.ts";
 import type { RejectRule } from "./_reject.ts";
 import type { Widening } from "./_widening.ts";
@@ -88,6 +89,29 @@ export interface CopyOptions {
   /** The connection to use, by its name in the engine's `connections`. @default {"database"} */
   connection?: string;
 }
+
+/** The names of the options. */
+export const COPY_OPTIONS: OptionNames<CopyOptions> = {
+  table: true,
+  schema: true,
+  mode: true,
+  on: true,
+  deleteMissing: true,
+  duplicates: true,
+  slice: true,
+  evolution: true,
+  key: true,
+  ifUnchanged: true,
+  source: true,
+  parallel: true,
+  staging: true,
+  large: true,
+  isolation: true,
+  patience: true,
+  minRows: true,
+  allowEmpty: true,
+  connection: true,
+};
 
 /** What `copy` puts out. */
 export interface Copied {

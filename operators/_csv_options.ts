@@ -1,3 +1,4 @@
+import type { OptionNames } from "../engine/mod.ts";
 import { parseColumnType } from "./_column_type.ts";
 import { parseEncoding } from "./_encoding.ts";
 import { checkOnReject, type OnReject } from "./_reject.ts";
@@ -53,6 +54,30 @@ export interface CsvOptions extends SpellingOptions {
   /** The longest field to expect, so that a quote never closed cannot fill the memory. @default {16777216} */
   maxFieldBytes?: number;
 }
+
+/** The names of the options. */
+export const CSV_OPTIONS: OptionNames<CsvOptions> = {
+  delimiter: true,
+  quote: true,
+  escape: true,
+  header: true,
+  encoding: true,
+  skipLines: true,
+  skipFooter: true,
+  comment: true,
+  ragged: true,
+  nul: true,
+  names: true,
+  nulls: true,
+  types: true,
+  sampleBytes: true,
+  onReject: true,
+  maxFieldBytes: true,
+  decimal: true,
+  thousands: true,
+  signs: true,
+  dateOrder: true,
+};
 
 /** How a file was read. */
 export interface ReadAs {

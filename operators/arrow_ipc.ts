@@ -55,6 +55,7 @@ export const arrowIpc: Operator<ArrowIpcOptions, Batches, Bytes> = operator(
       },
     }, { highWaterMark: 0 });
   },
+  { options: { types: true, onReject: true } },
 );
 
 async function* read(

@@ -2,10 +2,12 @@ import { userInfo } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AnyContext,
+  checkOptionNames,
   type Context,
   GiveUp,
   type Input,
   operator,
+  type OptionNames,
   Ref,
   Skip,
   type Work,
@@ -41,6 +43,7 @@ export interface BashOptions<C = Context> {
  */
 export function bash<C extends AnyContext>(options: BashOptions<C>): Work<string | null, void, C> {
   const { command, env = {}, cwd } = options;
+  checkOptionNames("bash", options, BASH_OPTIONS);
   if (typeof command !== "string") {
     throw new TypeError(
       `Cannot make a bash command of a ${typeof command}: it is a plain string; ` +
@@ -60,6 +63,8 @@ export function bash<C extends AnyContext>(options: BashOptions<C>): Work<string
   });
   return run({ command, cwd, ...Object.fromEntries(variables) });
 }
+
+const BASH_OPTIONS: OptionNames<BashOptions> = { command: true, env: true, cwd: true };
 
 /** What {@linkcode bash} was given, resolved; the variables begin with a `$`. */
 interface Resolved {

@@ -1,7 +1,7 @@
 import type { RecordBatch } from "apache-arrow";
 import { type Bytes, type Context, type Operator, operator } from "../engine/mod.ts";
 import { connect, disconnect } from "./_connect.ts";
-import { checkCopyOptions, type Copied, type CopyOptions } from "./_copy_options.ts";
+import { checkCopyOptions, type Copied, COPY_OPTIONS, type CopyOptions } from "./_copy_options.ts";
 import { Load } from "./_load.ts";
 import { type Batches, csv } from "./csv.ts";
 
@@ -55,7 +55,7 @@ export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
       ctx.signal.removeEventListener("abort", stop);
     }
   },
-  { rereads: true },
+  { rereads: true, options: COPY_OPTIONS },
 );
 
 /** What flows in as batches: bytes are read as CSV. */

@@ -6,6 +6,7 @@ import { checkNames, mendNames, type Plan, planColumn, planOf } from "./_columns
 import {
   checkCsvOptions,
   commentOf,
+  CSV_OPTIONS,
   type CsvOptions,
   PLAIN_CSV,
   type ReadAs,
@@ -60,7 +61,7 @@ export const csv: Operator<CsvOptions, Batches, Bytes> = operator(
       cancel: (reason) => parser.cancel(reason),
     }, { highWaterMark: 0 });
   },
-  { rereads: true },
+  { rereads: true, options: CSV_OPTIONS },
 );
 
 /** How much is parsed at once: what the field offsets and columns of it need fits a processor's cache. */

@@ -41,7 +41,7 @@ export const decompress: Operator<DecompressOptions, Bytes, Bytes> = operator(
       },
     }, { highWaterMark: 0 });
   },
-  { stream: true },
+  { stream: true, options: { maxBytes: true, maxRatio: true } },
 );
 
 async function* decode(

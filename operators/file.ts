@@ -25,7 +25,7 @@ export interface OpenOptions {
 export const open: Operator<OpenOptions, Bytes> = operator(
   "open",
   ({ file }: OpenOptions, ctx) => openFile(typeof file === "string" ? file : file.path, ctx),
-  { stream: true },
+  { stream: true, options: { file: true } },
 );
 
 /** Options for {@linkcode save}. */
@@ -74,6 +74,7 @@ export const save: Operator<SaveOptions, File, Bytes> = operator(
       signal.removeEventListener("abort", stop);
     }
   },
+  { options: { path: true } },
 );
 
 /** Whether it is the file system's complaint, and not the stream's. */

@@ -76,7 +76,18 @@ export const http: Operator<HttpOptions, Bytes> = operator(
     if (kept?.whole && cache === "trust") return take(target.key, kept);
     return await new Download(target, options, ctx).open(kept);
   },
-  { stream: true },
+  {
+    stream: true,
+    options: {
+      url: true,
+      headers: true,
+      network: true,
+      cache: true,
+      headerTimeout: true,
+      idleTimeout: true,
+      minBytes: true,
+    },
+  },
 );
 
 /** One version of what stands at a URL, on its way. */

@@ -63,7 +63,17 @@ export const jsonLines: Operator<JsonLinesOptions, Batches, Bytes> = operator(
       cancel: (reason) => parser.cancel(reason),
     }, { highWaterMark: 0 });
   },
-  { rereads: true },
+  {
+    rereads: true,
+    options: {
+      types: true,
+      unknownKeys: true,
+      encoding: true,
+      sampleBytes: true,
+      onReject: true,
+      maxLineBytes: true,
+    },
+  },
 );
 
 const BLOCK_BYTES = 1 << 18;

@@ -46,7 +46,7 @@ export const parquet: Operator<ParquetOptions, ParquetFile, Batches> = operator(
       ctx.signal.removeEventListener("abort", stop);
     }
   },
-  { rereads: true },
+  { rereads: true, options: { path: true, compression: true } },
 );
 
 /** Rows of a row group: without it, a million are gathered before any is written. */

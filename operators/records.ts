@@ -1,4 +1,12 @@
-import { type Bytes, type Context, GiveUp, type Inputs, type Work } from "../engine/mod.ts";
+import {
+  type Bytes,
+  checkOptionNames,
+  type Context,
+  GiveUp,
+  type Inputs,
+  type OptionNames,
+  type Work,
+} from "../engine/mod.ts";
 import { isContinued, MAGIC } from "./_arrow_messages.ts";
 import type { CsvOptions } from "./_csv_options.ts";
 import { arrowIpc, type ArrowIpcOptions } from "./arrow_ipc.ts";
@@ -32,6 +40,7 @@ export interface RecordsOptions {
  * first byte that is no white space, and CSV else.
  */
 export function records(options: RecordsOptions = {}): Work<Batches, Bytes> {
+  checkOptionNames("records", options, RECORDS_OPTIONS);
   const works: Readonly<Record<RecordFormat, Work<Batches, Bytes>>> = {
     csv: csv(options.csv),
     jsonl: jsonLines(options.jsonl),
@@ -55,6 +64,14 @@ export function records(options: RecordsOptions = {}): Work<Batches, Bytes> {
     },
   };
 }
+
+const RECORDS_OPTIONS: OptionNames<RecordsOptions> = {
+  format: true,
+  meant: true,
+  csv: true,
+  jsonl: true,
+  arrow: true,
+};
 
 /** How many bytes of white space may come first. */
 const HEAD = 1024;

@@ -90,6 +90,18 @@ const send = operator(
       }
     }
   },
+  {
+    options: {
+      url: true,
+      method: true,
+      headers: true,
+      network: true,
+      body: true,
+      json: true,
+      timeout: true,
+      expect: true,
+    },
+  },
 );
 
 async function address(options: RequestOptions, ctx: Context): Promise<Target> {

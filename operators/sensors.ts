@@ -1,5 +1,6 @@
 import {
   type AnyContext,
+  checkOptionNames,
   type Context,
   GiveUp,
   type Input,
@@ -7,6 +8,7 @@ import {
   NotYet,
   type Operator,
   operator,
+  type OptionNames,
   sensor,
   span,
   type TaskState,
@@ -89,6 +91,17 @@ export const httpReady: Operator<HttpReadyOptions, string | null> = operator(
     }
     return there;
   },
+  {
+    options: {
+      url: true,
+      headers: true,
+      network: true,
+      status: true,
+      version: true,
+      versionOtherThan: true,
+      timeout: true,
+    },
+  },
 );
 
 /** Options for {@linkcode fileReady}. */
@@ -117,6 +130,7 @@ export const fileReady: Operator<FileReadyOptions, void> = sensor(
       throw new Error(`Cannot look for "${path}": ${reason(cause)}`, { cause });
     }
   },
+  { options: { path: true, untouchedFor: true } },
 );
 
 /** Options for {@linkcode sqlReady}. */
@@ -137,6 +151,7 @@ export interface SqlReadyOptions<C = Context> {
  */
 export function sqlReady<C extends AnyContext>(options: SqlReadyOptions<C>): Work<void, void, C> {
   const { query, params = [], connection } = options;
+  checkOptionNames("sqlReady", options, SQL_READY_OPTIONS);
   checkStatement(query);
   return queried({
     query,
@@ -145,6 +160,12 @@ export function sqlReady<C extends AnyContext>(options: SqlReadyOptions<C>): Wor
     ...Object.fromEntries(params.map((value, i) => [`$${i + 1}`, value])),
   });
 }
+
+const SQL_READY_OPTIONS: OptionNames<SqlReadyOptions> = {
+  query: true,
+  params: true,
+  connection: true,
+};
 
 /** What {@linkcode sqlReady} was given, resolved. */
 interface Query {
@@ -192,6 +213,7 @@ export const timeReached: Operator<TimeReachedOptions, void> = sensor(
     if (Temporal.Instant.compare(due, now()) <= 0) return true;
     throw new NotYet(`It is not ${due} yet`, { due });
   },
+  { options: { at: true, after: true } },
 );
 
 /** Options for {@linkcode dagDone}. */
@@ -220,4 +242,5 @@ export const dagDone: Operator<DagDoneOptions, void> = sensor(
     const found = runs.map((run) => task === undefined ? run.state : run.tasks[task]?.state);
     return found.some((state) => state !== undefined && (states as string[]).includes(state));
   },
+  { options: { dag: true, date: true, task: true, states: true } },
 );

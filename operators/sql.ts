@@ -1,9 +1,11 @@
 import {
   type AnyContext,
+  checkOptionNames,
   type Context,
   GiveUp,
   type Input,
   operator,
+  type OptionNames,
   type Work,
 } from "../engine/mod.ts";
 import { localPath, reason } from "./_open_file.ts";
@@ -45,6 +47,7 @@ export interface SqlOptions<C = Context> {
  */
 export function sql<C extends AnyContext>(options: SqlOptions<C>): Work<Ran, void, C> {
   const { statement, file, params = [], names = {}, connection } = options;
+  checkOptionNames("sql", options, SQL_OPTIONS);
   if ((statement === undefined) === (file === undefined)) {
     throw new TypeError("Cannot tell what SQL to run: give either `statement` or `file`");
   }
@@ -58,6 +61,14 @@ export function sql<C extends AnyContext>(options: SqlOptions<C>): Work<Ran, voi
     ...Object.fromEntries(Object.entries(names).map(([name, value]) => [`:${name}`, value])),
   });
 }
+
+const SQL_OPTIONS: OptionNames<SqlOptions> = {
+  statement: true,
+  file: true,
+  params: true,
+  names: true,
+  connection: true,
+};
 
 /** Refuses what is no plain text. @throws {TypeError} saying how values get in */
 export function checkStatement(statement: unknown): void {

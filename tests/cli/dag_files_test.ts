@@ -80,6 +80,17 @@ const BROKEN: Readonly<Record<string, { text: string; says: RegExp }>> = {
     text: "import { dag } from 'sluice';\nexport const d = dag('a b');",
     says: /b\.ts:2: Cannot name a DAG "a b": .*$/,
   },
+  "misspells an option of an operator": {
+    text: one("bad").replace(
+      "() => 1);",
+      '\nsluice.copy({ table: "o2", mod: "append" }));',
+    ).replace("import", 'import * as sluice from "sluice"; import'),
+    says: /b\.ts:6: copy has no option "mod"; did you mean "mode"\?$/,
+  },
+  "misspells an option of a task": {
+    text: one("bad").replace("() => 1);", "() => 1, { retrys: 3 });"),
+    says: /b\.ts:5: task "t" has no option "retrys"; did you mean "retries"\?$/,
+  },
   "has a schedule that cannot be read": {
     text: one("bad").replace('"bad"', '"bad", { schedule: "0 0 30 2 *" }'),
     says: /DAG "bad" of .*b\.ts: Cannot read the schedule "0 0 30 2 \*"/,
