@@ -1,5 +1,5 @@
 import type { CopyOptions } from "../operators/mod.ts";
-import { UsageError } from "./world.ts";
+import { fromUser, UsageError } from "./world.ts";
 
 /** How what is read is to get into its table. */
 export interface TargetFlags {
@@ -119,36 +119,22 @@ export const targetFlags = {
 } as const;
 
 /** What the flags say of the target. @throws {UsageError} for what does not go together */
-export function targetOptions(
+export async function targetOptions(
   options: TargetFlags,
+  target: Pick<CopyOptions, "table" | "schema">,
   source: string,
-): Omit<CopyOptions, "table" | "schema"> {
+): Promise<CopyOptions> {
   const { mode, on, deleteMissing, duplicates, slice, isolation, key } = options;
   const { evolution, ifUnchanged, parallel, allowEmpty, resume } = options;
   const staging = resume ? "committed" : options.staging;
-  const fault = mode === "merge" && !on
-    ? "--mode merge needs --on COLUMN, which tells which row is which"
-    : mode === "partition" && !slice
-    ? "--mode partition needs --slice COLUMN=FROM..TO"
-    : mode !== "merge" && (on || deleteMissing || duplicates)
-    ? "--on, --delete-missing and --duplicates belong to --mode merge"
-    : mode !== "partition" && slice
-    ? "--slice belongs to --mode partition"
-    : mode !== "replace" && isolation === "mvcc"
-    ? "--isolation mvcc belongs to --mode replace"
-    : mode === "merge" && parallel > 1 && duplicates !== "fail"
-    ? "with --parallel no row is the last: add --duplicates fail"
-    : resume && source === "-"
+  const fault = resume && source === "-"
     ? "--resume needs a source that can be read again: a URL or a file"
     : resume && options.staging === "transaction"
     ? "--resume goes on with rows that are committed: leave --staging transaction out"
-    : staging && parallel > 1
-    ? "--staging and --resume are for one connection: leave --parallel out"
-    : mode === "merge" && staging === "committed" && duplicates !== "fail"
-    ? "in committed staging no row is the last: add --duplicates fail"
     : undefined;
   if (fault) throw new UsageError(fault);
-  return {
+  const placing: CopyOptions = {
+    ...target,
     mode,
     evolution,
     ifUnchanged,
@@ -163,4 +149,7 @@ export function targetOptions(
     ...staging && { staging },
     ...key === undefined ? {} : { key },
   };
+  const { checkCopyOptions } = await import("../operators/mod.ts");
+  fromUser(() => checkCopyOptions(placing));
+  return placing;
 }

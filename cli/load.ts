@@ -74,7 +74,7 @@ export const load = buildCommand<LoadFlags, [string], World>({
 async function runLoad(world: World, options: LoadFlags, source: string): Promise<number> {
   const target = tableName(options.into);
   if (options.into === "") throw new UsageError("--into needs the name of a table");
-  const placing = targetOptions(options, source);
+  const placing = await targetOptions(options, target, source);
   const reading = await readingOptions(options, await rejectOptions(world, options, source));
   await using database = await Database.from(world, options);
   const { copy, decompress, http, PLAIN_CSV, records } = await import("../operators/mod.ts");
@@ -85,7 +85,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     kept ? kept.through(opened) : opened,
     decompress(),
     records(reading),
-    copy({ ...target, ...placing, ...kept && lasting(kept, placing, source) }),
+    copy({ ...placing, ...kept && lasting(kept, placing, source) }),
   );
   const began = performance.now();
   let meters: Meters | undefined;
@@ -200,12 +200,20 @@ export function progressLine(
     `${left ? `, ${left}` : ""}; the pace is set by ${pace(readings).setBy}`;
 }
 
-/** Reads `table`, `schema.table`, or either part in SQL's quotes; anything else is one name as it stands. */
+/** Reads `table`, `schema.table`, or either part in SQL's quotes; what has no dot is one name as it stands. */
 export function tableName(text: string): { table: string; schema?: string } {
   const part = `("(?:[^"]|"")+"|[^".]+)`;
   const match = new RegExp(`^(?:${part}\\.)?${part}$`, "s").exec(text);
   const plain = (name: string) =>
     name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+  if (!match && text.includes(".")) {
+    throw new UsageError(
+      `Cannot tell schema and table apart in ${
+        JSON.stringify(text)
+      }: a name with a dot stands in quotes, ` +
+        `as in '"a.b".c' or 'a."b.c"'`,
+    );
+  }
   if (!match) return { table: text };
   const [, schema, table] = match;
   return { table: plain(table!), ...schema === undefined ? {} : { schema: plain(schema) } };

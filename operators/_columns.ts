@@ -1,6 +1,7 @@
 import { Field, Schema } from "apache-arrow";
 import type { Block } from "./_block.ts";
 import { arrowField, type ColumnType, parseColumnType } from "./_column_type.ts";
+import { option } from "./_option.ts";
 import { inferType, type Read, readColumn } from "./_read_column.ts";
 import { respell, type Spelled, SPELLED_TYPES, type Spelling } from "./_spelling.ts";
 import { Malformed } from "./_tokenizer.ts";
@@ -90,7 +91,9 @@ export function checkNames(names: readonly string[]): void {
     if (twin !== undefined) {
       throw new Malformed(
         `columns ${twin} and ${k + 1} are both named ${JSON.stringify(name)}; ` +
-          `give them names of their own in the file or by the option header`,
+          `give them names of their own in the file, or have them mended: ${
+            option("names", "mend")
+          }`,
       );
     }
     seen.set(name, k + 1);

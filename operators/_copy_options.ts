@@ -1,4 +1,6 @@
 import type { OptionNames } from "../engine/mod.ts";
+import { faultOfBounds } from "./_bounds.ts";
+import { option } from "./_option.ts";
 import type { SqlType } from "./_canonical.ts";
 import type { RejectRule } from "./_reject.ts";
 import type { Widening } from "./_widening.ts";
@@ -28,8 +30,8 @@ export interface CopyOptions {
   /** Merge: what to do when the source has a row twice: take the last one, or fail. @default {"last"} */
   duplicates?: "last" | "fail";
   /**
-   * Partition: the rows that are replaced, those with `from` <= `column` < `to`. Bounds are text as Postgres reads it, or
-   * numbers. Of a table partitioned by ranges of that column the partition itself is exchanged, where one has these bounds.
+   * Partition: the rows that are replaced, those with `from` <= `column` < `to`. Bounds are dates
+   * and times as in ISO 8601, numbers, or for other columns text; the first is the lower one. Of a table partitioned by ranges of that column the partition itself is exchanged, where one has these bounds.
    *
    * @default {the run's interval, for the bounds; the column must then be a date or a timestamp}
    */
@@ -167,25 +169,28 @@ export function checkCopyOptions(options: CopyOptions): void {
   const { mode = "replace", on, slice, deleteMissing, duplicates, parallel = 1 } = options;
   const { isolation, staging } = options;
   const fault = mode === "merge" && !on?.length
-    ? "mode merge needs the columns that tell which row is which (on, --on)"
+    ? `mode merge needs the columns that tell which row is which, e.g. --on id (in code on: ["id"])`
     : mode === "partition" && !slice
-    ? "mode partition needs the column that tells the slice (slice, --slice)"
+    ? "mode partition needs the column that tells the slice, e.g. --slice day=2021-01-01..2021-02-01 " +
+      `(in code slice: { column: "day" })`
     : mode !== "merge" && (on || deleteMissing !== undefined || duplicates !== undefined)
-    ? "on, deleteMissing and duplicates belong to mode merge"
+    ? "--on, --delete-missing and --duplicates (in code on, deleteMissing and duplicates) belong to mode merge"
     : mode !== "partition" && slice
-    ? "slice belongs to mode partition"
+    ? "--slice (in code slice) belongs to mode partition"
     : slice && (slice.from === undefined) !== (slice.to === undefined)
     ? "a slice has both bounds, from and to, or neither"
     : mode !== "replace" && isolation === "mvcc"
-    ? "isolation mvcc belongs to mode replace"
+    ? `${option("isolation", "mvcc")} belongs to mode replace`
     : !(Number.isInteger(parallel) && parallel >= 1 && parallel <= 64)
     ? `parallel must be a whole number from 1 to 64, not ${parallel}`
     : parallel > 1 && mode === "merge" && duplicates !== "fail"
-    ? "with more than one connection no row is the last: let duplicates fail"
+    ? `with more than one connection no row is the last: add ${option("duplicates", "fail")}`
     : staging !== undefined && parallel > 1
     ? "staging is for one connection; the rows of several are committed in any case, and cannot be gone on with"
     : staging === "committed" && mode === "merge" && duplicates !== "fail"
-    ? "in committed staging no row is the last: let duplicates fail"
+    ? `in committed staging no row is the last: add ${option("duplicates", "fail")}`
+    : slice?.from !== undefined && slice.to !== undefined
+    ? faultOfBounds(slice.from, slice.to)
     : undefined;
   if (fault) throw new TypeError(`Cannot load into ${JSON.stringify(options.table)}: ${fault}`);
 }

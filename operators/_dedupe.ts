@@ -7,6 +7,7 @@ import type { Refusals } from "./_refusals.ts";
 import { isBroken, RECORD, refuseWhere, takeOut } from "./_refuse.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
+import { option } from "./_option.ts";
 import { quoteName } from "./_table.ts";
 
 /** A table of the session: rows that later ones of their keys took the place of, as long as those may be refused. */
@@ -48,7 +49,7 @@ export async function dedupe(
       `Cannot merge into ${
         JSON.stringify(table)
       } on ${shown}: the source has ${twice.key} ${twice.n} times; ` +
-        `mend it, or let the last one win (duplicates)`,
+        `mend it, or let the last one win: ${option("duplicates", "last")}`,
     );
   }
   // Rows lie as they came: a COPY into a heap made in the same transaction fills page after page.

@@ -91,7 +91,9 @@ function only(
   if (fits.length < 2) return fits[0];
   const names = fits.map(({ delimiter }) => JSON.stringify(String.fromCharCode(delimiter)));
   throw new Malformed(
-    `its fields may be split by ${names.join(" or by ")}; say by which (delimiter)`,
+    `its fields may be split by ${
+      names.join(" or by ")
+    }; say by which (--delimiter, in code delimiter)`,
   );
 }
 
@@ -108,7 +110,7 @@ function refuseEscapes(sample: Sample, dialect: Dialect): void {
   if (same) return;
   throw new Malformed(
     "its quotes may be escaped by doubling them or by a backslash, and its fields differ by which; " +
-      "say by which (escape)",
+      "say by which (--escape, in code escape)",
   );
 }
 

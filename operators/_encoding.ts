@@ -1,3 +1,4 @@
+import { option } from "./_option.ts";
 import { Malformed } from "./_tokenizer.ts";
 import { type Chunks, joined, type Span } from "./_window.ts";
 
@@ -63,7 +64,9 @@ function guarded(head: Uint8Array): string {
       : undefined;
     if (looks) {
       throw new Malformed(
-        `it looks like ${looks} without a byte order mark; if it is, say so (encoding: "${looks}")`,
+        `it looks like ${looks} without a byte order mark; if it is, say so: ${
+          option("encoding", looks)
+        }`,
       );
     }
   }

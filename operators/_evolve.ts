@@ -3,6 +3,7 @@ import type { SqlType } from "./_canonical.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
 import { baseOf, isReadOfText, lossesOf } from "./_losses.ts";
 import type { Reason } from "./_reject.ts";
+import { option } from "./_option.ts";
 import { quoteName, typeName } from "./_table.ts";
 import type { Target } from "./_target.ts";
 import type { Widening } from "./_widening.ts";
@@ -138,7 +139,9 @@ export function fitColumns(
   }
   if (faults.length > 0) {
     const hint = frozen
-      ? `. Columns are frozen: evolution "evolve" adds and widens them, "discard" leaves out those the table lacks`
+      ? `. Columns are frozen: ${option("evolution", "evolve")} adds and widens them, ${
+        option("evolution", "discard")
+      } leaves out those the table lacks`
       : "";
     throw new GiveUp(
       `Cannot load into table ${JSON.stringify(table)}: ${faults.join("; and ")}${hint}`,

@@ -1,5 +1,6 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
+import { option } from "./_option.ts";
 import { isWithin, type Slice } from "./_partition.ts";
 import type { Refusals } from "./_refusals.ts";
 import type { Session } from "./_session.ts";
@@ -40,6 +41,6 @@ export async function guard(
     `Cannot replace ${
       slice ? "a slice of " : ""
     }table ${shown}, which has rows, by none: ${why}; ` +
-      `if that is meant, allow it (allowEmpty, --allow-empty)${where}`,
+      `if that is meant, allow it: ${option("allowEmpty", true)}${where}`,
   );
 }

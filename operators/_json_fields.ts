@@ -1,5 +1,6 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { Fields } from "./_block.ts";
+import { option } from "./_option.ts";
 import { type Dialect, endOfLine, type Fault, Malformed, QUOTED } from "./_tokenizer.ts";
 
 /** What a value of JSON is, as {@linkcode JsonFields.quoted} has it; 0 is null, or not there. */
@@ -126,7 +127,7 @@ export class JsonFields implements Fields {
   }
 
   #refuse(from: number, to: number, rule: Fault["rule"], error: Malformed): void {
-    if (!this.faults) throw error;
+    if (!this.faults) throw new Malformed(error.message, { cause: error.cause, rule });
     const { records: before, line } = this;
     this.faults.push({ before, from, to, line, rule, message: error.message });
   }
@@ -227,8 +228,10 @@ export class JsonFields implements Fields {
     if (this.#unknown === "error") {
       return this.#fail(
         `has the key ${shown}, which the first lines had not; declare its type to have a column for it, ` +
-          `e.g. types: { ${shown}: "text" }, take all as columns (unknownKeys: "column"), or leave such ` +
-          `keys out (unknownKeys: "ignore")`,
+          `e.g. ${option("types", { [key]: "text" })}, take all as columns: ` +
+          `${option("unknownKeys", "column")}, or leave such keys out: ${
+            option("unknownKeys", "ignore")
+          }`,
       );
     }
     if (this.keys.length === MOST_KEYS) {

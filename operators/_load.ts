@@ -76,7 +76,7 @@ export class Load {
         throw new GiveUp(
           `Cannot load into ${
             JSON.stringify(table)
-          }: deleteMissing would delete the rows whose records are refused; ` +
+          }: --delete-missing (in code deleteMissing) would delete the rows whose records are refused; ` +
             `leave it out, or let rejects fail`,
         );
       }

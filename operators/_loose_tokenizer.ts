@@ -93,7 +93,7 @@ export class LooseTokenizer extends Tokenizer {
     if (kept > width || (kept < width && !this.#pad)) {
       const message = `line ${this.line} ${miscount(found, width)}` +
         (this.#pad ? `; what is too much is not empty` : "");
-      if (!this.faults) throw new Malformed(message);
+      if (!this.faults) throw new Malformed(message, { rule: "fields" });
       const { records: before, line } = this;
       const end = trimmed(bytes, from, to);
       return void this.faults.push({ before, from, to: end, line, rule: "fields", message });

@@ -1,11 +1,23 @@
 import { GiveUp } from "../engine/mod.ts";
 import { type Block, fieldText } from "./_block.ts";
 import type { Misfit, Plan } from "./_columns.ts";
+import { option } from "./_option.ts";
 import { isUtf8 } from "./_read_text.ts";
+import type { Fault } from "./_tokenizer.ts";
 
 /** What to do about text that is no UTF-8. */
-export const ENCODING_HINT =
-  `; if the file is in another encoding, name it, e.g. encoding: "windows-1252"`;
+export const ENCODING_HINT = `; if the file is in another encoding, name it, e.g. ${
+  option("encoding", "windows-1252")
+}`;
+
+/** What to do about records that are no good, as far as an option helps; nothing where it is not for a rule. */
+export function wayOut(rule: Fault["rule"] | undefined, { pads }: { pads: boolean }): string {
+  if (rule === undefined) return "";
+  const aside = `${option("onReject", "keep")} keeps such records aside`;
+  return rule === "fields" && !pads
+    ? `; ${option("ragged", "pad")} fills up those that are short, ${aside}`
+    : `; ${aside}`;
+}
 
 /** Where a block lies in its file. */
 export interface Place {
@@ -37,7 +49,9 @@ export function misfit(
   if (type === "text" || !declared) {
     const field = bytes.subarray(start, ends[index]!);
     const fault = isUtf8(field)
-      ? `it holds a NUL byte, which Postgres cannot keep; nul: "remove" leaves such bytes out`
+      ? `it holds a NUL byte, which Postgres cannot keep; ${
+        option("nul", "remove")
+      } leaves such bytes out`
       : `it is not valid UTF-8${
         offsetOf ? ` (byte ${offsetOf(start + firstBad(field))} of the file, from 0)` : ""
       }${ENCODING_HINT}`;
@@ -45,7 +59,9 @@ export function misfit(
   }
   return new GiveUp(
     `Cannot parse ${JSON.stringify(shown)} as ${type} ${where}: ` +
-      `that type was declared; declare another or mend the file`,
+      `that type was declared; declare another, mend the file, or keep such records aside: ${
+        option("onReject", "keep")
+      }`,
   );
 }
 

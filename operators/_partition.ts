@@ -3,6 +3,7 @@ import type pg from "pg";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
 import { baseOf } from "./_losses.ts";
+import { faultOfBounds } from "./_bounds.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
 import { HELD, type Target } from "./_target.ts";
 
@@ -33,7 +34,7 @@ const TIMES: Readonly<Record<string, (at: Temporal.ZonedDateTime) => string>> = 
  * The bounds of a slice: as given, or those of the run's interval, on the clock of its time zone. Where there is no table
  * yet, it will have the columns that arrive.
  *
- * @throws {GiveUp} where there are none, or the table has no such column
+ * @throws {GiveUp} where there are none or they are no range, or table or source have no such column
  */
 export function sliceOf(
   { name: table, existing }: Target,
@@ -48,7 +49,20 @@ export function sliceOf(
   if (type === undefined) {
     throw new GiveUp(`${what}: it has no column ${JSON.stringify(column)}`);
   }
-  if (from !== undefined && to !== undefined) return { column, from, to };
+  if (!arriving.some(({ name }) => name === column)) {
+    const known = arriving.map(({ name }) => JSON.stringify(name)).join(", ");
+    throw new GiveUp(
+      `${what}: the source has no column ${
+        JSON.stringify(column)
+      }, which tells the rows of the slice; ` +
+        `its columns are ${known}`,
+    );
+  }
+  if (from !== undefined && to !== undefined) {
+    const fault = faultOfBounds(from, to, type);
+    if (fault) throw new GiveUp(`${what} by ${JSON.stringify(column)}, which is ${type}: ${fault}`);
+    return { column, from, to };
+  }
   const { start, end } = interval;
   const text = TIMES[baseOf(type)];
   if (!text) {

@@ -1,5 +1,6 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { SqlType } from "./_canonical.ts";
+import { option } from "./_option.ts";
 
 /** The most bytes a name may have (Postgres manual, appendix K). */
 const MAX_NAME_BYTES = 63;
@@ -16,7 +17,9 @@ export function quoteName(name: string, what: string): string {
   if (bytes > MAX_NAME_BYTES) {
     throw new GiveUp(
       `Cannot name a ${what} ${shown}: it has ${bytes} bytes, and Postgres keeps ${MAX_NAME_BYTES}; ` +
-        `give it a shorter name`,
+        `give it a shorter name${
+          what === "column" ? `, or have it cut: ${option("names", "mend")}` : ""
+        }`,
     );
   }
   return `"${name.replaceAll('"', '""')}"`;

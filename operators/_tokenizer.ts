@@ -11,6 +11,16 @@ export interface Dialect {
 /** What is wrong with the shape of a file, and on which line. */
 export class Malformed extends Error {
   override name = "Malformed";
+  /** What a record broke, where the fault is its own. */
+  readonly rule: Fault["rule"] | undefined;
+
+  constructor(
+    message: string,
+    { rule, ...options }: ErrorOptions & Partial<Pick<Fault, "rule">> = {},
+  ) {
+    super(message, options);
+    this.rule = rule;
+  }
 }
 
 /** A record, or a line, that was refused for its shape. */
@@ -84,7 +94,7 @@ export class Tokenizer {
         return this.#find(bytes, at, to, last, limit);
       } catch (error) {
         if (!(error instanceof Misshapen)) throw error;
-        if (!this.faults) throw new Malformed(error.message);
+        if (!this.faults) throw new Malformed(error.message, { rule: error.rule });
         this.quoted.fill(0, this.records * this.width, this.#usedQuotes);
         at = this.#refuse(error, bytes, to, last);
         if (at < 0) return error.begin;

@@ -46,7 +46,7 @@ export function readAgain(widened: readonly Widening[], why: string): ReadAgain 
   const told = widened.slice(0, SHOWN).map(tellWidening).join("; ") + more;
   return new ReadAgain(
     `Cannot go on without reading the source again: ${told}; ${why}. Where it can be read only once, declare the types ` +
-      `(types, --type)`,
+      `(--type, in code types)`,
     widened.map((widening) => ({ ...widening, reread: true })),
   );
 }

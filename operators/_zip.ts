@@ -14,6 +14,9 @@ export function isZip(magic: Uint8Array): boolean {
   return magic.length >= 4 && [MEMBER, END].includes(view(magic).getUint32(0, true));
 }
 
+/** What the documents of office programs, archives themselves, begin with. */
+const OFFICE: readonly string[] = ["[Content_Types].xml", "mimetype"];
+
 interface Member {
   readonly name: string;
   readonly method: number;
@@ -32,6 +35,9 @@ export async function* unzip(bytes: ByteReader): AsyncGenerator<Uint8Array<Array
     const member = await header(bytes);
     const isFolder = member.name.endsWith("/");
     if (!isFolder && found !== undefined) {
+      if (OFFICE.includes(found)) {
+        throw bytes.error("it is a workbook of Excel or the like; save its sheet as CSV");
+      }
       throw bytes.error(
         `"${member.name}" follows "${found}": only archives of one file can be loaded; ` +
           `unpack it and take one of them`,

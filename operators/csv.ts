@@ -17,7 +17,8 @@ import { withoutFooter, withoutNuls } from "./_footer.ts";
 import { refuseForeign } from "./_foreign.ts";
 import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
 import { csvLayout } from "./_layout.ts";
-import { ENCODING_HINT, lineOf, misfit } from "./_misfit.ts";
+import { ENCODING_HINT, lineOf, misfit, wayOut } from "./_misfit.ts";
+import { option } from "./_option.ts";
 import { isUtf8 } from "./_read_text.ts";
 import { checkOnReject } from "./_reject.ts";
 import { type Layout, Sieve } from "./_sieve.ts";
@@ -129,7 +130,8 @@ class Parser {
     } catch (error) {
       this.cancel(error).catch(() => {});
       if (!(error instanceof Malformed)) throw error;
-      throw new GiveUp(`Cannot read CSV: ${error.message}`, { cause: error });
+      const help = wayOut(error.rule, { pads: this.#options.ragged === "pad" });
+      throw new GiveUp(`Cannot read CSV: ${error.message}${help}`, { cause: error });
     }
   }
 
@@ -206,7 +208,7 @@ class Parser {
     if (found === "maybe") {
       this.#log.warn(
         "the first record looks like all others, but is taken for the header; " +
-          "if it is none, say so (header: false, --no-header)",
+          `if it is none, say so: ${option("header", false)}`,
       );
     }
     return { header: found !== false, skipped };
@@ -277,7 +279,7 @@ class Parser {
       header ? "with a header" : "without a header",
       ...skipped === 0
         ? []
-        : [`behind ${skipped} line${skipped === 1 ? "" : "s"} that were skipped`],
+        : [`behind ${skipped === 1 ? "1 line that was" : `${skipped} lines that were`} skipped`],
     ];
     this.#log.info(`reads CSV: ${told.join(", ")}`, { dialect });
   }

@@ -6,7 +6,8 @@ import { type Misfit, type Plan, type PlannedColumn, planOf } from "./_columns.t
 import { type ColumnType, parseColumnType } from "./_column_type.ts";
 import { encodingOf, parseEncoding, spanOf, toUtf8 } from "./_encoding.ts";
 import { JsonFields, NUMBER, STRING, TRUTH } from "./_json_fields.ts";
-import { ENCODING_HINT } from "./_misfit.ts";
+import { ENCODING_HINT, wayOut } from "./_misfit.ts";
+import { option } from "./_option.ts";
 import { inferType } from "./_read_column.ts";
 import { isUtf8 } from "./_read_text.ts";
 import { checkOnReject, type OnReject } from "./_reject.ts";
@@ -140,7 +141,8 @@ class Parser {
     } catch (error) {
       this.cancel(error).catch(() => {});
       if (!(error instanceof Malformed)) throw error;
-      throw new GiveUp(`Cannot read JSON lines: ${error.message}`, { cause: error });
+      const help = wayOut(error.rule, { pads: false });
+      throw new GiveUp(`Cannot read JSON lines: ${error.message}${help}`, { cause: error });
     }
   }
 
@@ -256,7 +258,9 @@ class Parser {
     }
     return new GiveUp(
       `Cannot take ${shown} as ${type} ${where}: ` +
-        "that type was declared; declare another or mend the file",
+        `that type was declared; declare another, mend the file, or keep such records aside: ${
+          option("onReject", "keep")
+        }`,
     );
   }
 }

@@ -1,5 +1,6 @@
 export { copy } from "./copy.ts";
 export type { Copied, CopyOptions } from "./copy.ts";
+export { checkCopyOptions } from "./_copy_options.ts";
 export { listLoads } from "./list_loads.ts";
 export type { ListedLoad, ListLoadsOptions } from "./list_loads.ts";
 export type { SqlType } from "./_canonical.ts";

@@ -296,13 +296,21 @@ Deno.test("load merges, replaces slices, evolves tables, and knows a load again"
 Deno.test("load refuses what does not go together", async () => {
   await using sluice = new Sluice();
   const cases: [flags: string[], why: RegExp][] = [
-    [["--mode", "merge"], /--mode merge needs --on COLUMN/],
-    [["--mode", "partition"], /--mode partition needs --slice/],
-    [["--on", "id"], /belong to --mode merge/],
-    [["--slice", "a=1..2"], /--slice belongs to --mode partition/],
+    [["--mode", "merge"], /mode merge needs .* --on id/],
+    [["--mode", "partition"], /mode partition needs .* --slice day=/],
+    [["--on", "id"], /--on, --delete-missing and --duplicates .* belong to mode merge/],
+    [["--slice", "a=1..2"], /--slice \(in code slice\) belongs to mode partition/],
     [["--mode", "partition", "--slice", "a"], /write it as COLUMN=FROM\.\.TO/],
+    [
+      ["--mode", "partition", "--slice", "d=01.01.2021..01.02.2021"],
+      /is not a date as in ISO 8601/,
+    ],
+    [["--mode", "partition", "--slice", "d=2021-02-01..2021-01-01"], /must be the lower one/],
     [["--parallel", "0"], /a whole number from 1 to 64/],
-    [["--mode", "append", "--isolation", "mvcc"], /belongs to --mode replace/],
+    [
+      ["--mode", "append", "--isolation", "mvcc"],
+      /--isolation mvcc \(in code isolation: "mvcc"\) belongs to mode replace/,
+    ],
     [["--mode", "merge", "--on", "a", "--parallel", "2"], /add --duplicates fail/],
   ];
   for (const [flags, why] of cases) {
@@ -327,7 +335,7 @@ Deno.test("tables may have any name, in any schema", async (t) => {
     ["Großer Täblé 表", "public", "Großer Täblé 表"],
     ['x"; DROP TABLE bystander; --', "public", 'x"; DROP TABLE bystander; --'],
     ["select", "public", "select"],
-    ["a.b.c", "public", "a.b.c"],
+    ['"a.b.c"', "public", "a.b.c"],
     ["it's", "public", "it's"],
   ];
   for (const [into, schema, table] of names) {
@@ -346,6 +354,10 @@ Deno.test("tables may have any name, in any schema", async (t) => {
     });
   }
   assert.deepEqual(await db.query("SELECT * FROM bystander"), []);
+  const two = await sluice.run(["load", "-", "--into", "a.b.c", "--database", db.url], {
+    stdin: "a\n",
+  });
+  assert.match(refusal(two, 2), /Cannot tell schema and table apart in "a\.b\.c"/);
 });
 
 Deno.test("help teaches by example", async () => {

@@ -98,7 +98,7 @@ Deno.test("where nothing can be kept, stdin is loaded all the same, unless it ha
   assert.match(cast.stderr, /^the source cannot be kept, so that it could be read only once: /m);
   const sentence = refusal(await sluice.run(args, { env, stdin: TEXT }), 1);
   assert.match(sentence, /column "price" is text, not double precision, as line 40002 shows/);
-  assert.match(sentence, /declare the types \(types, --type\)$/);
+  assert.match(sentence, /declare the types \(--type, in code types\)$/);
   const [row] = await db.query("SELECT count(*)::integer, max(price) FROM prices");
   assert.deepEqual(row, { count: 40_001, max: 2.5 }, "the table is as it was");
 });

@@ -27,7 +27,8 @@ for (const mode of MODES) {
         'Cannot load into table "t": its column "a" is integer, what arrives is text; declare the column\'s type, ' +
         'or change the table; and it has no column "c"; its columns are "id", "a", "b", "n", "g"; and its column "g" is ' +
         'computed by Postgres, and the source has one, too; and its column "n" must not be NULL, and the source has none. ' +
-        'Columns are frozen: evolution "evolve" adds and widens them, "discard" leaves out those the table lacks',
+        'Columns are frozen: --evolution evolve (in code evolution: "evolve") adds and widens them, --evolution discard ' +
+        '(in code evolution: "discard") leaves out those the table lacks',
     });
     assert.deepEqual(await rows(database), ["(1,1,x,0,2)"]);
     await nothingLeft(database);

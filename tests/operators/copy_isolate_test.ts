@@ -47,7 +47,7 @@ Deno.test("rows are not replaced by none because all were refused, nor by too fe
         error.message,
         new RegExp(
           `^Cannot replace ${said} "t", which has rows, by none: all 2 records of the source were refused; if that is ` +
-            "meant, allow it \\(allowEmpty, --allow-empty\\). The rejects are in \\S+; the first are\\n  record 1, line 2: ",
+            "meant, allow it: --allow-empty \\(in code allowEmpty: true\\). The rejects are in \\S+; the first are\\n  record 1, line 2: ",
         ),
       );
       const file = /rejects are in (\S+);/.exec(error.message)![1]!;

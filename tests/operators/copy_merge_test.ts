@@ -64,7 +64,7 @@ Deno.test("of rows that come twice the last one wins, or they are a fault", asyn
     {
       name: "GiveUp",
       message:
-        'Cannot merge into "u" on "id": the source has [7] 2 times; mend it, or let the last one win (duplicates)',
+        'Cannot merge into "u" on "id": the source has [7] 2 times; mend it, or let the last one win: --duplicates last (in code duplicates: "last")',
     },
   );
   assert.deepEqual(await database.query("SELECT to_regclass('u')::text AS u"), [{ u: null }]);
@@ -81,7 +81,7 @@ const REFUSED: readonly (readonly [text: string, options: Partial<CopyOptions>, 
   ["id\n1\n", { mode: "merge" }, /^TypeError: Cannot load into "t": mode merge needs the columns/],
   ["id\n1\n", { mode: "merge", on: [] }, /mode merge needs the columns/],
   ["id\n1\n", { on: ["id"] }, /^TypeError: .*belong to mode merge/],
-  ["id\n1\n", { ...MERGE, parallel: 2 }, /no row is the last: let duplicates fail/],
+  ["id\n1\n", { ...MERGE, parallel: 2 }, /no row is the last: add --duplicates fail/],
 ];
 
 Deno.test("a merge that could not be told apart is refused", async () => {

@@ -208,8 +208,22 @@ const REFUSED: readonly (readonly [options: Partial<CopyOptions>, why: RegExp])[
     /its column "v" is text, neither a date nor a timestamp; give the slice its from and to/,
   ],
   [{ slice: { column: "v", from: "a" } }, /^TypeError: .*a slice has both bounds/],
-  [{ slice: { column: "at", from: "x", to: "y" } }, /invalid input syntax for type date: "x"/],
-  [{ slice: { column: "v" }, mode: "append" }, /slice belongs to mode partition/],
+  [{ slice: { column: "v" }, mode: "append" }, /slice\) belongs to mode partition/],
+  ...[
+    [
+      "at",
+      "x",
+      "y",
+      'slice of table "t" by "at", which is date: the bound "x" is not a date as in ISO',
+    ],
+    ["at", "01.01.2021", "01.02.2021", 'the bound "01.01.2021" is not a date as in ISO 8601'],
+    ["v", "1/2/2021", "1/3/2021", 'the bound "1/2/2021" is not a date as in ISO 8601'],
+    ["at", "2021-02-30", "2021-03-01", 'the bound "2021-02-30" is not a date'],
+    ["at", "2021-01-03", "2021-01-02", "no row is from 2021-01-03 on and before 2021-01-02"],
+    ["at", "2021-01-02", "2021-01-02", "the first bound must be the lower one"],
+  ].map(([column, from, to, why]) => {
+    return [{ slice: { column: column!, from: from!, to: to! } }, new RegExp(why!)] as const;
+  }),
 ];
 
 Deno.test("a slice that cannot be told is refused", async () => {
@@ -218,6 +232,10 @@ Deno.test("a slice that cannot be told is refused", async () => {
   for (const [options, why] of REFUSED) {
     await assert.rejects(loadMonth(database, 1, "at,v\n2021-01-02,b\n", options), why);
   }
+  await assert.rejects(
+    loadMonth(database, 1, "v\nb\n"),
+    /^GiveUp: .* the source has no column "at", which tells the rows of the slice; its columns are "v"/,
+  );
   await assert.rejects(
     perform(
       copy({ table: "t", mode: "partition" }),

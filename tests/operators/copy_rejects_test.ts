@@ -333,7 +333,7 @@ Deno.test("a merge refuses keys that are NULL, and is refused itself where it wo
   assert.deepEqual(await refused(database), [[2, 3, "not_null", "a"]]);
   await assert.rejects(
     load(database, "a,b\n1,x\n", { ...merge, deleteMissing: true }),
-    /deleteMissing would delete the rows whose records are refused/,
+    /--delete-missing .* would delete the rows whose records are refused/,
   );
 });
 

@@ -332,7 +332,7 @@ Deno.test("options that cannot go together with committed staging are refused", 
   for (
     const [options, why] of [
       [{ parallel: 2 }, /staging is for one connection/],
-      [{ mode: "merge", on: ["n"] }, /let duplicates fail/],
+      [{ mode: "merge", on: ["n"] }, /add --duplicates fail/],
     ] as const
   ) {
     await assert.rejects(attempt(database, await batchesOf("n\n1\n"), options).copied, why);

@@ -270,7 +270,7 @@ Deno.test("only a header does not replace rows, unless that is allowed", async (
       name: "GiveUp",
       message:
         'Cannot replace table "t", which has rows, by none: the source has only a header; if that is meant, ' +
-        "allow it (allowEmpty, --allow-empty)",
+        "allow it: --allow-empty (in code allowEmpty: true)",
     });
     assert.deepEqual(await rows(database), ["(1,x)"]);
     assert.equal((await load(database, "a,b\n", { mode: "append" })).rows, 0);

@@ -375,7 +375,7 @@ Deno.test("without a pipe that can read again the load fails, says what to decla
   await assert.rejects(perform(copy({ table: "t" }), ctx, batches), (error: Error) => {
     assert.ok(error instanceof ReadAgain);
     assert.match(error.message, /column "c0" is text, not double precision, as line 1002 shows/);
-    assert.match(error.message, /declare the types \(types, --type\)$/);
+    assert.match(error.message, /declare the types \(--type, in code types\)$/);
     return true;
   });
   assert.deepEqual(await database.query("SELECT 1 FROM pg_class WHERE relname = 't'"), []);

@@ -85,7 +85,15 @@ Deno.test("only a header gives its columns, and no rows", async () => {
   assert.deepEqual(declared.types, ["text", "date"]);
 });
 
-const HINT = `; if the file is in another encoding, name it, e.g. encoding: "windows-1252"`;
+const HINT = "; if the file is in another encoding, name it, e.g. " +
+  '--encoding windows-1252 (in code encoding: "windows-1252")';
+const MENDED = "give them names of their own in the file, or have them mended: " +
+  '--names mend (in code names: "mend")';
+const ASIDE = "--on-reject keep (in code onReject: { limit: 100 })";
+const KEPT = `${ASIDE} keeps such records aside`;
+const PADDED = `--ragged pad (in code ragged: "pad") fills up those that are short, ${KEPT}`;
+const NUL = "it holds a NUL byte, which Postgres cannot keep; " +
+  '--nul remove (in code nul: "remove") leaves such bytes out';
 
 /** What is refused: a file, options, and the message behind "Cannot read CSV: ". */
 const REFUSED: readonly (readonly [
@@ -101,20 +109,17 @@ const REFUSED: readonly (readonly [
   [
     "a name twice",
     'a,b,"a"\n',
-    'columns 1 and 3 are both named "a"; give them names of their own in ' +
-    "the file or by the option header",
+    `columns 1 and 3 are both named "a"; ${MENDED}`,
   ],
   [
     "a name twice, by way of an empty one",
     "column_2,\n",
-    'columns 1 and 2 are both named "column_2"; give ' +
-    "them names of their own in the file or by the option header",
+    `columns 1 and 2 are both named "column_2"; ${MENDED}`,
   ],
   [
     "a name given twice",
     "1,2\n",
-    'columns 1 and 2 are both named "x"; give them names of their own in the ' +
-    "file or by the option header",
+    `columns 1 and 2 are both named "x"; ${MENDED}`,
     { header: ["x", "x"] },
   ],
   ["too few names", "1,2\n", "its first record has 2 fields, but 1 names were given", {
@@ -144,21 +149,23 @@ const REFUSED: readonly (readonly [
     bytes("a,", [0xe4], "\n"),
     `the name of column 2 is not valid UTF-8${HINT}`,
   ],
-  ["a ragged record", "a,b\n\n1\n", "line 3 has 1 field, expected 2"],
-  ["a ragged record after a header", "a,b,c\n1,2\n", "line 2 has 2 fields, expected 3"],
-  ["a quote never closed", 'a,b\n1,"2\n3,4\n', "the quote opened on line 2 is never closed"],
+  ["a ragged record", "a,b\n\n1\n", `line 3 has 1 field, expected 2; ${PADDED}`],
+  ["a ragged record after a header", "a,b,c\n1,2\n", `line 2 has 2 fields, expected 3; ${PADDED}`],
+  [
+    "a quote never closed",
+    'a,b\n1,"2\n3,4\n',
+    `the quote opened on line 2 is never closed; ${KEPT}`,
+  ],
   [
     "a long field",
     `a\n"${"x".repeat(5000)}`,
-    "the quote opened on line 2 is not closed within 1000 bytes " +
-    "(maxFieldBytes)",
+    `the quote opened on line 2 is not closed within 1000 bytes (maxFieldBytes); ${KEPT}`,
     { maxFieldBytes: 1000, sampleBytes: 512 },
   ],
   [
     "a file without line ends",
     "x".repeat(5000),
-    "a field on line 1 does not end within 1000 bytes " +
-    "(maxFieldBytes)",
+    `a field on line 1 does not end within 1000 bytes (maxFieldBytes); ${KEPT}`,
     { maxFieldBytes: 1000, sampleBytes: 512 },
   ],
 ];
@@ -219,13 +226,13 @@ const NO_TEXT:
       "a NUL byte",
       bytes("a,b\nx,1\r\n\r\nx\0y,1\n"),
       '"x\\u0000y" as text in column "a", line 4',
-      'it holds a NUL byte, which Postgres cannot keep; nul: "remove" leaves such bytes out',
+      NUL,
     ],
     [
       "a NUL byte in quotes",
       bytes('a,b\n"\n\n",1\n"""\0",1\n'),
       '"\\"\\u0000" as text in column "a", line 5',
-      'it holds a NUL byte, which Postgres cannot keep; nul: "remove" leaves such bytes out',
+      NUL,
     ],
     [
       "Latin 1 in a long field",
@@ -257,7 +264,8 @@ Deno.test("a value that breaks its declared type is named, with its column and l
     const types = { VendorID: "integer", day: "date" };
     await assert.rejects(readCsv(text, { sampleBytes: 512, types }), {
       name: "GiveUp",
-      message: `Cannot parse ${message}: that type was declared; declare another or mend the file`,
+      message: `Cannot parse ${message}: that type was declared; declare another, mend the file, ` +
+        `or keep such records aside: ${ASIDE}`,
     });
   }
 });

@@ -224,6 +224,10 @@ const bad: Record<string, [Uint8Array, RegExp]> = {
   "a wrong zstd checksum": [flipped(zstdSum, -1), /damaged/],
   "a damaged zstd": [flipped(zstdSum, 20), /damaged|too early/],
   "a zip of two files": [zipSync({ "a.csv": text, "b.csv": other }), /"b.csv" follows "a.csv"/],
+  "a workbook": [
+    zipSync({ "[Content_Types].xml": text, "xl/workbook.xml": other }),
+    /it is a workbook of Excel or the like; save its sheet as CSV/,
+  ],
   "an empty zip": [zipSync({}), /holds no file/],
   "a zip with a wrong CRC": [flipped(zipSync({ "a.csv": text }), 14), /"a.csv" is wrong/],
   "a zip with a wrong length": [flipped(zipSync({ "a.csv": text }), 22), /"a.csv" is wrong/],

@@ -124,7 +124,7 @@ const DOUBTS: readonly (readonly [what: string, text: string, message: RegExp])[
   [
     "two ways to escape a quote",
     String.raw`a,"\",",x"` + "\n" + String.raw`b,"\",",y"` + "\n",
-    /doubling them or by a backslash, and its fields differ by which; say by which \(escape\)/,
+    /doubling them or by a backslash, and its fields differ by which; say by which \(--escape,/,
   ],
   ["two tables", "a,b\n1,2\n3,4\n\nx,y,z\n1,2,3\n", /line 5 has 3 fields, expected 2, and so/],
   ["a header too short", "a,b\n1,2,3\n4,5,6\n", /line 2 has 3 fields, expected 2/],
@@ -133,7 +133,11 @@ const DOUBTS: readonly (readonly [what: string, text: string, message: RegExp])[
   ["one ragged row", "a,b\n1,2\n3\n4,5\n", /line 3 has 1 field, expected 2/],
   ["one ragged row with apostrophes", "a,b\n1,2\n'x,y',3\n4,5\n", /line 3 has 3 fields/],
   ["XML", '<?xml version="1.0"?>\n<a/>', /so it is XML/],
-  ["a Parquet file", "PAR1\x15\x04", /Parquet/],
+  [
+    "a Parquet file",
+    "PAR1\x15\x04\x15\x00PK",
+    /begins with "PAR1\\u0015", so it is a Parquet file/,
+  ],
   ["a PDF", "%PDF-1.7\n%", /PDF/],
   ["a JSON array", '[\n{"a": 1}\n]', /JSON array; JSON is read one object to a line/],
 ];

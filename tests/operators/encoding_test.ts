@@ -232,7 +232,7 @@ const REFUSED: readonly (readonly [
     "UTF-16 without a mark",
     encode("a,b\n", "utf-16le"),
     {},
-    'it looks like utf-16le without a byte order mark; if it is, say so (encoding: "utf-16le")',
+    'it looks like utf-16le without a byte order mark; if it is, say so: --encoding utf-16le (in code encoding: "utf-16le")',
   ],
   [
     "UTF-16 of which nobody says which end comes first",
