@@ -133,6 +133,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         bytes_decompressed: moved("decompress"),
         seconds: Number(seconds.toFixed(3)),
         columns: loaded.columns,
+        ...loaded.columnsInAll && { columns_in_all: loaded.columnsInAll },
         ...loaded.widened && { widened: loaded.widened },
         dialect,
       }),
@@ -172,6 +173,9 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     );
   }
   print(world, table(loaded.columns.map(({ name, type }) => [name, type]), "  "));
+  if (loaded.columnsInAll) {
+    print(world, `  and ${count(loaded.columnsInAll - loaded.columns.length)} more columns`);
+  }
   for (const { column, from, to, line, reread } of loaded.widened ?? []) {
     const how = reread ? ", read again from the start" : "";
     const what = from === null

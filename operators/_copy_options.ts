@@ -134,6 +134,8 @@ export interface Copied {
   };
   /** The columns, as they arrived. */
   readonly columns: readonly Column[];
+  /** How many there are, where that would be more than a task may put out: `columns` has the first of them. */
+  readonly columnsInAll?: number;
   /** The columns that came late or whose inferred types did not hold for the whole source, step by step; 100 at most. */
   readonly widened?: readonly Widening[];
   /** What a merge did. */

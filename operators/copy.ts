@@ -44,7 +44,7 @@ export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
         const reader = batches.getReader();
         const copied = await new Load(client, options, ctx).run(reader);
         if (copied.unchanged) await reader.cancel();
-        return copied;
+        return inShort(copied);
       } finally {
         await connecting.then(disconnect, () => {});
       }
@@ -57,6 +57,19 @@ export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
   },
   { rereads: true, options: COPY_OPTIONS },
 );
+
+/** How many bytes of JSON columns may take, of the 64 KiB that a task may put out: the load is committed by then. */
+const MOST_COLUMNS = 40 * 1024;
+
+function inShort(copied: Copied): Copied {
+  const { columns } = copied, encoder = new TextEncoder();
+  let bytes = 0, fit = 0;
+  for (; fit < columns.length && bytes <= MOST_COLUMNS; fit++) {
+    bytes += encoder.encode(JSON.stringify(columns[fit])).length + 1;
+  }
+  if (bytes <= MOST_COLUMNS) return copied;
+  return { ...copied, columns: columns.slice(0, fit - 1), columnsInAll: columns.length };
+}
 
 /** What flows in as batches: bytes are read as CSV. */
 async function toBatches(

@@ -56,6 +56,20 @@ Deno.test("names are nothing but names, of tables, columns and schemas", async (
   assert.deepEqual(await rows(database, "x"), []);
 });
 
+Deno.test("of very many columns what a task puts out has no more than it may", async () => {
+  await using database = await freshDatabase();
+  const names = Array.from({ length: 1600 }, (_, i) => `${i}`.padStart(63, "é").slice(-31));
+  const copied = await load(database, `${names}\n${names.map(() => 1)}\n`, { table: "wide" });
+  const bytes = new TextEncoder().encode(JSON.stringify(copied)).length;
+  assert.ok(bytes < 48 * 1024 && bytes > 36 * 1024, `${bytes} bytes`);
+  assert.equal(copied.columnsInAll, 1600);
+  assert.deepEqual(
+    copied.columns.map(({ name }) => name),
+    names.slice(0, copied.columns.length),
+  );
+  assert.equal((await rows(database, "wide")).length, 1);
+});
+
 /** Loads that are refused before anything is made: options, CSV, and the message. */
 const REFUSED: readonly (readonly [options: Load, text: string, message: string])[] = [
   [
