@@ -83,13 +83,13 @@ export async function revive(
       SELECT ${keys}, max(${RECORD}) FILTER (WHERE ${good}) AS last FROM ${BEATEN} GROUP BY ${keys}) AS k ON ${
     same("k")
   } WHERE b.${RECORD} >= coalesce(k.last, 0)
-      AND NOT EXISTS (SELECT FROM ${staging.table} AS s WHERE ${same("s")})) AS orphans`;
+      AND NOT EXISTS (SELECT FROM ${staging.table} AS s WHERE ${same("s")}))`;
   const refused = broken.length === 0
     ? 0
     : await refuseWhere(session, { ...staging, table: orphans }, broken, refusals);
   if (refused > 0) await takeOut(session, BEATEN);
   const back = await session.all(
-    `WITH back AS (DELETE FROM ${BEATEN} WHERE ${RECORD} IN (SELECT ${RECORD} FROM ${orphans}) RETURNING *)
+    `WITH back AS (DELETE FROM ${BEATEN} WHERE ${RECORD} IN (SELECT ${RECORD} FROM ${orphans} AS orphans) RETURNING *)
      INSERT INTO ${staging.table} SELECT * FROM back`,
   );
   return refused + back[0]!.rowCount!;

@@ -6,12 +6,12 @@ import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
 import {
   failWhere,
-  isBroken,
   RECORD,
   refuse,
   type Refused,
   refuseWhere,
   takeOut,
+  without,
 } from "./_refuse.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
@@ -32,8 +32,8 @@ export interface Putting {
   readonly after: readonly string[];
   /** Why rows would not be the same in the table, which Postgres would not say. */
   readonly losses: readonly Reason[];
-  /** What can be asked of all rows at once, which is cheap, before they are told one by one. */
-  reasons(): Promise<readonly Reason[]>;
+  /** What is to be asked of all rows at once, which is cheap, after these errors. */
+  reasons(errors: readonly unknown[]): Promise<readonly Reason[]>;
   /** Whether what is left when rows were refused is enough. @throws {GiveUp} when it is not */
   check(): Promise<void>;
   /** Brings back rows that those took the place of which were refused; where there may be such. */
@@ -72,42 +72,46 @@ export async function putRows(
   }
   // What is deferred would be found at the COMMIT only, when no row can be refused by itself any more.
   await session.all("SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
+  const mark = await refusals.mark();
+  const errors: unknown[] = [];
   const undo = async (error: unknown): Promise<void> => {
     if (!isAboutRows(error)) throw error;
+    errors.push(error);
     await session.all("ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
     await asking();
+    await refusals.rewind(mark);
   };
-  try {
-    return await put();
-  } catch (error) {
-    await undo(error);
-  }
-  const mark = await refusals.mark();
-  let asked = false, found = 0, broken: readonly Reason[] = [];
-  try {
-    broken = await reasons();
-    found = await refuseWhere(session, staging, broken, refusals);
-    await check();
-    await session.all("SAVEPOINT put");
-    asked = true;
-    if (found > 0 && !revive) {
-      // To leave them out is cheaper than to delete them, which would write anew each page that has one.
-      return await put(
-        `(SELECT * FROM ${table} WHERE NOT coalesce(${isBroken(broken)}, false)) AS kept`,
-      );
+  let asked = await reasons(errors), found = 0;
+  for (;;) {
+    try {
+      found = await refuseWhere(session, staging, asked, refusals);
+      if (found > 0) await check();
+      if (found > 0 && revive) break;
+      return await put(found > 0 ? without(table, asked) : table);
+    } catch (error) {
+      await undo(error);
+      found = 0;
+      const more = await reasons(errors);
+      if (more.length <= asked.length) break;
+      asked = more;
     }
-  } catch (error) {
-    await undo(error);
-    // A check may fail itself, of a row that something else would have kept from it.
-    if (!asked) await refusals.rewind(mark);
   }
-  if (asked && found > 0) await takeOut(session, table);
-  if (!(asked && found > 0 && revive)) {
-    await refuse(session, staging, RECORD, await isolate(session, table, filling), refusals);
-    await takeOut(session, table);
+  if (found === 0) {
+    // Which of two rows with one key is refused depends on what else is: only what is told one by one is sure now.
+    asked = asked.filter(({ twice }) => !twice);
+    try {
+      if (await refuseWhere(session, staging, asked, refusals) > 0) await takeOut(session, table);
+    } catch (error) {
+      // A check may fail itself, of a row that something else would have kept from it.
+      await undo(error);
+      asked = [];
+    }
+    const refused = await isolate(session, table, filling);
+    await refuse(session, staging, { by: RECORD }, refused, refusals);
   }
+  await takeOut(session, table);
   if (revive && refusals.rejected > mark.rejected) {
-    await revive(asked ? broken : []);
+    await revive(asked);
     await check();
     return await putRows(session, work, refusals);
   }
@@ -127,12 +131,15 @@ async function isolate(
   staging: string,
   { before, fill }: Filling,
 ): Promise<Refused[]> {
-  const chunk = `(SELECT * FROM ${staging} WHERE ${RECORD} > $1 AND ${RECORD} <= $2) AS chunk`;
-  const attempt = fill(chunk).map((sql) => `EXECUTE ${literal(sql)} USING low, high;`).join("\n");
+  const chunk =
+    `(SELECT * FROM ${staging} WHERE ${RECORD} > "sluice:low" AND ${RECORD} <= "sluice:high") AS chunk`;
+  const attempt = fill(chunk).map((sql) => `${sql};`).join("\n");
+  // One plan does for all chunks where rows are only read and put; where they are joined, few need another than many.
+  const plans = fill(chunk).length === 1 ? "SET plan_cache_mode = force_generic_plan" : "";
   await session.all(`CREATE UNIQUE INDEX ON ${staging} (${RECORD}); ANALYZE ${staging};
     CREATE OR REPLACE FUNCTION pg_temp.sluice_isolate() RETURNS TABLE (
       "of" bigint, state pg_catalog.text, said pg_catalog.text, field pg_catalog.text)
-    LANGUAGE plpgsql AS ${literal(isolating(staging, attempt))};
+    LANGUAGE plpgsql ${plans} AS ${literal(isolating(staging, attempt))};
     SAVEPOINT isolate; SET CONSTRAINTS ALL IMMEDIATE; ${before.join(";\n")}`);
   const refused = (await session.all<Refused>("SELECT * FROM pg_temp.sluice_isolate()")).at(-1)!;
   await session.all("ROLLBACK TO SAVEPOINT isolate");
@@ -142,48 +149,49 @@ async function isolate(
 /** The body of a function that gives the records that are refused. */
 function isolating(staging: string, attempt: string): string {
   return `
+#variable_conflict use_column
 DECLARE
-  low bigint := 0; high bigint; last bigint; step bigint := 256; moved boolean := true;
+  "sluice:low" bigint := 0; "sluice:high" bigint; last bigint; step bigint := 256; moved boolean := true;
   waiting bigint[] := '{}'; again bigint[];
 BEGIN
   SELECT pg_catalog.max(${RECORD}) INTO last FROM ${staging};
-  WHILE low < last LOOP
-    high := least(low + step, last);
+  WHILE "sluice:low" < last LOOP
+    "sluice:high" := least("sluice:low" + step, last);
     BEGIN
       ${attempt}
-      low := high; step := least(step * 2, 65536);
+      "sluice:low" := "sluice:high"; step := least(step * 2, 65536);
     EXCEPTION WHEN OTHERS THEN
       IF SQLSTATE !~ ${literal(OF_ROWS.source)} THEN RAISE; END IF;
-      IF high > low + 1 THEN step := greatest((high - low) / 4, 1); CONTINUE; END IF;
-      IF SQLSTATE = '23503' THEN waiting := waiting || high;
+      IF "sluice:high" > "sluice:low" + 1 THEN step := greatest(("sluice:high" - "sluice:low") / 4, 1); CONTINUE; END IF;
+      IF SQLSTATE = '23503' THEN waiting := waiting || "sluice:high";
       ELSE
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, field = COLUMN_NAME;
-        "of" := high; RETURN NEXT;
+        "of" := "sluice:high"; RETURN NEXT;
       END IF;
-      low := high; step := 8;
+      "sluice:low" := "sluice:high"; step := 8;
     END;
   END LOOP;
   WHILE moved LOOP
     moved := false; again := '{}';
-    FOREACH high IN ARRAY waiting LOOP
-      low := high - 1;
+    FOREACH "sluice:high" IN ARRAY waiting LOOP
+      "sluice:low" := "sluice:high" - 1;
       BEGIN
         ${attempt}
         moved := true;
       EXCEPTION WHEN OTHERS THEN
         IF SQLSTATE !~ ${literal(OF_ROWS.source)} THEN RAISE; END IF;
-        again := again || high;
+        again := again || "sluice:high";
       END;
     END LOOP;
     waiting := again;
   END LOOP;
-  FOREACH high IN ARRAY waiting LOOP
-    low := high - 1;
+  FOREACH "sluice:high" IN ARRAY waiting LOOP
+    "sluice:low" := "sluice:high" - 1;
     BEGIN
       ${attempt}
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, field = COLUMN_NAME;
-      "of" := high; RETURN NEXT;
+      "of" := "sluice:high"; RETURN NEXT;
     END;
   END LOOP;
 END`;

@@ -336,7 +336,9 @@ export class Load {
     // Somebody did something to it just before it was ours.
     const same = existing?.oid === this.#target.existing?.oid && placement.lock === lock;
     if (!makes && !same) throw new Again();
-    const reasons = async () => fit ? await reasonsOf(this.#session, this.#target, fit) : [];
+    const { mode, deleteMissing } = this.#options;
+    const reasons = async (errors: readonly unknown[]) =>
+      fit ? await reasonsOf(this.#session, this.#target, fit, { errors, mode }) : [];
     const after = this.#committed ? [unregisterStaging(staging.table)] : [];
     const check = async () => {
       await refusals.check();
@@ -354,7 +356,6 @@ export class Load {
     }
     await refusals.write(this.#session, this.#target, key, slice);
     const count = (name: string) => done.find(({ command }) => command === name)?.rowCount;
-    const { mode, deleteMissing } = this.#options;
     const inserted = count("INSERT");
     if (mode !== "merge" && inserted !== undefined && inserted !== rows) {
       throw new Error(
@@ -368,8 +369,7 @@ export class Load {
   }
 
   #guard(rows: number, { slice }: Plan): Promise<void> {
-    const places = { into: this.#target, slice };
-    return guard(this.#session, rows, places, this.#refusals, this.#options);
+    return guard(this.#session, rows, { into: this.#target, slice }, this.#refusals, this.#options);
   }
 
   #takeTurns<T>(work: () => Promise<T>): Promise<T> {

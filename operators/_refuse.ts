@@ -10,6 +10,9 @@ import { literal, quoteName } from "./_table.ts";
 /** What a row of a staging table is known by. */
 export const RECORD: string = `"${PLACE_COLUMNS[0].name}"`;
 
+/** What a staging table is called where reasons are asked. */
+export const STAGED = `"sluice:staged"`;
+
 /** A row that is refused, or a reason why rows are: known by `of`, told as Postgres tells it. */
 export interface Refused {
   readonly of: string | number;
@@ -25,10 +28,23 @@ export async function refuseWhere(
   reasons: readonly Reason[],
   refusals: Refusals,
 ): Promise<number> {
-  const whens = reasons.map(({ condition }, i) => `WHEN ${condition} THEN ${i}`);
-  const why = `CASE ${whens.join(" ")} END`;
-  const refused = reasons.map(({ condition: _, ...reason }, i) => ({ ...reason, of: i }));
-  return await refuse(session, staging, why, refused, refusals);
+  const refused = reasons.map(({ state, said, field }, of) => ({ of, state, said, field }));
+  const at = reasons.findIndex(({ twice }) => twice);
+  if (at >= 0) {
+    const records = reasons[at]!.twice!(staging.table, isBroken(reasons.slice(0, at)) || "false");
+    // As a table it can be looked at for how few they are, which the join then goes by.
+    await session.all(
+      `CREATE TEMPORARY TABLE sluice_twice ON COMMIT DROP AS ${records}; ANALYZE pg_temp.sluice_twice`,
+    );
+  }
+  return await refuse(session, staging, asked(reasons), refused, refusals);
+}
+
+/** The rows of a staging table for which there are no reasons, once {@linkcode refuseWhere} has looked. */
+export function without(table: string, reasons: readonly Reason[]): string {
+  const { by, join } = asked(reasons);
+  // To leave the others out is cheaper than to delete them, which would write anew each page that has one.
+  return `(SELECT ${STAGED}.* FROM ${table} AS ${STAGED} ${join} WHERE (${by}) IS NULL) AS kept`;
 }
 
 /** Whether there is one of some reasons for which a row is refused, as SQL. */
@@ -36,11 +52,20 @@ export function isBroken(reasons: readonly Reason[]): string {
   return reasons.map(({ condition }) => `(${condition})`).join(" OR ");
 }
 
+/** Which of some reasons there is to refuse a row, as SQL; the last of them may be one of which others decide. */
+function asked(reasons: readonly Reason[]): { readonly by: string; readonly join: string } {
+  const whens = reasons.map(({ condition }, i) => `WHEN ${condition} THEN ${i}`);
+  const join = reasons.some(({ twice }) => twice)
+    ? `LEFT JOIN pg_temp.sluice_twice AS "sluice:twice" ON ${STAGED}.${RECORD} = "sluice:twice".record`
+    : "";
+  return { by: `CASE ${whens.join(" ")} END`, join };
+}
+
 /** Refuses the rows of which an expression (`by`) gives what one of `refused` is known by; gives how many. */
 export async function refuse(
   session: Session,
   { table, columns }: Staging,
-  by: string,
+  { by, join = "" }: { readonly by: string; readonly join?: string },
   refused: readonly Refused[],
   refusals: Refusals,
 ): Promise<number> {
@@ -63,7 +88,7 @@ export async function refuse(
     `SELECT ${places.join(", ")}, "sluice:field", "sluice:rule", "sluice:message", ${
       row("to_jsonb(r)")
     }
-     FROM (SELECT *, ${by} AS "sluice:why" FROM ${table}) AS "sluice:row"
+     FROM (SELECT ${STAGED}.*, ${by} AS "sluice:why" FROM ${table} AS ${STAGED} ${join}) AS "sluice:row"
      JOIN pg_catalog.jsonb_to_recordset(${literal(JSON.stringify(whys))}) AS "sluice:refused" (
        "sluice:of" bigint, "sluice:field" pg_catalog.text, "sluice:rule" pg_catalog.text,
        "sluice:message" pg_catalog.text) ON "sluice:why" = "sluice:of"

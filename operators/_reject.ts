@@ -130,6 +130,11 @@ export function isBeyond({ limit }: Tolerance, rejected: number, records: number
 export interface Reason {
   /** What holds of them. */
   readonly condition: string;
+  /**
+   * Where others of them decide (one reason at most, and the last): a query that gives, as `record`, which of a staging table are too many, without those for
+   * which `refused` holds.
+   */
+  readonly twice?: (staging: string, refused: string) => string;
   readonly state: string;
   readonly said: string;
   readonly field: string;
