@@ -5,7 +5,7 @@ import type { Column, CopyOptions } from "./_copy_options.ts";
 import { baseOf } from "./_losses.ts";
 import { faultOfBounds } from "./_bounds.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
-import { HELD, type Target } from "./_target.ts";
+import { HELD, type Target, TUNED } from "./_target.ts";
 
 /** The rows that a load replaces: those from `from` on, and before `to`. */
 export interface Slice {
@@ -124,6 +124,22 @@ export async function checkSlice(
   );
 }
 
+/** What a partition has that one made like its table would not, beside what a table that is made would lack. */
+const OWN =
+  `(EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = c.oid AND coninhcount = 0)
+  OR EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
+  OR EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = c.oid
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = indexrelid))
+  OR EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attribute b
+               ON b.attrelid = inhparent AND b.attname = a.attname
+             LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+             LEFT JOIN pg_catalog.pg_attrdef e ON e.adrelid = b.attrelid AND e.adnum = b.attnum
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (${TUNED}
+               OR (a.attnotnull, a.attstorage, pg_catalog.to_jsonb(a) ->> 'attcompression',
+                   pg_catalog.pg_get_expr(d.adbin, d.adrelid)) IS DISTINCT FROM
+                  (b.attnotnull, b.attstorage, pg_catalog.to_jsonb(b) ->> 'attcompression',
+                   pg_catalog.pg_get_expr(e.adbin, e.adrelid)))))`;
+
 /**
  * Finds the partition that can be exchanged for a new one; undefined where rows are to be deleted and inserted: the
  * table has other partitions, or they carry something of their own.
@@ -143,7 +159,7 @@ export async function findPartition(
     `CAST(substring(b.bounds FROM '${word} \\(''([^'']*)''\\)') AS ${type})`;
   const { rows } = await client.query(
     `SELECT n.nspname AS schema, c.relname AS name, b.bounds, w.wanted, c.relkind = 'r' AND NOT ${HELD}
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = c.oid) AS free, p.own
+       AND NOT ${OWN} AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE confrelid = c.oid) AS free, p.own
      FROM (SELECT pg_catalog.format('FOR VALUES FROM (%L) TO (%L)', ${bound(from)}, ${
       bound(to)
     }) AS wanted) AS w

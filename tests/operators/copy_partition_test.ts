@@ -108,15 +108,19 @@ Deno.test("a partition is exchanged for another with its name and indexes, and m
   await using database = await freshDatabase();
   await database.query(
     `CREATE TABLE t (at timestamptz NOT NULL, v text DEFAULT 'd' CHECK (v <> 'bad'), n int DEFAULT 5) PARTITION BY RANGE (at);
-     CREATE INDEX ON t (v); ALTER TABLE t ADD PRIMARY KEY (at);
+     CREATE INDEX ON t (v); ALTER TABLE t ADD PRIMARY KEY (at); ALTER TABLE t ALTER v SET STORAGE EXTERNAL;
+     CREATE TABLE o (n int PRIMARY KEY); INSERT INTO o VALUES (5); ALTER TABLE t ADD FOREIGN KEY (n) REFERENCES o;
      CREATE SCHEMA store;
      CREATE TABLE store.first PARTITION OF t FOR VALUES FROM ('2020-12-31 23:00Z') TO ('2021-01-31 23:00Z')`,
   );
   const oid = () => database.query("SELECT 'store.first'::regclass::oid");
-  const before = await oid();
   const zone = "Europe/Berlin";
-  await loadMonth(database, 1, "at,v\n2020-12-31T23:00Z,a\n2021-01-31T22:59:59Z,b\n", {}, zone);
-  assert.notDeepEqual(await oid(), before);
+  for (const key of ["one", "two"]) {
+    const before = await oid();
+    const text = "at,v\n2020-12-31T23:00Z,a\n2021-01-31T22:59:59Z,b\n";
+    await loadMonth(database, 1, text, { key }, zone);
+    assert.notDeepEqual(await oid(), before, key);
+  }
   await loadMonth(database, 2, "at,v\n2021-01-31T23:00Z,c\n", {}, zone);
   assert.deepEqual(await partitions(database), [
     {
@@ -156,6 +160,19 @@ const HELD: readonly (readonly [what: string, sql: string])[] = [
   ["a view", "CREATE VIEW w AS SELECT * FROM p1"],
   ["a grant", "GRANT SELECT ON p1 TO PUBLIC"],
   ["a comment", "COMMENT ON TABLE p1 IS 'mine'"],
+  ["a check", "ALTER TABLE p1 ADD CHECK (v <> 'bad')"],
+  ["a key", "ALTER TABLE p1 ADD UNIQUE (v)"],
+  ["an index", "CREATE INDEX ON p1 (v)"],
+  ["a default", "ALTER TABLE p1 ALTER v SET DEFAULT 'its'"],
+  ["a column that must be there", "ALTER TABLE p1 ALTER v SET NOT NULL"],
+  ["how replicas know its rows", "ALTER TABLE p1 REPLICA IDENTITY FULL"],
+  ["how a column is stored", "ALTER TABLE p1 ALTER v SET STORAGE EXTERNAL"],
+  ["how a column is counted", "ALTER TABLE p1 ALTER v SET STATISTICS 500"],
+  ["a grant on a column", "GRANT SELECT (v) ON p1 TO PUBLIC"],
+  [
+    "a trigger of its own",
+    "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER g AFTER INSERT ON p1 FOR EACH ROW EXECUTE FUNCTION f()",
+  ],
   [
     "a trigger",
     "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.v := NEW.v; RETURN NEW; END'; CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
@@ -178,6 +195,10 @@ Deno.test("a partition that others hold on to stays the same table", async () =>
     await loadMonth(database, 1, "at,v\n2021-01-01,b\n", { key: "again" });
     assert.deepEqual(await oid(), before, what);
     assert.deepEqual(await all(database), ["2021-01-01 b"], what);
+    await loadMonth(database, 1, "at,v\n2021-01-01,bad\n").then(
+      () => assert.notEqual(what, "a check"),
+      (error) => assert.match(error.message, /violates check constraint/),
+    );
     if (what === "a view") assert.equal((await database.query("SELECT FROM w")).length, 1);
     await nothingLeft(database);
   }
