@@ -1,7 +1,7 @@
 import { isAbsolute, join } from "node:path";
 import type { EmbeddedPostgres } from "../adapters/mod.ts";
-import type { Connection } from "../engine/mod.ts";
-import { fromUser, tell, type World } from "./world.ts";
+import type { Connection, Connections } from "../engine/mod.ts";
+import { fromUser, messageOf, tell, UsageError, type World } from "./world.ts";
 
 /** Flags that say which database and which home folder to use. */
 export interface PlaceFlags {
@@ -15,32 +15,53 @@ export function homeFolder(world: World, { home }: PlaceFlags): string {
   return isAbsolute(folder) ? folder : join(world.cwd, folder);
 }
 
-/** The database that work uses; our own one is started when it is first asked for. */
+/** Variables that name a connection: `SLUICE_CONN_WAREHOUSE` says where `warehouse` is. */
+const NAMED = /^SLUICE_CONN_(\w+)$/;
+
+/**
+ * The database that work uses, and those that it finds by names of their own; our own one is started when it is first
+ * asked for.
+ */
 export class Database implements AsyncDisposable {
+  /** The addresses of the others, by their names. */
+  readonly named: ReadonlyMap<string, string>;
   readonly #world: World;
   readonly #url: string | undefined;
   readonly #home: string;
   #embedded: Promise<EmbeddedPostgres> | undefined;
 
-  private constructor(world: World, url: string | undefined, home: string) {
+  private constructor(
+    world: World,
+    url: string | undefined,
+    named: ReadonlyMap<string, string>,
+    home: string,
+  ) {
     this.#world = world;
     this.#url = url;
+    this.named = named;
     this.#home = home;
   }
 
-  /** Finds out which one it is. @throws {UsageError} for a DSN that cannot be read */
+  /** Finds out which one it is, and which others there are. @throws {UsageError} for a DSN that cannot be read */
   static async from(world: World, flags: PlaceFlags): Promise<Database> {
-    const { connectionUrl, withPassfile } = await import("../adapters/mod.ts");
     const { env } = world.process;
     const dsn = flags.database ?? (env["DATABASE_URL"] || undefined);
-    let url: string | undefined;
-    if (dsn !== undefined) {
-      url = await withPassfile(fromUser(() => connectionUrl(dsn, env)), {
-        home: env["HOME"],
-        warn: (message) => tell(world, message),
-      });
-    }
-    return new Database(world, url, homeFolder(world, flags));
+    const url = dsn === undefined ? undefined : await urlOf(world, dsn, env);
+    return new Database(world, url, await namedUrls(world), homeFolder(world, flags));
+  }
+
+  /** Where work can connect to: `database`, and the others by their names. */
+  get connections(): Connections {
+    const others = [...this.named].map(([name, url]) => [name, () => Promise.resolve({ url })]);
+    return { ...Object.fromEntries(others), database: this.connect };
+  }
+
+  /** The passwords in all these addresses, as they stand there and as they are. */
+  get secrets(): string[] {
+    return [this.#url, ...this.named.values()].flatMap((url) => {
+      const { password } = new URL(url ?? "postgres:");
+      return [password, decodeURIComponent(password)];
+    });
   }
 
   /** Where it can be reached. */
@@ -83,6 +104,35 @@ export class Database implements AsyncDisposable {
       });
     })();
   }
+}
+
+/** Reads a DSN. @throws {UsageError} when it cannot be read */
+async function urlOf(world: World, dsn: string, env: World["process"]["env"]): Promise<string> {
+  const { connectionUrl, withPassfile } = await import("../adapters/mod.ts");
+  return await withPassfile(fromUser(() => connectionUrl(dsn, env)), {
+    home: world.process.env["HOME"],
+    warn: (message) => tell(world, message),
+  });
+}
+
+/** The addresses that the environment has by name. @throws {UsageError} naming the variable that cannot be read */
+async function namedUrls(world: World): Promise<Map<string, string>> {
+  const { env } = world.process;
+  // What PG* says is of the one database, its password too.
+  const own = Object.fromEntries(Object.entries(env).filter(([name]) => !/^PG/.test(name)));
+  const urls = new Map<string, string>();
+  for (const [variable, dsn] of Object.entries(env).sort()) {
+    const name = NAMED.exec(variable)?.[1]?.toLowerCase();
+    if (!name || !dsn) continue;
+    const fault = (why: string): UsageError => new UsageError(`In ${variable}: ${why}`);
+    if (name === "database") throw fault("that one is given by --database or DATABASE_URL");
+    if (urls.has(name)) throw fault(`another variable names the connection "${name}", too`);
+    urls.set(
+      name,
+      await urlOf(world, dsn, own).catch((error) => Promise.reject(fault(messageOf(error)))),
+    );
+  }
+  return urls;
 }
 
 /** Tells how to open psql on it. */

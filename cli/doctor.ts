@@ -7,7 +7,7 @@ import * as flags from "./flags.ts";
 import { bytes, table } from "./format.ts";
 import { openHistory } from "./history.ts";
 import { writerOf } from "./state.ts";
-import { messageOf, print, UsageError, verb, type World } from "./world.ts";
+import { messageOf, print, verb, type World } from "./world.ts";
 
 interface DoctorFlags extends PlaceFlags {
   readonly dags?: string;
@@ -36,7 +36,7 @@ export const doctor = buildCommand<DoctorFlags, [], World>({
       ["home", async () => [await home(world, options)]],
       ["disk", async () => [await disk(world, options)]],
       ["state", async () => [await state(world, options)]],
-      ["database", async () => [await database(world, options)]],
+      ["database", () => database(world, options)],
       ["psql", async () => [await psql()]],
       ["dags", () => dags(world, options)],
     ];
@@ -146,16 +146,31 @@ async function state(world: World, options: DoctorFlags): Promise<Found> {
 /** How long a database may take to answer, in milliseconds. */
 const PATIENCE = 5000;
 
-async function database(world: World, options: DoctorFlags): Promise<Found> {
+async function database(world: World, options: DoctorFlags): Promise<Found[]> {
   const given = options.database ?? world.process.env["DATABASE_URL"];
-  if (!given) return await embedded(homeFolder(world, options));
+  const home = homeFolder(world, options);
+  await using database = await Database.from(world, options);
+  const advice =
+    "Start it, or say which with --database or DATABASE_URL; without, Sluice brings its own";
+  const found = [
+    given ? await reach((await database.connect()).url, advice) : await embedded(home),
+  ];
+  for (const [name, url] of database.named) {
+    const { message, ...rest } = await reach(
+      url,
+      `Start it, or correct SLUICE_CONN_${name.toUpperCase()}`,
+    );
+    found.push({ ...rest, message: `connection "${name}": ${message}` });
+  }
+  return found;
+}
+
+/** Asks who is at an address. */
+async function reach(url: string, advice: string): Promise<Found> {
   const { maskUrl } = await import("../adapters/mod.ts");
-  let where = "the database";
+  const { default: { Client } } = await import("pg");
+  const where = maskUrl(url);
   try {
-    await using database = await Database.from(world, options);
-    const { url } = await database.connect();
-    where = maskUrl(url);
-    const { default: { Client } } = await import("pg");
     const client = new Client({ connectionString: url, connectionTimeoutMillis: PATIENCE });
     // What breaks a connection that is idle is told where it is used next.
     client.on("error", () => {});
@@ -170,13 +185,7 @@ async function database(world: World, options: DoctorFlags): Promise<Found> {
     const why = error instanceof AggregateError
       ? error.errors.map(messageOf).join("; ")
       : messageOf(error);
-    if (error instanceof UsageError) return { state: "fail", message: why };
-    return {
-      state: "fail",
-      message: `${where} cannot be reached: ${why}`,
-      advice:
-        "Start it, or say which with --database or DATABASE_URL; without, Sluice brings its own",
-    };
+    return { state: "fail", message: `${where} cannot be reached: ${why}`, advice };
   }
 }
 

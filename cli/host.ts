@@ -62,7 +62,7 @@ export async function openHost(world: World, options: HostOptions): Promise<Host
       store,
       logs,
       executors,
-      connections: { database: database.connect },
+      connections: database.connections,
       ...options.startPaused === undefined ? {} : { startPaused: options.startPaused },
       ...options.obeyPauses === undefined ? {} : { obeyPauses: options.obeyPauses },
       ...options.resume === undefined ? {} : { resume: options.resume },

@@ -126,7 +126,7 @@ export async function runDag(
     dags: [{ dag, hash }],
     ...place,
     executors,
-    connections: { database: database.connect },
+    connections: database.connections,
     // What it runs, it runs here and now; what is open besides is for `serve` to go on with.
     obeyPauses: false,
     resume: false,

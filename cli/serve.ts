@@ -47,7 +47,7 @@ export const serve = buildCommand<ServeFlags, [], World>({
       home: host.home,
       auth: (token) => token === undefined ? isOpen ? "admin" : undefined : tokens.role(token),
       ...hostsOf(world, options.host),
-      secrets: () => secretsOf(world, options, own),
+      secrets: () => secretsOf(world, host, own),
       ...knowledgeOf(host),
       version: VERSION,
       tokens,
@@ -176,15 +176,14 @@ async function makeFirst(world: World, tokens: Tokens): Promise<void> {
 }
 
 /** What must not be told by any answer. */
-function* secretsOf(world: World, { database }: ServeFlags, own: string): Generator<string> {
-  const { env } = world.process;
+function* secretsOf(
+  { process: { env } }: World,
+  { database }: Host,
+  own: string,
+): Generator<string> {
   yield own;
   for (const name of ["SLUICE_TOKEN", "PGPASSWORD"]) if (env[name]) yield env[name];
-  const url = database ?? env["DATABASE_URL"] ?? "";
-  if (!URL.canParse(url)) return;
-  const { password } = new URL(url);
-  yield password;
-  yield decodeURIComponent(password);
+  yield* database.secrets;
 }
 
 /** What the server is told that it cannot find out: where DAGs come from, and what the database knows. */

@@ -98,7 +98,8 @@ export function context(parts: ContextParts): Context {
       const known = Object.keys(connections).map((known) => `"${known}"`).join(", ");
       throw new GiveUp(
         `Cannot connect to "${name}" in task "${task}": there is no connection of that name; ` +
-          (known ? `there are ${known}` : "none are configured"),
+          (known ? `there are ${known}` : "none are configured") +
+          "; the engine is given them as its `connections`, by the command in SLUICE_CONN_<NAME>",
       );
     },
     strftime: (pattern) => strftime(interval.start, pattern),

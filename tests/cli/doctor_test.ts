@@ -74,6 +74,41 @@ Deno.test("doctor says what will not work, and what to do", async () => {
   assert.match(stdout, /^fail +dags +.*"nowhere": there is no such folder$/m);
 });
 
+Deno.test("doctor looks at each connection that the environment names, and hides their passwords", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  await using warehouse = await freshDatabase();
+  const env = {
+    SLUICE_CONN_WAREHOUSE: warehouse.url,
+    SLUICE_CONN_GONE: "postgres://me:hidden@127.0.0.1:1/x",
+    SLUICE_CONN_UNSET: "",
+  };
+  const given = ["doctor", "--json", "--database", db.url];
+  const outcome = await sluice.run(given, { env });
+  assert.equal(outcome.code, 1);
+  const [own, gone, there, ...none] = about(document(outcome).checks, "database").split("\n");
+  assert.match(own!, /^ok: Postgres \d/);
+  assert.match(
+    gone!,
+    /^fail: connection "gone": postgres:.*cannot be reached: .*; Start it, or correct SLUICE_CONN_GONE$/,
+  );
+  assert.match(there!, /^ok: connection "warehouse": Postgres \d+.* at postgres:/);
+  assert.deepEqual(none, []);
+  assert.doesNotMatch(outcome.stdout + outcome.stderr, /hidden/);
+
+  for (
+    const [variable, dsn, why] of [
+      ["SLUICE_CONN_GONE", "nonsense:hidden", /In SLUICE_CONN_GONE: Cannot read the address/],
+      ["SLUICE_CONN_DATABASE", db.url, /In SLUICE_CONN_DATABASE: that one is given by --database/],
+      ["SLUICE_CONN_Warehouse", db.url, /: another variable names the connection "warehouse", too/],
+    ] as const
+  ) {
+    const refused = await sluice.run(given, { env: { ...env, [variable]: dsn } });
+    assert.match(about(document(refused).checks, "database"), why);
+    assert.doesNotMatch(refused.stdout + refused.stderr, /hidden/);
+  }
+});
+
 Deno.test("each of these verbs teaches by example", async (t) => {
   await using sluice = new Sluice();
   const verbs = ["list", "show", "logs", "state", "state check", "state repair", "init", "doctor"];

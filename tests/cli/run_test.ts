@@ -321,6 +321,30 @@ Deno.test("a run that fails ends with exit code 1, and says of which error", asy
   );
 });
 
+Deno.test("tasks connect by the names that the environment has", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  await using warehouse = await freshDatabase();
+  sluice.file(
+    "dags/two.ts",
+    `import { csv, copy, dag, open, pipe } from "sluice";
+    const d = dag("two");
+    for (const connection of ["database", "warehouse"]) {
+      d.task(connection, pipe(open({ file: "rows.csv" }), csv(), copy({ table: "rows", connection })));
+    }
+    d.task("lake", async (run) => void await run.connection("lake"));
+    export default d;`,
+  );
+  sluice.file("rows.csv", "a\n1\n2\n");
+  const { stderr } = await sluice.run(["run", "two", "--database", db.url], {
+    env: { SLUICE_CONN_WAREHOUSE: warehouse.url, PGPASSWORD: "of another" },
+  });
+  assert.match(stderr, /there are "warehouse", "database"; .* SLUICE_CONN_<NAME>/);
+  for (const one of [db, warehouse]) {
+    assert.deepEqual(await one.query("SELECT count(*)::int AS n FROM rows"), [{ n: 2 }]);
+  }
+});
+
 Deno.test("SIGINT ends a run within 2 s, cancels the download and rolls back", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
