@@ -1,5 +1,13 @@
 import { join } from "node:path";
-import { type AnyDag, checkLimits, Dag, lint, parseSchedule, upcoming } from "../engine/mod.ts";
+import {
+  type AnyDag,
+  checkLimits,
+  Dag,
+  lint,
+  onMade,
+  parseSchedule,
+  upcoming,
+} from "../engine/mod.ts";
 import { FolderWatch } from "./_folder_watch.ts";
 import { ModuleGraph } from "./_module_graph.ts";
 import { ModuleVersions } from "./_module_versions.ts";
@@ -30,8 +38,14 @@ interface Entry {
   readonly version: string;
   /** Those of the last version that was not broken. */
   readonly dags: readonly LoadedDag[];
+  /** All that it exports, and the DAGs that were made while it was imported. */
+  readonly exports: ReadonlySet<unknown>;
+  readonly made: readonly AnyDag[];
   readonly faults: readonly string[];
 }
+
+/** The DAGs that each version of a module made when the runtime did what is in it, which it does once in a process. */
+const madeBy = new Map<string, readonly AnyDag[]>();
 
 /** Loads the DAGs of a folder, once. @throws {Deno.errors.NotFound} when there is no such folder */
 export async function readDags(folder: string): Promise<DagFiles> {
@@ -101,7 +115,15 @@ class DagFolder implements AsyncDisposable {
       entries.set(path, same ? known : await this.#import(graph, path, known?.dags ?? []));
     }
     this.#entries = entries;
-    for (const entry of entries.values()) faults.push(...entry.faults);
+    const exported = new Set([...entries.values()].flatMap((entry) => [...entry.exports]));
+    for (const [path, { faults: own, made }] of entries) {
+      faults.push(...own);
+      for (const dag of made.filter((dag) => !exported.has(dag))) {
+        faults.push(
+          `Cannot find DAG "${dag.id}" of ${path}: no module exports it; write \`export default\``,
+        );
+      }
+    }
     const dags = this.#join(faults);
     return { dags, faults, warnings: [...dags.values()].flatMap(warningsOf) };
   }
@@ -116,15 +138,20 @@ class DagFolder implements AsyncDisposable {
     before: readonly LoadedDag[],
   ): Promise<Entry> {
     const version = graph.version(path);
-    let exports: unknown[];
+    const key = `${path}\n${version}`;
+    const exports = new Set<unknown>();
+    const made: AnyDag[] = [];
     try {
-      exports = Object.values(await this.#versions.import(graph, path)).flat();
+      using _ = onMade((dag) => void made.push(dag));
+      const module = await this.#versions.import(graph, path);
+      for (const one of Object.values(module).flat()) exports.add(one);
     } catch (error) {
-      return { version, dags: before, faults: [messageOf(error)] };
+      return { version, dags: before, exports, made: [], faults: [messageOf(error)] };
     }
+    if (made.length > 0) madeBy.set(key, made);
     const dags: LoadedDag[] = [];
     const faults: string[] = [];
-    for (const dag of new Set(exports)) {
+    for (const dag of exports) {
       if (!(dag instanceof Dag)) continue;
       try {
         check(dag);
@@ -134,7 +161,7 @@ class DagFolder implements AsyncDisposable {
         dags.push(...before.filter((last) => last.dag.id === dag.id));
       }
     }
-    return { version, dags, faults };
+    return { version, dags, exports, made: madeBy.get(key) ?? [], faults };
   }
 
   /** All DAGs by id. Who had an id keeps it: adding a file never changes what another one's DAG does. */

@@ -152,6 +152,15 @@ export class Dag<P = Params> extends Group<P> {
 // deno-lint-ignore no-explicit-any
 export type AnyDag = Dag<any>;
 
+/** Those who want to know. */
+const listeners = new Set<(dag: AnyDag) => void>();
+
+/** Tells of each DAG that is made, until disposed of: who loads modules finds those that no module exports. */
+export function onMade(listener: (dag: AnyDag) => void): Disposable {
+  listeners.add(listener);
+  return { [Symbol.dispose]: () => void listeners.delete(listener) };
+}
+
 /**
  * Begins a DAG.
  *
@@ -168,5 +177,7 @@ export type AnyDag = Dag<any>;
  * @throws {TypeError} naming the option that cannot be used
  */
 export function dag<P = Params>(id: string, options: DagOptions<P> = {}): Dag<P> {
-  return new Dag(id, options);
+  const made = new Dag(id, options);
+  for (const listener of listeners) listener(made);
+  return made;
 }

@@ -1,4 +1,4 @@
-export { Dag, dag } from "./dag.ts";
+export { Dag, dag, onMade } from "./dag.ts";
 export type { AnyDag, DagOptions, RunEvent, Schedule } from "./dag.ts";
 export { Item, Task, WHENS } from "./task.ts";
 export type {

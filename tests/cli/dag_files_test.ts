@@ -67,6 +67,33 @@ Deno.test("a module may export several DAGs, and lists of them; what hands them 
   assert.ok([...dags.values()].every(({ file }) => file.endsWith("/many.ts")));
 });
 
+Deno.test("a DAG that no module exports is told of, once, with its file", async () => {
+  await using folder = new Folder();
+  const lost = folder.write(
+    "lost.ts",
+    `import { dag } from "sluice";
+     const lost = dag("lost");
+     lost.task("t", () => 1);
+     export const found = dag("found");`,
+  );
+  folder.write("_part.ts", one("part"));
+  folder.write("a.ts", "import part from './_part.ts'; export const all = [part];");
+  folder.write("b.ts", "import { found } from './lost.ts'; export const id = found.id;");
+  const { dags, faults } = await readDags(folder.path);
+  assert.deepEqual([...dags.keys()], ["found", "part"]);
+  assert.equal(faults.length, 1, faults.join("\n"));
+  assert.match(
+    faults[0]!,
+    /^Cannot find DAG "lost" of .*: no module exports it; write `export default`$/,
+  );
+  assert.ok(faults[0]!.includes(lost) || faults[0]!.includes("b.ts"), faults[0]);
+  assert.deepEqual(
+    (await readDags(folder.path)).faults,
+    faults,
+    "also when it was imported before",
+  );
+});
+
 const BROKEN: Readonly<Record<string, { text: string; says: RegExp }>> = {
   "does not parse": { text: "const a = 1;\nconst b = ;", says: /b\.ts:2: .*Expression expected$/ },
   "throws": { text: "\n\nthrow new Error('not\\n today');", says: /b\.ts:3: not today$/ },
