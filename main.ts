@@ -12,11 +12,24 @@ for (const signal of signals) {
   });
 }
 
-function write(to: { writeSync(bytes: Uint8Array): number }): (text: string) => void {
+/** Writes all of each text; nothing more once nobody reads, as behind `| head`, which `onClosed` is told. */
+function write(
+  to: { writeSync(bytes: Uint8Array): number },
+  onClosed: (error: Error) => void = () => {},
+): (text: string) => void {
   const encoder = new TextEncoder();
+  let closed = false;
   return (text) => {
     const bytes = encoder.encode(text);
-    for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
+    try {
+      for (let done = 0; done < bytes.length && !closed;) {
+        done += to.writeSync(bytes.subarray(done));
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      closed = true;
+      onClosed(error);
+    }
   };
 }
 
@@ -33,7 +46,8 @@ async function ask(question: string): Promise<boolean> {
 Deno.exit(
   await sluice({
     process: {
-      stdout: { write: write(Deno.stdout) },
+      // Who only waits to write more need not; what is done by then stays done.
+      stdout: { write: write(Deno.stdout, (error) => stop.abort(error)) },
       stderr: { write: write(Deno.stderr) },
       env: Deno.env.toObject(),
     },

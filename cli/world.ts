@@ -15,7 +15,7 @@ export interface World {
   readonly screen: () => { readonly columns: number; readonly rows: number } | undefined;
   /** Asks who sits at the terminal, yes or no; undefined when nobody does. */
   readonly ask: ((question: string) => Promise<boolean>) | undefined;
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C, and with a `BrokenPipe` when nobody reads stdout any more. */
   readonly signal: AbortSignal;
 }
 
@@ -68,6 +68,11 @@ export function verb<
       this.process.exitCode = await run(this, flags, ...args);
     } catch (error) {
       const interrupted = this.signal.aborted;
+      // Nobody reads any more, as behind `| head`: nothing is left to be told, nor to be done.
+      if (interrupted && this.signal.reason instanceof Deno.errors.BrokenPipe) {
+        this.process.exitCode = 0;
+        return;
+      }
       const message = interrupted ? "interrupted" : messageOf(error);
       tell(this, `sluice: ${message}`);
       if (flags.json) print(this, JSON.stringify({ error: { message } }));

@@ -125,8 +125,10 @@ async function first(
       return await open(address, tls, application, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // The server said no for a reason that encryption does not change: the first answer is the clearer one.
-      if (failure === undefined || codeOf(error) !== "28000") failure = error;
+      // Where a server has no TLS, only the answer to the other way is one; else the first answer is the clearer one, where
+      // the other is a no to that way alone.
+      const isBeside = lacksTls(error) || codeOf(error) === "28000";
+      if (failure === undefined || lacksTls(failure) || !isBeside) failure = error;
       if (["28P01", "3D000", "53300", "57P03", "ECONNREFUSED"].includes(codeOf(error))) break;
     }
   }
@@ -232,6 +234,10 @@ async function files<K extends string>(
 
 class Refusal extends Error {}
 
+function lacksTls(error: unknown): boolean {
+  return /does not support SSL/.test((error as Error).message);
+}
+
 function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | null)?.code ?? "");
 }
@@ -281,7 +287,7 @@ function explain(cause: unknown, { host, port, user, database }: Address, waited
   if (message === "timeout expired") {
     return new Error(`${where}: no answer in time. Check host, port and firewall`, { cause });
   }
-  if (/does not support SSL/.test(message)) {
+  if (lacksTls(cause)) {
     return new GiveUp(`${where}: the server has no TLS, which sslmode asks for`, { cause });
   }
   if (/certificate|issuer|altname|self.signed/i.test(message)) {

@@ -22,6 +22,7 @@ export class Window {
   #base = 0;
   readonly #source: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
   #chunks: { next(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, unknown>> };
+  #unwanted: { readonly reason: unknown } | undefined;
   /** What did not fit of the last chunk. */
   #rest: Uint8Array<ArrayBuffer> | undefined;
 
@@ -29,13 +30,21 @@ export class Window {
     // One byte more than is ever filled, for a tokenizer's sentinel.
     this.bytes = new Uint8Array(room + 1);
     const reader = this.#source = source.getReader();
-    this.#chunks = {
-      next: () =>
-        reader.read().catch((error) => {
-          this.failed = true;
-          throw error;
-        }) as Promise<IteratorResult<Uint8Array<ArrayBuffer>>>,
-    };
+    this.#chunks = { next: () => this.#read(reader) };
+  }
+
+  async #read(
+    reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
+  ): Promise<IteratorResult<Uint8Array<ArrayBuffer>>> {
+    try {
+      const read = await reader.read();
+      // A source that nobody wants looks like one that has ended, in the middle of a record.
+      if (read.done && this.#unwanted) throw this.#unwanted.reason;
+      return read as IteratorResult<Uint8Array<ArrayBuffer>>;
+    } catch (error) {
+      this.failed = true;
+      throw error;
+    }
   }
 
   /** Tells where the bytes that lie ready now lie in the source: fast for one behind the one before. */
@@ -116,8 +125,9 @@ export class Window {
     this.span = offset === undefined ? undefined : span;
   }
 
-  /** Wants no more. */
+  /** Wants no more; who waits for bytes fails with the reason. */
   cancel(reason: unknown): Promise<void> {
+    this.#unwanted ??= { reason };
     return this.#source.cancel(reason);
   }
 }

@@ -293,6 +293,17 @@ Deno.test("load merges, replaces slices, evolves tables, and knows a load again"
   assert.deepEqual({ ...entry }, { source_url: file, bytes: "5" });
 });
 
+Deno.test("what nobody reads the end of is done all the same, and quietly", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  const file = sluice.file("a.csv", "a\n1\n");
+  const unread = ["bash", "-c", '"$@" | true; exit ${PIPESTATUS[0]}', "bash"];
+  const load = ["load", file, "--into", "t", "--database", db.url];
+  const outcome = await sluice.run(load, { under: unread });
+  assert.deepEqual([outcome.code, outcome.stderr], [0, ""]);
+  assert.deepEqual(await db.query("SELECT * FROM t"), [{ a: 1 }]);
+});
+
 Deno.test("load refuses what does not go together", async () => {
   await using sluice = new Sluice();
   const cases: [flags: string[], why: RegExp][] = [

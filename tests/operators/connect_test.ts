@@ -282,6 +282,15 @@ Deno.test("a server without TLS is taken by prefer and refused by require", asyn
   await using _session = await open(`${plain.url}?sslmode=prefer`);
   const error = await failureOf(`${plain.url}?sslmode=require`);
   assert.match(error.message, /the server has no TLS, which sslmode asks for/);
+  const stranger = plain.url.replace("//", "//nobody@").replace(/\/\/nobody@[^@/]*@/, "//nobody@");
+  for (const mode of ["disable", "allow", "prefer"]) {
+    const refused = await failureOf(`${stranger}?sslmode=${mode}`);
+    assert.match(
+      refused.message,
+      /as "nobody": role "nobody" does not exist\. Check the user/,
+      mode,
+    );
+  }
 });
 
 Deno.test({

@@ -277,7 +277,8 @@ for (const [type, text, value] of DECLARED) {
       await assert.rejects(read, {
         name: "GiveUp",
         message: `Cannot parse ${shown} as ${parseColumnType(type)} in column "v", line 2: ` +
-          "that type was declared; declare another or mend the file",
+          "that type was declared; declare another, mend the file, or keep such records aside: " +
+          "--on-reject keep (in code onReject: { limit: 100 })",
       });
     }
   });

@@ -275,3 +275,27 @@ Deno.test("values of JSON lines make a column wider as those of CSV do", async (
     });
   }
 });
+
+Deno.test("of a source that is stopped nothing is concluded: a record cut in half widens no column", async () => {
+  const said: string[] = [];
+  const waiting = Promise.withResolvers<void>();
+  const chunks = [new TextEncoder().encode(`when\n${"2021-01-01\n".repeat(100)}2021-0`)];
+  const bytes = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      const chunk = chunks.shift();
+      if (chunk) return controller.enqueue(chunk);
+      waiting.resolve();
+      return new Promise(() => {});
+    },
+  }, { highWaterMark: 0 });
+  const log = { info: (message: string) => void said.push(message), warn() {}, error() {} };
+  const batches = await perform(csv({ sampleBytes: 512 }), testContext({ log }), bytes);
+  const reader = batches.getReader();
+  assert.ok((await reader.read()).value);
+  const reading = reader.read();
+  await waiting.promise;
+  await reader.cancel(new DOMException("stopped", "AbortError"));
+  assert.equal((await reading).done, true);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(said, []);
+});
