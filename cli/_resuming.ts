@@ -1,6 +1,5 @@
 import { join, resolve } from "node:path";
 import type { KeptSource } from "../engine/mod.ts";
-import type { CopyOptions } from "../operators/mod.ts";
 import { homeFolder, type PlaceFlags } from "./database.ts";
 import { type World } from "./world.ts";
 
@@ -17,16 +16,6 @@ export async function keepFor(
   const kept = keepSource(folder, JSON.stringify([place, into]), { what: into });
   if (kept) return kept;
   throw new Error(`Cannot load into "${into}": another process loads this source into it`);
-}
-
-/** What `copy` has to know so that it finds the rows of the process before. */
-export function lasting(
-  kept: KeptSource,
-  { key = kept.id }: Pick<CopyOptions, "key">,
-  url: string,
-): { key: string; source: () => NonNullable<CopyOptions["source"]> } {
-  const source = () => ({ url, ...kept.validator && { validator: kept.validator } });
-  return { key, source };
 }
 
 /** How often a source may change, or turn out to have changed, while it is loaded. */

@@ -3,7 +3,7 @@ import type { Copied } from "../operators/mod.ts";
 import { type Meters, pace, pipe } from "../engine/mod.ts";
 import { type ReadingFlags, readingFlags, readingOptions } from "./_reading_flags.ts";
 import { type RejectFlags, rejectFlags, rejectOptions } from "./_reject_flags.ts";
-import { keepFor, lasting, persist } from "./_resuming.ts";
+import { keepFor, persist } from "./_resuming.ts";
 import { type TargetFlags, targetFlags, targetOptions } from "./_target_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
@@ -85,7 +85,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     kept ? kept.through(opened) : opened,
     decompress(),
     records(reading),
-    copy({ ...placing, ...kept && lasting(kept, placing, source) }),
+    copy({ ...kept && { key: kept.id }, ...placing }),
   );
   const began = performance.now();
   let meters: Meters | undefined;
@@ -129,6 +129,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         ...loaded.merged && { merged: loaded.merged },
         ...loaded.resumed && { resumed: loaded.resumed },
         ...loaded.unchanged && { unchanged: true },
+        ...loaded.unverified && { unverified: true },
         bytes_read: moved("http"),
         bytes_decompressed: moved("decompress"),
         seconds: Number(seconds.toFixed(3)),
@@ -164,6 +165,9 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
       world,
       `  ${count(loaded.rejected)} rejected (${why}): in table ${table}, and in ${file}`,
     );
+  }
+  if (loaded.unverified) {
+    print(world, "  unverified: nothing told where the source ends, and it may have been cut");
   }
   if (loaded.resumed) {
     const { record, byte } = loaded.resumed;

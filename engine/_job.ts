@@ -124,6 +124,12 @@ function scope({ task, run, index }: Job, supplies: JobSupplies): Scope {
     }
     const edge = supplies.follow(name, stream).stream;
     edge.length = stream.whole ? stream.bytes : stream.length ?? null;
+    const { key, validator, unverified } = stream;
+    edge.origin = {
+      ...key !== null && { key },
+      ...validator !== null && { validator },
+      ...unverified && { unverified },
+    };
     return edge;
   };
   const here: Scope = {

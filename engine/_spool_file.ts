@@ -64,13 +64,14 @@ export class SpoolFile {
 
   /** What a run notes down of it. */
   get state(): StreamState {
-    const { key = null, validator = null, length } = this.origin ?? {};
+    const { key = null, validator = null, length, unverified } = this.origin ?? {};
     return {
       key,
       validator,
       bytes: this.bytes,
       ...length === undefined || this.sha256 !== undefined ? {} : { length },
       whole: this.sha256 !== undefined,
+      ...unverified && { unverified },
     };
   }
 

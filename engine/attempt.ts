@@ -169,6 +169,7 @@ export async function attempt(
         downloaded,
         sha256,
         validator: state.validator,
+        ...state.unverified && { unverified: true },
       };
       return { state: "success", output, stream: state };
     } finally {

@@ -17,8 +17,6 @@ export interface KeepSourceOptions {
 export interface KeptSource extends Disposable {
   /** Names what is done with the source: the same from the first process to the last one. */
   readonly id: string;
-  /** The version of the source, once it is open and if it has one. */
-  readonly validator: string | undefined;
   /** The same work, whose bytes come from what is kept as far as that goes; the rest is kept as it comes. */
   through<C extends AnyContext>(work: Work<Bytes, void, C>): Work<Bytes, void, C>;
   /** Keeps nothing any more: all that was to be done is done. */
@@ -98,7 +96,6 @@ interface Note {
 }
 
 class KeptFolder implements KeptSource {
-  validator: string | undefined;
   readonly #folder: string;
   readonly #held: Disposable;
   #note: Note;
@@ -122,7 +119,6 @@ class KeptFolder implements KeptSource {
         const source = await work.run(scope, { ...ctx, kept }, input);
         if (!(source instanceof Source)) return source;
         const { key, validator } = source.origin;
-        this.validator = validator;
         const lasts = validator !== undefined && !validator.startsWith("W/");
         return lasts && !key.startsWith("file:") ? this.#keep(source) : source;
       },

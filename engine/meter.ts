@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { Source } from "./source.ts";
+import { Edge, Source } from "./source.ts";
 
 /** After how many bytes a stage lets timers and sockets have their turn: some milliseconds' work of those behind it. */
 const TURN = 1 << 20;
@@ -80,10 +80,12 @@ export class Meter {
         return reader.cancel(reason);
       },
     };
-    // A source stays one: the engine reads its origin when it is the output of a task.
-    return stream instanceof Source
-      ? new Source(stream.origin, source as never) as never
-      : new ReadableStream(source, { highWaterMark: 0 });
+    // A source stays one, and an edge, too: what they know of their origin is read behind them.
+    if (stream instanceof Source) return new Source(stream.origin, source as never) as never;
+    if (!(stream instanceof Edge)) return new ReadableStream(source, { highWaterMark: 0 });
+    const { length, origin } = stream;
+    const edge = new Edge(source as never, { highWaterMark: 0 });
+    return Object.assign(edge, { length, origin }) as never;
   }
 
   /** Waits for something outside the pipe, on this stage's account. */

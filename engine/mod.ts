@@ -51,6 +51,7 @@ export type { Scope } from "./ref.ts";
 export { keepSource } from "./kept_source.ts";
 export type { KeepSourceOptions, KeptSource } from "./kept_source.ts";
 export { Source, SourceChanged } from "./source.ts";
+export type { Provenance } from "./provenance.ts";
 export type { Bytes, Kept, Origin } from "./source.ts";
 export { fn, GiveUp, NotYet, operator, ReadAgain, sensor, Skip } from "./work.ts";
 export type {

@@ -1,4 +1,5 @@
 import { Replay } from "./_replay.ts";
+import { Provenance } from "./provenance.ts";
 import { Ref, type Scope } from "./ref.ts";
 import { Edge, Source } from "./source.ts";
 import { type AnyContext, operator, ReadAgain, type Work } from "./work.ts";
@@ -80,13 +81,16 @@ class Pipe implements AnyWork {
       new Replay(stream, (cause) => {
         ctx.log.warn(`the source cannot be kept, so that it could be read only once: ${cause}`);
       });
-    let replay = isLasting(work, flow) ? undefined : keep(flow);
+    let from = new Provenance(flow);
+    let read = from.through(flow);
+    let replay = isLasting(work, flow) ? undefined : keep(read);
     let opened = replay ? ctx.meters.count : mark;
     let output: unknown, failure: unknown = new Error("the pipe has ended");
     try {
       for (let tries = 0, here = ctx;; tries++) {
         try {
-          output = await this.#run(rest, scope, here, replay?.open() ?? flow);
+          from.again();
+          output = await this.#run(rest, scope, { ...here, source: from }, replay?.open() ?? read);
           return output;
         } catch (error) {
           failure = error;
@@ -99,12 +103,15 @@ class Pipe implements AnyWork {
           if (replay) continue;
           const last = flow;
           flow = await this.#run([source - 1, source], scope, ctx, before);
-          if (!isStream(flow) || isSame(work, last, flow)) continue;
+          if (!isStream(flow)) throw error;
+          from = new Provenance(flow);
+          read = from.through(flow);
+          if (isSame(work, last, flow)) continue;
           ctx.log.warn(
             "the source has changed since it was read: beginning anew with what it is now",
           );
           here = ctx;
-          replay = keep(flow);
+          replay = keep(read);
           opened = ctx.meters.count;
         }
       }

@@ -13,6 +13,8 @@ export interface Origin {
   readonly offset: number;
   /** True when the kept file is still the right one: the stream is then empty. */
   readonly kept?: boolean;
+  /** True when nothing tells where it ends: should it break off, what came looks whole. */
+  readonly unverified?: boolean;
 }
 
 /** What is kept of a source. */
@@ -41,6 +43,8 @@ export class Source extends ReadableStream<Uint8Array<ArrayBuffer>> {
 export class Edge extends ReadableStream<Uint8Array<ArrayBuffer>> {
   /** How many bytes it will have in all; null where nobody knows. */
   length: number | null = null;
+  /** Where they came from, as far as that is known. */
+  origin: Partial<Pick<Origin, "key" | "validator" | "unverified">> = {};
 }
 
 /** Thrown by a source that finds, in the middle of reading, that another version took its place. */

@@ -45,6 +45,8 @@ export interface StreamState {
   readonly length?: number;
   /** Whether that is all of them. */
   readonly whole: boolean;
+  /** True when nothing told where they end: had it broken off, what came would look whole. */
+  readonly unverified?: boolean;
 }
 
 /** A task of a run. Moments are ISO strings in UTC. */

@@ -1,5 +1,6 @@
 import type { Meter, Meters } from "./meter.ts";
 import { checkOptionNames, type OptionNames } from "./option_names.ts";
+import type { Provenance } from "./provenance.ts";
 import { Ref, type Scope } from "./ref.ts";
 import type { Kept } from "./source.ts";
 import type { Run, RunKind } from "./state.ts";
@@ -72,6 +73,8 @@ export interface Context<P = Params> {
   readonly kept: ((key: string) => Promise<Kept | undefined>) | undefined;
   /** What the stage that asked for its source again had learnt of it; see {@linkcode ReadAgain}. */
   readonly learnt?: unknown;
+  /** What is known of the source of the pipe; there for the stages behind it, where one of them may read it again. */
+  readonly source?: Provenance;
   /** Where requests may go, unless an operator's option says otherwise. */
   readonly network: Network;
   /** A place outside by its name. @default {"database"} */
@@ -169,8 +172,12 @@ export function operator<P, O, I = void>(
       async run(scope, ctx, input): Promise<Awaited<O>> {
         const meter = ctx.meters.open(name);
         const here: Context = { ...ctx, meter };
-        const output = await run(resolve(inputs, scope, here) as P, here, input);
-        if (output instanceof ReadableStream) return meter.through(output) as Awaited<O>;
+        const options = resolve(inputs, scope, here);
+        const output = await run(options as P, here, input);
+        if (output instanceof ReadableStream) {
+          ctx.source?.passed(`${name} ${run}`, options);
+          return meter.through(output) as Awaited<O>;
+        }
         meter.end();
         return output;
       },

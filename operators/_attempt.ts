@@ -3,6 +3,7 @@ import { type Context, GiveUp } from "../engine/mod.ts";
 import { connect, disconnect } from "./_connect.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
 import { type Entry, grants, Ledger, LOOK, type Look, makeLedger } from "./_ledger.ts";
+import { isThere } from "./_prior.ts";
 import { BEGIN, Session } from "./_session.ts";
 import { dropLeftovers } from "./_staging.ts";
 import { readTarget, type Target, targetQuery } from "./_target.ts";
@@ -16,6 +17,8 @@ export interface Attempt {
   readonly began: string;
   /** The load that this one may turn out to be the same as. */
   readonly prior: Entry | null;
+  /** What was written down of this load, and does not count as there any more. */
+  readonly instead: Entry | null;
   /** Whether rows are committed as they come, so that the next attempt at the load can go on where this one stops. */
   readonly resumable: boolean;
   /** Where rows are to be hashed as they go by. */
@@ -41,7 +44,7 @@ export async function beginAttempt(
     );
   }
   const none = {
-    ...{ target, ledger: undefined, fence: "0", began: "", prior: null },
+    ...{ target, ledger: undefined, fence: "0", began: "", prior: null, instead: null },
     ...{ resumable: false, digest: undefined },
   };
   if (!mayKeep(look, options, ctx)) {
@@ -63,7 +66,10 @@ export async function beginAttempt(
   const digest = (ledger.recurs && mode === "append") || ifUnchanged === "skip" || resumable
     ? createHash("sha256").update(JSON.stringify(columns))
     : undefined;
-  return { ...none, ...drawn, ledger, resumable, digest };
+  const { fence, began, prior } = drawn;
+  const there = prior !== null && await isThere(session, target, prior);
+  const known = there ? { prior } : { instead: prior };
+  return { ...none, fence, began, ...known, ledger, resumable, digest };
 }
 
 interface Drawn extends Pick<Attempt, "fence" | "began" | "prior"> {

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { GiveUp, type Logger, SourceChanged } from "../engine/mod.ts";
+import { type Context, GiveUp, type Logger, SourceChanged } from "../engine/mod.ts";
 import type { Attempt } from "./_attempt.ts";
 import { BatchQueue } from "./_batch_queue.ts";
 import type { Column, Copied, CopyOptions } from "./_copy_options.ts";
 import { copyRows } from "./_copy_rows.ts";
 import { type Bed, wayOf } from "./_copy_sections.ts";
 import type { Flow } from "./_flow.ts";
-import { lockKey } from "./_ledger.ts";
+import { lockKey, sourceOf } from "./_ledger.ts";
 import type { Placement } from "./_placement.ts";
 import { BEGIN, type Session } from "./_session.ts";
 import { dropStaging, KEPT } from "./_staging.ts";
@@ -33,11 +33,13 @@ export function planOf(
   columns: readonly Column[],
   like: unknown,
   options: CopyOptions,
+  ctx: Context,
 ): string {
   const { connection: _, patience: __, minRows: ___, allowEmpty: ____, source, ...rest } = options;
-  const { validator, sha256 } = source ?? {};
+  // What was weak as it was new is the same when it is strong: the rows are compared in any case.
+  const version = sourceOf(options, ctx).validator?.replace(/^W\//, "");
   return createHash("sha256")
-    .update(JSON.stringify([kind, columns, like, rest, validator, sha256])).digest("hex");
+    .update(JSON.stringify([kind, columns, like, rest, version, source?.sha256])).digest("hex");
 }
 
 /**

@@ -154,6 +154,8 @@ export interface Copied {
    * byte behind the one before it in what was decompressed; null where the format does not tell.
    */
   readonly resumed?: { readonly record: number; readonly byte: number | null };
+  /** True when nothing told where the source ends, neither who sent it nor what it is packed in: it may have been cut. */
+  readonly unverified?: true;
   /** True when this very load was there already, so that nothing was done; `rows` are those of then. */
   readonly unchanged?: true;
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 // @ts-types="@types/pg"
 import type pg from "pg";
 import type { Context } from "../engine/mod.ts";
@@ -11,6 +12,10 @@ export interface Entry {
   readonly rejected: number;
   readonly validator: string | null;
   readonly sha256: string | null;
+  /** A hash of how the rows were made of the source; null where that was not known. */
+  readonly way: string | null;
+  /** The table that they went into; null where an older version has written it. */
+  readonly oid: string | null;
   /** SHA-256 of the rows as they were copied. */
   readonly digest: string | null;
   readonly committed: string;
@@ -19,8 +24,11 @@ export interface Entry {
 /** What is to be written of a load. */
 export interface Loaded extends Pick<Entry, "rows" | "rejected" | "digest"> {
   readonly fence: string;
-  readonly bytes: number;
   readonly columns: readonly Column[];
+  /** The table that has its rows, as SQL has it. */
+  readonly table: string;
+  /** The entry of this load that does not count any more, as its rows are gone. */
+  readonly instead: Entry | null;
 }
 
 /**
@@ -35,7 +43,7 @@ SELECT pg_catalog.current_database() AS database, current_user AS role,
   pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS "createsTables",
   count(c.oid) = 3 AND pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_attribute
     WHERE attrelid = c.oid AND attname = 'kept_until')) AND pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_attribute
-    WHERE attrelid = c.oid AND c.relname = 'loads' AND attname = 'rejected')) AS made,
+    WHERE attrelid = c.oid AND c.relname = 'loads' AND attname = 'way')) AS made,
   coalesce(pg_catalog.bool_and(pg_catalog.has_sequence_privilege(c.oid, 'USAGE')) FILTER (WHERE c.relkind = 'S'), true)
     AS draws,
   coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')
@@ -99,7 +107,9 @@ CREATE TABLE IF NOT EXISTS sluice.loads (
   columns pg_catalog.jsonb NOT NULL,
   began pg_catalog.timestamptz NOT NULL, committed pg_catalog.timestamptz NOT NULL,
   PRIMARY KEY (target, load_key));
-ALTER TABLE sluice.loads ADD COLUMN IF NOT EXISTS rejected bigint NOT NULL DEFAULT 0;
+ALTER TABLE sluice.loads ADD COLUMN IF NOT EXISTS rejected bigint NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS table_oid pg_catalog.oid, ADD COLUMN IF NOT EXISTS way pg_catalog.text,
+  ADD COLUMN IF NOT EXISTS unverified boolean NOT NULL DEFAULT false;
 CREATE TABLE IF NOT EXISTS sluice.staging (
   name pg_catalog.text PRIMARY KEY, target pg_catalog.text NOT NULL, fence bigint NOT NULL,
   began pg_catalog.timestamptz NOT NULL);
@@ -114,8 +124,8 @@ export function lockKey(what: string): string {
 
 const ENTRY =
   `pg_catalog.json_build_object('fence', fence::pg_catalog.text, 'rows', rows, 'rejected', rejected,
-  'validator', validator,
-  'sha256', sha256, 'digest', digest, 'committed', committed)`;
+  'validator', validator, 'sha256', sha256, 'way', way, 'oid', table_oid::pg_catalog.text,
+  'digest', digest, 'committed', committed)`;
 
 /** The lines of one load in the ledger: of a key, in a table. */
 export class Ledger {
@@ -163,9 +173,13 @@ export class Ledger {
   }
 
   /** Writes the load down, unless a younger attempt has done so, or it is appended and somebody has. */
-  record({ fence, rows, rejected, bytes, digest, columns }: Loaded, began: string): string {
-    const { mode = "replace", source = {} } = this.#options;
+  record(
+    { fence, rows, rejected, digest, columns, table, instead }: Loaded,
+    began: string,
+  ): string {
+    const { mode = "replace" } = this.#options;
     const { dag, run, task, attempt } = this.#ctx;
+    const { url, validator, sha256, way, bytes, unverified } = sourceOf(this.#options, this.#ctx);
     const values = [
       ...[this.target, this.key].map(literal),
       fence,
@@ -173,17 +187,23 @@ export class Ledger {
       rows,
       rejected,
       bytes,
-      ...[withoutSecrets(source.url), source.validator, source.sha256, digest].map(literal),
-      ...[JSON.stringify(columns), began].map(literal),
+      ...[url, validator, sha256, way].map(literal),
+      unverified,
+      `pg_catalog.to_regclass(${literal(table)})::pg_catalog.oid`,
+      ...[digest, JSON.stringify(columns), began].map(literal),
       "pg_catalog.clock_timestamp()",
     ];
     const names =
-      "fence, mode, attempt, rows, rejected, bytes, source_url, validator, sha256, digest, columns, began, committed";
+      "fence, mode, attempt, rows, rejected, bytes, source_url, validator, sha256, way, unverified, " +
+      "table_oid, digest, columns, began, committed";
     const update = names.split(", ").map((name) => `${name} = excluded.${name}`).join(", ");
+    const older = mode !== "append"
+      ? "l.fence < excluded.fence"
+      : instead
+      ? `l.fence = ${instead.fence}`
+      : "false";
     return `INSERT INTO sluice.loads AS l (target, load_key, ${names}) VALUES (${values.join(", ")})
-      ON CONFLICT (target, load_key) DO ${
-      mode === "append" ? "NOTHING" : `UPDATE SET ${update} WHERE l.fence < excluded.fence`
-    }`;
+      ON CONFLICT (target, load_key) DO UPDATE SET ${update} WHERE ${older}`;
   }
 
   /** Puts the record right where the database refused rows. */
@@ -204,6 +224,44 @@ function keyOf(ctx: Context & { index?: number | undefined }): string | undefine
   const { dag, run, task, date, index } = ctx;
   if (dag === task && run === task) return undefined; // work performed alone has one name for all
   return `${dag}/${task}/${date.toInstant()}${index === undefined ? "" : `/${index}`}`;
+}
+
+/** What is known of where rows come from: as the options say, else as the pipe has found. */
+export function sourceOf(
+  { source = {}, ...options }: CopyOptions,
+  { source: read, meters }: Context,
+): {
+  readonly url: string | undefined;
+  readonly validator: string | undefined;
+  /** The same, where it is sure that all that has it is the same. */
+  readonly version: string | undefined;
+  readonly sha256: string | undefined;
+  /** A hash of how rows are made of it, and get into the table. */
+  readonly way: string;
+  readonly bytes: number;
+  readonly unverified: boolean;
+} {
+  const { evolution, on, deleteMissing, duplicates, slice } = options;
+  const way = JSON.stringify([
+    read?.way,
+    source.url,
+    evolution,
+    on,
+    deleteMissing,
+    duplicates,
+    slice,
+  ]);
+  // The time of a file may be set by hand.
+  const weak = read?.validator?.startsWith("W/") || read?.url?.startsWith("file:");
+  return {
+    url: withoutSecrets(source.url ?? read?.url),
+    validator: source.validator ?? read?.validator,
+    version: source.validator ?? (weak ? undefined : read?.validator),
+    sha256: source.sha256 ?? read?.sha256,
+    way: createHash("sha256").update(way).digest("hex"),
+    bytes: read?.bytes ?? meters.read()[0]?.bytes ?? 0,
+    unverified: read?.unverified ?? false,
+  };
 }
 
 /** An address without user, password, and what may be a signature. */

@@ -13,7 +13,7 @@ import { explain } from "./_explain.ts";
 import { Flow } from "./_flow.ts";
 import { guard } from "./_guard.ts";
 import { putRows } from "./_isolate.ts";
-import type { Entry } from "./_ledger.ts";
+import { type Entry, sourceOf } from "./_ledger.ts";
 import { checkKey, keyless } from "./_merge.ts";
 import { checkSlice, findPartition, type Slice, sliceOf } from "./_partition.ts";
 import { another, AppendedBefore, refuseFenced } from "./_prior.ts";
@@ -102,8 +102,7 @@ export class Load {
 
   async #load(): Promise<Copied> {
     const { mode = "replace", ifUnchanged } = this.#options;
-    const { prior, digest } = this.#attempt, { client } = this.#session;
-    const known = this.#target.existing && prior;
+    const { prior: known, digest } = this.#attempt, { client } = this.#session;
     if (known && await this.#compare(known)) return await this.#leave(known);
     // What is committed before the end shall not show a table that was not there.
     if (mode !== "replace" && !this.#target.existing && !this.#committed) await this.#make();
@@ -113,7 +112,7 @@ export class Load {
       const { fit, placed } = await this.#fit();
       const columns = fit?.columns ?? this.#flow.columns, kind = plan.placement.staging;
       const target = this.#target, committed = this.#committed, options = this.#options;
-      const made = { kind, columns, placed, target, committed, options };
+      const made = { kind, columns, placed, target, committed, options, ctx: this.#ctx };
       this.#staging = await stage(this.#session, this.#attempt, made);
     }
     const copied = await this.#copy();
@@ -140,7 +139,8 @@ export class Load {
       const { table } = this.#options, { columns, widened } = this.#flow;
       const { told } = this.#refusals, resumed = this.#staging?.resumable?.resumed;
       const steps = widened.length > 0 && { widened: widened.slice(0, MOST_TOLD) };
-      const found = { ...steps, ...resumed && { resumed } };
+      const unsure = sourceOf(this.#options, this.#ctx).unverified && { unverified: true as const };
+      const found = { ...steps, ...resumed && { resumed }, ...unsure };
       const done = { table, rows: kept, ...told, columns, ...found };
       this.#copied = mode === "merge" ? { ...done, merged: counts } : done;
       await this.#session.all("COMMIT");
@@ -158,9 +158,10 @@ export class Load {
    * @throws {GiveUp} where it was not, and must be
    */
   async #compare(prior: Entry): Promise<boolean> {
-    const { mode, source: { sha256, validator } = {} } = this.#options;
+    const { mode, source: { sha256 } = {} } = this.#options;
     if (sha256 && sha256 === prior.sha256) return true;
-    if (validator && validator === prior.validator) return true;
+    const { version, way } = sourceOf(this.#options, this.#ctx);
+    if (version && version === prior.validator && way === prior.way) return true;
     if (mode !== "append") return false;
     if (!(sha256 && prior.sha256) && prior.digest) {
       await hashRows(this.#flow, this.#hashing());
@@ -309,19 +310,19 @@ export class Load {
     const refusals = this.#refusals;
     await refusals.rewind(mark);
     let rows = copied, duplicates = beaten;
-    const { ledger, fence, began } = this.#attempt;
+    const { ledger, fence, began, instead } = this.#attempt;
     const { existing } = this.#target, staging = this.#staging;
     const makes = staging && !existing && (this.#options.mode ?? "replace") !== "replace";
     const { placement: { lock } } = await this.#plan();
-    const bytes = this.#ctx.meters.read()[0]?.bytes ?? 0;
     const { columns } = this.#flow, { rejected } = refusals;
+    const becomes = staging?.kind === "new" && replacesWhole(this.#target, this.#options);
+    const table = becomes ? staging.table : quoted(this.#target);
+    const loaded = { fence, rows, rejected, digest, columns, table, instead };
     const entered = await this.#session.turn([
       // The table comes first, as it does for those who copy right into it: so nobody waits for each other.
       ...makes ? [this.#making] : [],
       ...staging && lock ? [`LOCK TABLE ${rowsOf(this.#target)} IN ${lock} MODE`] : [],
-      ...ledger
-        ? [ledger.turn, ledger.record({ fence, rows, rejected, bytes, digest, columns }, began)]
-        : [],
+      ...ledger ? [ledger.turn, ledger.record(loaded, began)] : [],
     ]);
     const written = entered.find(({ command }) => command === "INSERT");
     if (written?.rowCount === 0) await refuseFenced(this.#session, this.#attempt, this.#options);

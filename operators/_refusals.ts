@@ -3,7 +3,7 @@ import type { RecordBatch } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { checkRejectsFile } from "./check_rejects_file.ts";
-import { withoutSecrets } from "./_ledger.ts";
+import { sourceOf } from "./_ledger.ts";
 import { localPath, reason } from "./_open_file.ts";
 import type { Slice } from "./_partition.ts";
 import {
@@ -78,7 +78,7 @@ export class Refusals {
 
   /** Where the rows come from, as far as others may know. */
   get #source(): string | null {
-    return withoutSecrets(this.#options.source?.url) ?? null;
+    return sourceOf(this.#options, this.#ctx).url ?? null;
   }
 
   /** Whose attempt refuses them. */

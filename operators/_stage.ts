@@ -1,4 +1,4 @@
-import { GiveUp } from "../engine/mod.ts";
+import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Attempt } from "./_attempt.ts";
 import { CommittedStaging, planOf } from "./_committed_staging.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
@@ -30,13 +30,14 @@ export interface Stage {
   /** Whether it is committed before it has all rows; that ends the transaction. */
   readonly committed: boolean;
   readonly options: CopyOptions;
+  readonly ctx: Context;
 }
 
 /** Makes the table that the rows are copied to first, or finds the one that a dead attempt has left. */
 export async function stage(
   session: Session,
   attempt: Attempt,
-  { kind, columns, placed, target, committed, options }: Stage,
+  { kind, columns, placed, target, committed, options, ctx }: Stage,
 ): Promise<Staging> {
   const { ledger, fence, resumable } = attempt;
   const like = kind === "like" ? target.existing!.columns : [];
@@ -47,7 +48,7 @@ export async function stage(
         `${PLACE_COLUMNS.length} more, and Postgres has at most ${MAX_COLUMNS}; leave columns out, or let rejects fail`,
     );
   }
-  const plan = resumable ? planOf(kind, all, like, options) : undefined;
+  const plan = resumable ? planOf(kind, all, like, options, ctx) : undefined;
   if (plan !== undefined) {
     await session.all("COMMIT");
     const adopted = await CommittedStaging.adopt(session, attempt, plan);

@@ -27,9 +27,11 @@ type Format = (bytes: ByteReader) => AsyncGenerator<Uint8Array<ArrayBuffer>, voi
  */
 export const decompress: Operator<DecompressOptions, Bytes, Bytes> = operator(
   "decompress",
-  (options: DecompressOptions, _, input: Bytes): Bytes => {
+  (options: DecompressOptions, ctx, input: Bytes): Bytes => {
     const bytes = new ByteReader(input);
-    const chunks = decode(bytes, options);
+    const chunks = decode(bytes, options, () => {
+      if (ctx.source) ctx.source.unverified = false;
+    });
     return new ReadableStream({
       async pull(controller) {
         const { done, value } = await chunks.next();
@@ -47,6 +49,7 @@ export const decompress: Operator<DecompressOptions, Bytes, Bytes> = operator(
 async function* decode(
   bytes: ByteReader,
   { maxBytes = Infinity, maxRatio = Infinity }: DecompressOptions,
+  verified: () => void,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
   let count = 0;
   try {
@@ -65,6 +68,8 @@ async function* decode(
       }
       yield chunk;
     }
+    // Each format says itself where it ends.
+    if (format !== plain) verified();
   } catch (error) {
     await bytes.cancel(error);
     throw error;

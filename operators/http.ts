@@ -145,7 +145,10 @@ class Download {
     }
     return new Source({
       key: this.#target.key,
-      ...this.#validator !== undefined && { validator: this.#validator },
+      // What may be cut off is never taken for another's whole.
+      ...answer.bounded
+        ? this.#validator !== undefined && { validator: this.#validator }
+        : { unverified: true },
       ...this.#length !== undefined && { length: this.#length },
       offset: answer.start,
     }, {

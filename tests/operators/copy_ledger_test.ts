@@ -62,7 +62,9 @@ Deno.test("a load is written down by the transaction that makes it visible", asy
     `SELECT *, committed > began AS later, (SELECT xmin::text FROM pg_class WHERE relname = 't') = xmin::text AS together
      FROM sluice.loads`,
   ) as [Record<string, unknown>];
-  const { began: _, committed: __, ...rest } = row;
+  const { began: _, committed: __, way, table_oid, ...rest } = row;
+  assert.match(`${way}`, /^[0-9a-f]{64}$/);
+  assert.deepEqual(await database.query("SELECT 't'::regclass::oid AS oid"), [{ oid: table_oid }]);
   assert.deepEqual(rest, {
     target: '"public"."t"',
     load_key: "test/test/2021-01-01T00:00:00Z",
@@ -75,6 +77,7 @@ Deno.test("a load is written down by the transaction that makes it visible", asy
     source_url: "https://example.com/a.csv?token=%E2%80%A6",
     validator: '"v1"',
     sha256: "ab",
+    unverified: false,
     digest: null,
     columns: [{ name: "a", type: "integer" }, { name: "b", type: "text" }],
     later: true,
@@ -204,6 +207,57 @@ Deno.test("what another load has changed since, is not there already", async () 
   await load(database, "a\n3\n");
   assert.equal((await load(database, "a\n2\n", merge)).unchanged, undefined, "it was replaced");
   assert.deepEqual(await rows(database), ["(3)", "(2)"]);
+});
+
+/** What is done to a table that a load has filled, and whether the load counts as there. */
+const THEN: readonly (readonly [sql: string, there: boolean])[] = [
+  ["DROP TABLE t", false],
+  ["DROP TABLE t; CREATE TABLE t (a integer PRIMARY KEY)", false],
+  ["ALTER TABLE t RENAME TO u; CREATE TABLE t (LIKE u INCLUDING ALL)", false],
+  // A reader takes the rows out of a table that stays the same.
+  ["DELETE FROM t", true],
+  ["TRUNCATE t", true],
+  // As after a dump and a restore.
+  [
+    "CREATE TABLE u (LIKE t INCLUDING ALL); INSERT INTO u TABLE t; DROP TABLE t; ALTER TABLE u RENAME TO t",
+    true,
+  ],
+  ["UPDATE sluice.loads SET table_oid = NULL; TRUNCATE t", true], // of an older version
+];
+
+const SKIPPING: readonly Partial<CopyOptions>[] = [
+  { mode: "append" },
+  { mode: "replace", ifUnchanged: "skip" },
+  { mode: "merge", on: ["a"], ifUnchanged: "skip" },
+  { mode: "partition", slice: { column: "a", from: 0, to: 9 }, ifUnchanged: "skip" },
+];
+
+for (const options of SKIPPING) {
+  Deno.test(`a load whose table is gone, or another one without rows, is made anew: ${options.mode}`, async () => {
+    await using database = await freshDatabase();
+    for (const [sql, there] of THEN) {
+      await database.query("DROP TABLE IF EXISTS t, u; DROP SCHEMA IF EXISTS sluice CASCADE");
+      await loadTask(database, "a\n1\n2\n", options);
+      await database.query(sql);
+      const again = await loadTask(database, "a\n1\n2\n", options);
+      assert.deepEqual([again.rows, again.unchanged], [2, there || undefined], sql);
+      if (there) continue;
+      assert.deepEqual(await rows(database), ["(1)", "(2)"], sql);
+      const third = await loadTask(database, "a\n1\n2\n", options);
+      assert.equal(third.unchanged, true, `${sql}, once it was made anew`);
+    }
+    await nothingLeft(database);
+  });
+}
+
+Deno.test("of several attempts at what is to be appended anew, one does it", async () => {
+  await using database = await freshDatabase();
+  const append = { mode: "append" } as const;
+  await loadTask(database, "a\n1\n", append);
+  await database.query("DROP TABLE t; CREATE TABLE t (a integer)");
+  const all = await Promise.all([1, 2, 3].map(() => loadTask(database, "a\n1\n", append)));
+  assert.deepEqual(all.map(({ unchanged = false }) => unchanged).sort(), [false, true, true]);
+  assert.deepEqual(await rows(database), ["(1)"]);
 });
 
 Deno.test("without rights, replace and append go without a ledger, and all else is refused", async () => {
