@@ -3,7 +3,9 @@ import { createHash } from "node:crypto";
 import type pg from "pg";
 import type { Context } from "../engine/mod.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
+import type { Session } from "./_session.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
+import { rowsOf, type Target } from "./_target.ts";
 
 /** What the ledger says of a load. */
 export interface Entry {
@@ -224,6 +226,26 @@ function keyOf(ctx: Context & { index?: number | undefined }): string | undefine
   const { dag, run, task, date, index } = ctx;
   if (dag === task && run === task) return undefined; // work performed alone has one name for all
   return `${dag}/${task}/${date.toInstant()}${index === undefined ? "" : `/${index}`}`;
+}
+
+/**
+ * Whether what an earlier load has brought counts as there: in its table, whatever became of the rows since, as a reader
+ * may take them out; or in another one that has rows, as after a dump and a restore. In none, or in another one that is
+ * empty, it is not.
+ */
+export async function isThere(
+  session: Session,
+  target: Target,
+  { oid }: Entry,
+): Promise<boolean> {
+  const { existing } = target;
+  if (!existing || oid === null || oid === existing.oid) return existing !== undefined;
+  const { looks } = await session.row<{ looks: boolean }>(
+    `SELECT pg_catalog.has_table_privilege(CAST(${existing.oid} AS pg_catalog.oid), 'SELECT') AS looks`,
+  );
+  if (!looks || existing.policed) return true;
+  const sql = `SELECT EXISTS (SELECT FROM ${rowsOf(target)}) AS filled`;
+  return (await session.row<{ filled: boolean }>(sql)).filled;
 }
 
 /** What is known of where rows come from: as the options say, else as the pipe has found. */

@@ -17,7 +17,7 @@ import { type Entry, sourceOf } from "./_ledger.ts";
 import { checkKey, keyless } from "./_merge.ts";
 import { checkSlice, findPartition, type Slice, sliceOf } from "./_partition.ts";
 import { another, AppendedBefore, refuseFenced } from "./_prior.ts";
-import { place, type Placement, replacesWhole } from "./_placement.ts";
+import { heir, place, type Placement, replacesWhole } from "./_placement.ts";
 import type { Reason } from "./_reject.ts";
 import { type Mark, Refusals } from "./_refusals.ts";
 import { refuseWhere, takeOut } from "./_refuse.ts";
@@ -315,8 +315,7 @@ export class Load {
     const makes = staging && !existing && (this.#options.mode ?? "replace") !== "replace";
     const { placement: { lock } } = await this.#plan();
     const { columns } = this.#flow, { rejected } = refusals;
-    const becomes = staging?.kind === "new" && replacesWhole(this.#target, this.#options);
-    const table = becomes ? staging.table : quoted(this.#target);
+    const table = heir(this.#target, staging, this.#options);
     const loaded = { fence, rows, rejected, digest, columns, table, instead };
     const entered = await this.#session.turn([
       // The table comes first, as it does for those who copy right into it: so nobody waits for each other.

@@ -161,6 +161,16 @@ export function replacesWhole({ existing }: Target, { mode, isolation }: CopyOpt
     !(existing && (existing.kept || isolation === "mvcc"));
 }
 
+/** The table that will have the rows, as SQL has it before they are placed. */
+export function heir(
+  target: Target,
+  staging: { readonly table: string; readonly kind: Placement["staging"] } | undefined,
+  options: CopyOptions,
+): string {
+  const whole = staging?.kind === "new" && replacesWhole(target, options);
+  return whole ? staging.table : quoted(target);
+}
+
 function list(step: string | undefined): string[] {
   return step === undefined ? [] : [step];
 }

@@ -3,7 +3,6 @@ import type { Attempt } from "./_attempt.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Entry } from "./_ledger.ts";
 import type { Session } from "./_session.ts";
-import { rowsOf, type Target } from "./_target.ts";
 
 /** The same load has been appended while this attempt was at work. */
 export class AppendedBefore extends Error {
@@ -13,26 +12,6 @@ export class AppendedBefore extends Error {
     super("this load has been appended");
     this.entry = entry;
   }
-}
-
-/**
- * Whether what an earlier load has brought counts as there: in its table, whatever became of the rows since, as a reader
- * may take them out; or in another one that has rows, as after a dump and a restore. In none, or in another one that is
- * empty, it is not.
- */
-export async function isThere(
-  session: Session,
-  target: Target,
-  { oid }: Entry,
-): Promise<boolean> {
-  const { existing } = target;
-  if (!existing || oid === null || oid === existing.oid) return existing !== undefined;
-  const { looks } = await session.row<{ looks: boolean }>(
-    `SELECT pg_catalog.has_table_privilege(CAST(${existing.oid} AS pg_catalog.oid), 'SELECT') AS looks`,
-  );
-  if (!looks || existing.policed) return true;
-  const sql = `SELECT EXISTS (SELECT FROM ${rowsOf(target)}) AS filled`;
-  return (await session.row<{ filled: boolean }>(sql)).filled;
 }
 
 /** Another attempt has written down what this one would. @throws {AppendedBefore | GiveUp} */
