@@ -131,10 +131,11 @@ export class Schedules implements Chores, AsyncDisposable {
   }
 
   /** How many runs a DAG would start at once were it not paused, and why it might not. */
-  missed(id: string, confirm: boolean): { due: number; held?: string } {
+  async missed(id: string, confirm: boolean): Promise<{ due: number; held?: string }> {
     const scheduled = this.#dags.get(id)!;
     const confirmed = confirm ? { confirmed: this.#options.now().toString() } : {};
-    const { due, record } = this.#release(scheduled, { ...scheduled.record, ...confirmed });
+    const made = await this.#made(scheduled);
+    const { due, record } = this.#release(scheduled, { ...scheduled.record, ...confirmed }, made);
     return { due, ...record.held === undefined ? {} : { held: record.held } };
   }
 
@@ -192,8 +193,7 @@ export class Schedules implements Chores, AsyncDisposable {
       await this.alone(async () => {
         const date = interval.start.toInstant().toString();
         const query = { dag: dag.id, from: date, to: date, tasks: false };
-        const there = await this.#options.store.list(query);
-        if (there.some(({ kind }) => kind === "scheduled" || kind === "backfill")) {
+        if ((await this.#options.store.list(query)).some(isOfSchedule)) {
           // A backfill made one, or we did, and died before we could write that down. There is room for another one.
           scheduled.look = true;
           return;
@@ -233,9 +233,10 @@ export class Schedules implements Chores, AsyncDisposable {
   async #activate(scheduled: Scheduled): Promise<{ due: number; held?: string }> {
     if (scheduled.record.paused) return { due: 0 };
     const version = scheduled.hash === undefined ? {} : { hash: scheduled.hash };
+    const made = await this.#made(scheduled);
     let due = 0;
     await this.#update(scheduled, (before) => {
-      const released = this.#release(scheduled, before);
+      const released = this.#release(scheduled, before, made);
       due = released.due;
       return { ...released.record, ...version };
     });
@@ -249,12 +250,20 @@ export class Schedules implements Chores, AsyncDisposable {
   #release(
     { dag, timetable }: Scheduled,
     { held: _, ...before }: DagRecord,
+    made: ReadonlySet<string>,
   ): { record: DagRecord; due: number } {
     const now = this.#options.now();
-    const { due, ...known } = activate(dag.options, timetable, { ...before, now });
+    const { due, ...known } = activate(dag.options, timetable, { ...before, now, made });
     const writes = before.writes && settleWrites(before.writes, datasetNames(dag.options.schedule));
     const record = { ...before, ...known, ...writes ? { writes } : {} };
     return { record, due: due + (writes?.due.length ?? 0) };
+  }
+
+  /** The logical dates behind its cursor for which a DAG has a run already: a backfill made it, or we did. */
+  async #made({ dag, record: { cursor: from } }: Scheduled): Promise<Set<string>> {
+    const query = { dag: dag.id, ...from === undefined ? {} : { from }, tasks: false };
+    const runs = await this.#options.store.list(query);
+    return new Set(runs.filter(isOfSchedule).map(({ logicalDate }) => logicalDate));
   }
 
   /** Changes what is known of a DAG, however often somebody else changes it meanwhile. */
@@ -275,6 +284,11 @@ export class Schedules implements Chores, AsyncDisposable {
       scheduled.record = await store.dag(record.id) ?? { ...scheduled.record, version: 0 };
     }
   }
+}
+
+/** Whether a run is the one of its interval. */
+function isOfSchedule({ kind }: Run): boolean {
+  return kind === "scheduled" || kind === "backfill";
 }
 
 /** Whether what was missed is made up for as before: else it is settled anew. */

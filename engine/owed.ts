@@ -25,6 +25,8 @@ export interface ActivateOptions {
   readonly cursor?: string | undefined;
   /** By when somebody confirmed that all that is due is to run; to confirm it now, now. */
   readonly confirmed?: string | undefined;
+  /** The logical dates for which there is a run already, as ISO strings in UTC: no other is made. @default {none} */
+  readonly made?: ReadonlySet<string>;
 }
 
 /** What becomes of the intervals that a DAG missed. */
@@ -49,7 +51,7 @@ export interface Activation {
 export function activate(
   policy: Policy,
   timetable: Timetable,
-  { now, cursor, confirmed }: ActivateOptions,
+  { now, cursor, confirmed, made }: ActivateOptions,
 ): Activation {
   if (policy.schedule === undefined || datasetsOf(policy.schedule)) {
     return { ...cursor === undefined ? {} : { cursor }, due: 0 };
@@ -58,7 +60,8 @@ export function activate(
   const known = passOver(policy, timetable, present, moment(cursor, timetable));
   let count = 0;
   let unconfirmed = 0;
-  for (const { end } of due(timetable, { now: present, lastEnd: known, catchup: "all" })) {
+  for (const { start, end } of due(timetable, { now: present, lastEnd: known, catchup: "all" })) {
+    if (made?.has(start.toInstant().toString())) continue;
     if (confirmed === undefined || isAfter(end, moment(confirmed, timetable)!)) unconfirmed++;
     if (++count === COUNTED) break;
   }

@@ -28,7 +28,8 @@ for (const way of WAYS) {
     assert.match(reasons[0], /^Its DAG "daily" is paused/);
     const again = await shop.json(`backfill daily ${range} --yes`);
     assert.deepEqual([again.id, again.create, again.runs, again.skip.length], [null, [], [], 4]);
-    await shop.says("unpause daily");
+    const { stdout } = await shop.says("unpause daily");
+    assert.match(stdout, /: 3 runs start /, "what the backfill made is not made again");
     if (!shop.serves) await shop.serve();
     for (const day of days) assert.equal(await shop.settled(day), "success");
   });

@@ -305,6 +305,15 @@ Deno.test("all can only be made up for since a start", () => {
   );
 });
 
+Deno.test("an interval that has a run already is not due", () => {
+  const timetable = parseSchedule("@daily", from2024);
+  const made = new Set(["2024-01-02T00:00:00Z", "2024-01-04T00:00:00Z", "2023-01-01T00:00:00Z"]);
+  const now = day("2024-01-05");
+  for (const [catchup, due] of [["all", 2], ["latest", 0], ["none", 0]] as const) {
+    assert.equal(activate({ schedule: "@daily", catchup }, timetable, { now, made }).due, due);
+  }
+});
+
 Deno.test("more than 1000 runs at once are held until they are confirmed, or a window is set", () => {
   const timetable = parseSchedule("@hourly", from2024);
   const policy: Policy = { schedule: "@hourly", catchup: "all" };
