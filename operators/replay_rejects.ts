@@ -4,10 +4,11 @@ import { type Connection, GiveUp, type Json } from "../engine/mod.ts";
 import { connect, disconnect } from "./_connect.ts";
 import { isAboutRows } from "./_isolate.ts";
 import { lockKey } from "./_ledger.ts";
+import { lossesOf } from "./_losses.ts";
 import { ruleOf } from "./_refuse.ts";
 import { BEGIN } from "./_session.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
-import { rowsOf, type Target } from "./_target.ts";
+import { rowsOf, type TableColumn, type Target } from "./_target.ts";
 import { findTable, rejectsOf, type RejectsOptions } from "./list_rejects.ts";
 
 /** A row that was corrected. */
@@ -66,7 +67,8 @@ interface Waiting {
  * replayed is not replayed again. Those that Postgres refuses stay rejects, with what it says now. What was to be merged
  * takes the place of the row that has its key, and is added where none has.
  *
- * Dates are read as ISO 8601 writes them, so that none is taken for another.
+ * Values are read as those of a load are: what Postgres would round, cut, or take for another (`007` for 7, a date in
+ * another order than ISO 8601 has) is refused.
  *
  * @throws {GiveUp} when there is no such table, no such reject, or no such column, or where one is corrected twice
  */
@@ -109,7 +111,7 @@ export async function replayRejects(
       if (one.replayed || !row) skipped++;
       else {
         const into = { ...one, target, rejects };
-        if (await tryRow(client, into, row, names)) replayed++;
+        if (await tryRow(client, into, row, target.existing!.columns)) replayed++;
         else rejected++;
       }
     }
@@ -158,13 +160,15 @@ async function tryRow(
   client: pg.Client,
   { target, rejects, id, on }: Pick<Waiting, "id" | "on"> & { target: Target; rejects: string },
   row: Row,
-  names: readonly string[],
+  columns: readonly TableColumn[],
 ): Promise<boolean> {
+  const names = columns.map(({ name }) => name);
   // What a load left out, as the table has no such column, is left out here, too.
   const values = Object.entries(row).filter(([name]) => names.includes(name))
     .map(([name, value]): Cell => [name, textOf(value)]);
   await client.query("SAVEPOINT replay");
   try {
+    await checkLosses(client, columns, values);
     if (!(on && await update(client, rowsOf(target), on, values))) {
       await insert(client, quoted(target), values);
     }
@@ -184,6 +188,29 @@ async function tryRow(
     [id, JSON.stringify(row)],
   );
   return true;
+}
+
+/** Refuses values that Postgres would take for others, as a load does. */
+async function checkLosses(
+  client: pg.Client,
+  columns: readonly TableColumn[],
+  values: readonly Cell[],
+): Promise<void> {
+  const losses = values.flatMap(([name]) =>
+    lossesOf(name, "text", columns.find((column) => column.name === name)!.type)
+  );
+  if (losses.length === 0) return;
+  const row = values.map(([name, text]) =>
+    `CAST(${literal(text)} AS pg_catalog.text) AS ${quoteName(name, "column")}`
+  );
+  const { rows: [{ why }] } = await client.query(
+    `SELECT CASE ${
+      losses.map(({ condition }, i) => `WHEN ${condition} THEN ${i}`).join(" ")
+    } END AS why FROM (SELECT ${row}) AS r`,
+  );
+  if (why === null) return;
+  const { state, said, field } = losses[why]!;
+  throw ofRow(state, said, field);
 }
 
 async function insert(client: pg.Client, table: string, values: readonly Cell[]): Promise<void> {

@@ -83,8 +83,8 @@ const REFUSED = [
   [4, "check", null],
   [5, "foreign_key", null],
   [6, "foreign_key", null],
-  [7, "value", null],
-  [8, "value", null],
+  [7, "value", "n"],
+  [8, "value", "s"],
 ];
 const MODES: { name: string; options: Options }[] = [
   { name: "append", options: { mode: "append" } },

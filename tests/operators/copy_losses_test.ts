@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Copied, copy, type CopyOptions, csv } from "../../operators/mod.ts";
-import { listRejects } from "../../operators/mod.ts";
+import { listRejects, replayRejects } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { load, nothingLeft, rows } from "./_load.ts";
@@ -220,6 +220,26 @@ for (const [type, read, of, like] of KINDS) {
     );
   });
 }
+
+Deno.test("a replay makes no other value of a reject than a load would", async () => {
+  await using database = await freshDatabase();
+  await database.query("CREATE TABLE t (id integer PRIMARY KEY, n integer, v numeric(10,2))");
+  await tolerate(database, "id,n,v\n1,N/A,1\n2,007,1\n3,7,1.005\n", {
+    mode: "append",
+    types: { v: "numeric" },
+  });
+  assert.deepEqual((await replayRejects(database, { table: "t" })).rejected, 3);
+  assert.deepEqual(await rows(database), []);
+  const found = await listRejects(database, { table: "t" });
+  assert.deepEqual(found.map(({ rule, column }) => [rule, column]), [
+    ["value", "n"],
+    ["value", "n"],
+    ["value", "v"],
+  ]);
+  const corrected = [{ id: "2", row: { id: "2", n: "7", v: "1.00" } }];
+  assert.equal((await replayRejects(database, { table: "t", rows: corrected })).replayed, 1);
+  assert.deepEqual(await rows(database), ["(2,7,1.00)"]);
+});
 
 Deno.test("what cannot be a load of columns is told before Postgres has to", async () => {
   await using database = await freshDatabase();
