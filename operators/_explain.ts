@@ -12,10 +12,18 @@ export function explain(error: unknown, table: string, lost: Error | undefined):
       { cause: error },
     );
   }
-  const { message, detail, hint, code } = error as Error & Record<string, string | undefined>;
+  const { message, detail, hint, code, where } = error as
+    & Error
+    & Record<string, string | undefined>;
   const more = [detail, hint].filter(Boolean).map((text) => ` ${text}`).join("");
+  // A COPY tells where it was: "COPY t, line 2, column b".
+  const [, column] = /^COPY .*, column ([^\n:]+)/.exec(where ?? "") ?? [];
+  const place = column === undefined ? "" : `, in column ${JSON.stringify(column)}`;
+  const next = code === "22P05"
+    ? ". Load into a database in UTF8, or let such rows be kept aside (onReject, --on-reject keep)"
+    : "";
   return new Error(
-    `${what}: Postgres says: ${message} (${code}).${more} All was rolled back: the table is as it was`,
+    `${what}: Postgres says: ${message} (${code})${place}.${more} All was rolled back: the table is as it was${next}`,
     { cause: error },
   );
 }

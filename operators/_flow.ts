@@ -61,7 +61,7 @@ export class Flow implements AsyncIterable<RecordBatch> {
   async *[Symbol.asyncIterator](): AsyncGenerator<RecordBatch> {
     for (; this.#next; this.#next = await this.#read()) {
       if (this.#isOther(this.#next.schema)) return;
-      yield this.#next;
+      yield* this.#refusals.sift(this.#next);
     }
   }
 

@@ -81,6 +81,7 @@ export class Load {
         );
       }
       this.#attempt = await beginAttempt(this.#session, columns, this.#options, this.#ctx);
+      await this.#refusals.ask(this.#session);
       this.#target = this.#attempt.target;
       this.#committed = this.#parallel || this.#attempt.resumable;
       return await this.#load();
@@ -199,9 +200,7 @@ export class Load {
     const { columns, widened } = this.#flow;
     const policy = this.#made ? "evolve" : evolution;
     const fit = fits ? fitColumns(columns, target, policy, widened, tolerant) : undefined;
-    if (fit && mode === "merge") {
-      checkKey(fit.columns, options, "the table lacks it, and both have");
-    }
+    if (fit && mode === "merge") checkKey(fit.columns, options, "source and table have");
     const slice = mode === "partition"
       ? sliceOf(target, this.#flow.columns, options, this.#ctx)
       : undefined;

@@ -14,6 +14,7 @@ import {
   type Tolerance,
   whereIs,
 } from "./_reject.ts";
+import { Repertoire } from "./_repertoire.ts";
 import type { Session } from "./_session.ts";
 import {
   MAKE_REFUSED,
@@ -70,6 +71,8 @@ export class Refusals {
   /** Whether a failure says where they are. */
   #located = false;
   #file: Deno.FsFile | undefined;
+  /** Undefined where the database has all characters. */
+  #repertoire: Repertoire | undefined;
 
   constructor(options: CopyOptions, ctx: Context) {
     this.#options = options;
@@ -97,16 +100,33 @@ export class Refusals {
     return this.#tolerance !== undefined;
   }
 
+  /** Asks what characters the database has, where records may be refused for others. */
+  async ask(session: Session): Promise<void> {
+    if (this.tolerant) this.#repertoire = await Repertoire.of(session);
+  }
+
+  /** Refuses the rows of a batch that the database has no characters for; gives the others. */
+  async *sift(batch: RecordBatch): AsyncGenerator<RecordBatch> {
+    if (!this.#repertoire || !(batch instanceof SiftedBatch)) return yield batch;
+    const lacking = [...this.#repertoire.lacks(batch)].sort(([a], [b]) => a - b);
+    await this.#refuse(lacking.map(([, reject]) => reject), batch.sifting.tolerance);
+    yield* this.#repertoire.without(batch, lacking.map(([row]) => row));
+  }
+
   /** Takes what was refused of a batch. @throws {GiveUp} for more than may be */
   async take(batch: RecordBatch): Promise<void> {
     if (!(batch instanceof SiftedBatch)) return;
     const { tolerance, rejects, records } = batch.sifting;
     if (!this.#tolerance) await this.#begin(tolerance);
     this.#records = records;
+    await this.#refuse(rejects, tolerance);
+  }
+
+  async #refuse(rejects: readonly Reject[], { limit }: Tolerance): Promise<void> {
     const found = rejects.map((reject) => ({ rule: reject.rule, text: JSON.stringify(reject) }));
     await this.#add(found, this.#ctx.now());
     // A share is known at the end.
-    if (tolerance.limit === 0 || tolerance.limit >= 1) await this.check();
+    if (limit === 0 || limit >= 1) await this.check();
   }
 
   /**
@@ -281,6 +301,7 @@ export class Refusals {
     }
     await this.#flush();
     for await (const lines of this.#written(this.#read ?? this.#size)) {
+      const all = `[${lines.join(",")}]`;
       await session.all(
         `INSERT INTO ${table} (load, place, ${REJECT_NAMES}, bytes)
          SELECT ${load}, ${where}, ${REJECT_NAMES}, pg_catalog.decode(bytes, 'base64')
@@ -288,7 +309,7 @@ export class Refusals {
            record bigint, line bigint, from_byte bigint, to_byte bigint, column_name pg_catalog.text,
            rule pg_catalog.text, message pg_catalog.text, raw pg_catalog.text, bytes pg_catalog.text,
            "row" pg_catalog.jsonb, refused pg_catalog.timestamptz)`,
-        [`[${lines.join(",")}]`],
+        [this.#repertoire?.escapeJson(all) ?? all],
       );
     }
     if (this.#held > 0) {

@@ -7,7 +7,8 @@ export const REJECT_RULES = {
   quotes: "its quotes cannot be trusted: text behind a closing one, or one that is never closed",
   length: "it has a field, or is a line, that is too long",
   json: "it is no JSON object, or one with a key twice or not known",
-  encoding: "it has bytes that are not of the encoding, or a NUL byte, which Postgres cannot keep",
+  encoding:
+    "it has bytes that are not of the encoding, a NUL byte, or characters that the database lacks",
   type: "a value is not of the type that was declared",
   not_null: "a value is missing where there must be one",
   unique: "another row has its key, or excludes it",

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+// @ts-types="@types/pg"
+import pg from "pg";
 import { type Copied, copy, type CopyOptions, csv } from "../../operators/mod.ts";
 import { listRejects, replayRejects } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
@@ -241,6 +243,61 @@ Deno.test("a replay makes no other value of a reject than a load would", async (
   assert.deepEqual(await rows(database), ["(2,7,1.00)"]);
 });
 
+Deno.test("a row with characters that the database lacks is refused, and told without them", async () => {
+  const server = await sharedPostgres();
+  for (const encoding of ["LATIN1", "WIN1252"]) {
+    const name = `lacks_${encoding.toLowerCase()}`;
+    await server.query(
+      `CREATE DATABASE ${name} TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`,
+    );
+    const client = new pg.Client(server.url.replace(/[^/]*$/, name));
+    await client.connect();
+    try {
+      const database = { ...server, url: server.url.replace(/[^/]*$/, name) };
+      const text = "a,b\n1,é\n2,€\nテ,x\n3,z\\u20ac\n4,😀 ü\n5,ÿ\n6,c\nq,d\n7,\n";
+      const lacks = encoding === "LATIN1" ? ["2", "4"] : ["4"];
+      for (const mode of MODES.filter(({ slice }) => !slice)) {
+        const what = `${encoding} ${JSON.stringify(mode)}`;
+        await client.query("DROP TABLE IF EXISTS t, t__rejects");
+        if (mode.mode === "append") {
+          await client.query("CREATE TABLE t (a integer CHECK (a <> 6), b text)");
+        }
+        const on = mode.on && { on: ["a"] };
+        const options = { types: { a: "integer" }, ...mode, ...on };
+        const copied = await tolerate(database, text, options);
+        const checked = mode.mode === "append" ? 1 : 0;
+        assert.equal(copied.rejected, 2 + lacks.length + checked, what);
+        const found = await client.query("SELECT a::text, b FROM t ORDER BY a");
+        const all = [["1", "é"], ["2", "€"], ["3", "z\\u20ac"], ["5", "ÿ"], ["6", "c"], [
+          "7",
+          null,
+        ]];
+        const expected = all.filter(([a]) => !lacks.includes(a!) && !(checked && a === "6"));
+        assert.deepEqual(found.rows.map(({ a, b }) => [a, b]), expected, what);
+        const { rows: refused } = await client.query(
+          `SELECT record::text, line::text, rule, column_name, raw, "row" FROM t__rejects WHERE rule = 'encoding' ORDER BY id`,
+        );
+        const shown = [
+          ["2", "3", "b", "2,\\u20ac", { a: "2", b: "\\u20ac" }],
+          ["5", "6", "b", "4,\\ud83d\\ude00 ü", { a: "4", b: "\\ud83d\\ude00 ü" }],
+        ].slice(-lacks.length);
+        assert.deepEqual(
+          refused.map((r) => [r.record, r.line, r.column_name, r.raw, r.row]),
+          shown,
+          what,
+        );
+        const { rows: typed } = await client.query(
+          "SELECT raw FROM t__rejects WHERE rule = 'type' ORDER BY id",
+        );
+        assert.deepEqual(typed, [{ raw: "\\u30c6,x" }, { raw: "q,d" }], what);
+      }
+    } finally {
+      await client.end();
+      await server.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    }
+  }
+});
+
 Deno.test("what cannot be a load of columns is told before Postgres has to", async () => {
   await using database = await freshDatabase();
   await database.query("CREATE TABLE t (a integer)");
@@ -251,7 +308,7 @@ Deno.test("what cannot be a load of columns is told before Postgres has to", asy
   });
   await assert.rejects(load(database, "id,a\n1,2\n", { mode: "merge", on: ["id"], ...discard }), {
     name: "GiveUp",
-    message: 'Cannot merge into "t" on column "id": the table lacks it, and both have "a"',
+    message: 'Cannot merge into "t" on column "id": source and table have "a"',
   });
   const names = Array.from({ length: 1598 }, (_, i) => `c${i}`);
   const wide = `${names}\n${names.map(() => 1)}\n`;
