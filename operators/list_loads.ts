@@ -46,8 +46,12 @@ export interface ListedLoad {
   readonly bytes: number;
   /** Where the rows came from, without secrets. */
   readonly source: string | null;
+  /** Tells versions of the source apart: its ETag, or its time. */
+  readonly validator: string | null;
   /** Of the source. */
   readonly sha256: string | null;
+  /** Whether nothing told where the source ends: it may have been cut. */
+  readonly unverified: boolean;
   /** The columns as they arrived. */
   readonly columns: readonly Column[];
   /** When the attempt began. */
@@ -82,7 +86,8 @@ export async function listLoads(
 const LOADS =
   `SELECT fence::pg_catalog.text AS id, target, load_key AS key, mode, attempt, rows, bytes,
   coalesce(pg_catalog.to_jsonb(loads) ->> 'rejected', '0') AS rejected, -- an older ledger has none
-  source_url AS source, sha256, columns, began, committed
+  coalesce(pg_catalog.to_jsonb(loads) ->> 'unverified', 'false') AS unverified,
+  source_url AS source, validator, sha256, columns, began, committed
 FROM sluice.loads WHERE ($1::pg_catalog.text IS NULL OR target = $1)
   AND ($2::pg_catalog.text IS NULL OR pg_catalog.split_part(attempt, '/', 1) = $2)
   AND ($3::pg_catalog.text IS NULL OR pg_catalog.split_part(attempt, '/', 2) = $3)
@@ -90,14 +95,18 @@ FROM sluice.loads WHERE ($1::pg_catalog.text IS NULL OR target = $1)
 ORDER BY fence DESC LIMIT $5`;
 
 function toLoad(
-  { attempt, rows, rejected, bytes, began, committed, ...load }: pg.QueryResultRow,
+  { attempt, rows, rejected, bytes, unverified, began, committed, ...load }: pg.QueryResultRow,
 ): ListedLoad {
   return {
-    ...load as Pick<ListedLoad, "id" | "target" | "key" | "mode" | "source" | "sha256" | "columns">,
+    ...load as Pick<
+      ListedLoad,
+      "id" | "target" | "key" | "mode" | "source" | "validator" | "sha256" | "columns"
+    >,
     ...placeOf(attempt),
     rows: Number(rows),
     rejected: Number(rejected),
     bytes: Number(bytes),
+    unverified: unverified === "true",
     began: began.toISOString(),
     committed: committed.toISOString(),
   };

@@ -38,8 +38,12 @@ export interface Load {
   readonly bytes: number;
   /** Where the rows came from. */
   readonly source: string | null;
+  /** Tells versions of the source apart. */
+  readonly validator: string | null;
   /** Of the source. */
   readonly sha256: string | null;
+  /** Whether nothing told where the source ends. */
+  readonly unverified: boolean;
   /** The columns as they arrived. */
   readonly columns: readonly { readonly name: string; readonly type: string }[];
   /** When the attempt began. */

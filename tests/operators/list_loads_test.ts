@@ -10,7 +10,8 @@ await sharedPostgres();
 async function loadAs(database: TestDatabase, dag: string, run: string, table: string) {
   const connection = () => Promise.resolve({ url: database.url });
   const ctx = { ...testContext({ connection }), dag, run, task: "load", attempt: 2 };
-  const source = { url: "https://me:hidden@example.com/a.csv?token=hidden" };
+  const url = "https://me:hidden@example.com/a.csv?token=hidden";
+  const source = { url, validator: '"v1"', sha256: "ab" };
   await perform(copy({ table, key: run, source }), ctx, await batchesOf("a,b\n1,x\n"));
 }
 
@@ -25,7 +26,8 @@ Deno.test("loads are listed as the ledger has them, the latest first", async () 
   const { id, began, committed, ...last } = all[1]!;
   assert.deepEqual(last, {
     ...{ target: '"public"."odd ""one"""', key: "run2", mode: "replace" },
-    ...{ dag: "taxi", run: "run2", task: "load", attempt: 2, rows: 1, bytes: 0, sha256: null },
+    ...{ dag: "taxi", run: "run2", task: "load", attempt: 2, rows: 1, bytes: 0 },
+    ...{ validator: '"v1"', sha256: "ab", unverified: false },
     rejected: 0,
     source: "https://example.com/a.csv?token=%E2%80%A6",
     columns: [{ name: "a", type: "integer" }, { name: "b", type: "text" }],

@@ -81,7 +81,8 @@ const loads: readonly Load[] = ["3", "2", "1"].map((id) => ({
     bytes: 100,
     source: "https://me:secret@example.com/a.csv",
   },
-  ...{ sha256: null, columns: [{ name: "<b>", type: "integer" }] },
+  ...{ validator: '"v1"', sha256: null, unverified: id === "2" },
+  ...{ columns: [{ name: "<b>", type: "integer" }] },
   ...{ began: "2021-01-02T00:00:00Z", committed: "2021-01-02T00:00:01Z" },
 }));
 

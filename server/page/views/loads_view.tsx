@@ -103,7 +103,7 @@ function LoadRow(
   { load, before }: { readonly load: Load; readonly before: Load | undefined },
 ): JSX.Element {
   const open = useSignal(false);
-  const { target, mode, rows, rejected, began, committed, columns } = load;
+  const { target, mode, rows, rejected, unverified, began, committed, columns } = load;
   const changed = differences(columns, before?.columns);
   return (
     <li data-row="" tabIndex={-1}>
@@ -120,6 +120,11 @@ function LoadRow(
         <span class="load-tags">
           <span class="tag">{mode}</span>
           {rejected > 0 && <span class="tag" data-tone="bad">{`${count(rejected)} rejected`}</span>}
+          {unverified && (
+            <span class="tag" data-tone="bad" title="Nothing told where the source ends">
+              unverified
+            </span>
+          )}
           {changed.length > 0 && (
             <span class="tag" data-tone="changed">
               {changed.length === 1 ? "1 column changed" : `${changed.length} columns changed`}
@@ -144,7 +149,8 @@ function LoadRow(
 function LoadFacts(
   { load, before }: { readonly load: Load; readonly before: Load | undefined },
 ): JSX.Element {
-  const { dag, run_id, task, attempt, source, sha256, key, committed, bytes, columns } = load;
+  const { dag, run_id, task, attempt, source, validator, sha256 } = load;
+  const { key, committed, bytes, columns } = load;
   const changed = new Map(
     differences(columns, before?.columns).map(({ name, ...what }) => [name, what]),
   );
@@ -179,6 +185,14 @@ function LoadFacts(
             <dt>Read</dt>
             <dd>
               <Bytes n={bytes} />
+            </dd>
+          </>
+        )}
+        {validator !== null && (
+          <>
+            <dt>Version</dt>
+            <dd>
+              <code>{validator}</code>
             </dd>
           </>
         )}
