@@ -17,6 +17,9 @@ async function refused(database: TestDatabase): Promise<string[]> {
 /** What makes a table refuse each row whose v is 10 or more: at once, or only when it is tried. */
 const REFUSING = {
   check: "ALTER TABLE t ADD CHECK (v < 10)",
+  "foreign key":
+    `DROP TABLE IF EXISTS f; CREATE TABLE f (v int PRIMARY KEY); INSERT INTO f SELECT generate_series(0, 9);
+    ALTER TABLE t ADD FOREIGN KEY (v) REFERENCES f`,
   trigger: `CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
     'BEGIN IF new.v > 9 THEN RAISE ''too large''; END IF; RETURN new; END';
     CREATE TRIGGER g BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()`,
@@ -34,7 +37,7 @@ Deno.test("rows are not replaced by none because all were refused, nor by too fe
   for (const refuses of Object.values(REFUSING)) {
     for (const [what, options] of EMPTIED) {
       await database.query(
-        `DROP TABLE IF EXISTS t, t__rejects; CREATE TABLE t (id int, v int); ${refuses}; INSERT INTO t VALUES (1, 1)`,
+        `DROP TABLE IF EXISTS t, t__rejects, f; CREATE TABLE t (id int, v int); ${refuses}; INSERT INTO t VALUES (1, 1)`,
       );
       const value = options.types ? 99999999999 : 99; // one is not of its type at all
       const bad = `id,v\n2,${value}\n3,${value}\n`;
@@ -87,7 +90,7 @@ Deno.test("of rows that come twice the last one wins that is not refused", async
   for (const [by, refuses] of Object.entries(REFUSING)) {
     for (const [source, left, of, beaten] of BEATEN) {
       await database.query(
-        `DROP TABLE IF EXISTS t, t__rejects; CREATE TABLE t (id int PRIMARY KEY, v int); ${refuses}; INSERT INTO t VALUES (1, 0)`,
+        `DROP TABLE IF EXISTS t, t__rejects, f; CREATE TABLE t (id int PRIMARY KEY, v int); ${refuses}; INSERT INTO t VALUES (1, 0)`,
       );
       const records = source.split(" ");
       const merge = { mode: "merge", on: ["id"], types: { id: "integer", v: "integer" } } as const;

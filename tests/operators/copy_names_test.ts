@@ -97,7 +97,7 @@ const REFUSED: readonly (readonly [options: Load, text: string, message: string]
     {},
     `${"c".repeat(64)}\n1\n`,
     `Cannot name a column "${"c".repeat(64)}": it has 64 bytes, and Postgres keeps ` +
-    "63; give it a shorter name",
+    '63; give it a shorter name, or have it cut: --names mend (in code names: "mend")',
   ],
   [
     {},
