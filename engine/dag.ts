@@ -11,10 +11,11 @@ import {
 import type { Dataset } from "./dataset.ts";
 import { Graph } from "./graph.ts";
 import { checkId, Group, type Roster } from "./group.ts";
+import { checkOptionNames } from "./option_names.ts";
 import { checkParams } from "./params.ts";
 import type { Run } from "./state.ts";
 import type { Task, TaskOptions } from "./task.ts";
-import type { Webhook } from "./webhook.ts";
+import { type Webhook, WEBHOOK_OPTIONS } from "./webhook.ts";
 import type { Interval, Params } from "./work.ts";
 
 export { checkId } from "./group.ts";
@@ -133,6 +134,8 @@ export class Dag<P = Params> extends Group<P> {
     checkId(id, "DAG");
     checkOptions(`"${id}"`, options, DAG_RULES);
     checkOptions(`the defaults of "${id}"`, options.defaults ?? {}, TASK_RULES);
+    const { webhook } = options;
+    if (webhook) checkOptionNames(`the webhook of "${id}"`, webhook, WEBHOOK_OPTIONS);
     checkParams({ id, options });
     const graph = new Graph<Task<unknown>>();
     const roster: Roster = { id, options, graph, groups: new Map() };

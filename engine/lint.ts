@@ -3,6 +3,7 @@ import { datasetsOf } from "./dataset.ts";
 import { next, parseSchedule, type Timetable } from "./schedule.ts";
 import { functionsOf, type Task } from "./task.ts";
 import { isTemplate } from "./template.ts";
+import { webhookSecrets } from "./webhook.ts";
 
 /** Something in a DAG that can be done, but is hardly meant so. */
 export interface Warning {
@@ -11,7 +12,7 @@ export interface Warning {
   /** The id of the task, if it is about one. */
   readonly task?: string;
   /** What was looked for. */
-  readonly rule: "join" | "read" | "never" | "future" | "param";
+  readonly rule: "join" | "read" | "never" | "future" | "param" | "secret";
   /** What is wrong, and what to do about it. */
   readonly message: string;
 }
@@ -19,13 +20,31 @@ export interface Warning {
 /**
  * Looks for what is hardly meant so: a join below a branch that the branch not taken will skip (`join`), reading a task
  * that need not have succeeded (`read`), a schedule without any run (`never`), a start that is still to come (`future`),
- * and a param that nothing seems to use (`param`).
+ * a param that nothing seems to use (`param`), and a webhook whose secret lets nobody in (`secret`).
  *
  * Params are looked for in templates and in the text of the functions given in the DAG, as options, tasks and callbacks.
  * What a function hands on as a whole cannot be followed: then nothing is said.
  */
 export function lint(dag: AnyDag, now: Temporal.Instant): Warning[] {
-  return [...joins(dag), ...reads(dag), ...schedule(dag, now), ...params(dag)];
+  return [...joins(dag), ...reads(dag), ...schedule(dag, now), ...params(dag), ...secrets(dag)];
+}
+
+function* secrets({ id, options: { webhook } }: AnyDag): Generator<Warning> {
+  if (!webhook) return;
+  const warn = (what: string): Warning => ({
+    dag: id,
+    rule: "secret",
+    message: `${what}; give it one of 16 characters or more`,
+  });
+  try {
+    const { good, short } = webhookSecrets(webhook);
+    if (good.length === 0) yield warn("Its webhook lets nobody in: its secret is too short");
+    else if (short > 0) yield warn("Its webhook does not know a secret that is too short");
+  } catch (error) {
+    yield warn(
+      `Its webhook lets nobody in: its secret cannot be told (${(error as Error).message})`,
+    );
+  }
 }
 
 function* joins(dag: AnyDag): Generator<Warning> {

@@ -34,6 +34,7 @@ export type {
   SchemaResult,
   StandardSchema,
 } from "./params.ts";
+export { webhookSecrets } from "./webhook.ts";
 export type { Delivery, Webhook } from "./webhook.ts";
 export { lint } from "./lint.ts";
 export type { Warning } from "./lint.ts";

@@ -1,3 +1,4 @@
+import type { OptionNames } from "./option_names.ts";
 import type { StandardSchema } from "./params.ts";
 
 /** Lets another program trigger a DAG by `POST /hooks/{name}`, signed with a secret that both know. */
@@ -18,6 +19,26 @@ export interface Webhook<P = unknown> {
    */
   // deno-lint-ignore no-explicit-any -- what the body is, its own schema says
   readonly map?: (body: any, delivery: Delivery) => Partial<P> | undefined;
+}
+
+/** The names of what a webhook can have. */
+export const WEBHOOK_OPTIONS: OptionNames<Webhook> = {
+  secret: true,
+  name: true,
+  body: true,
+  map: true,
+};
+
+/** The least characters of a secret: a shorter one could be guessed. */
+const SHORTEST = 16;
+
+/** The secrets of a webhook as they are now: those that let somebody in, and how many do not. */
+export function webhookSecrets(
+  { secret }: Pick<Webhook, "secret">,
+): { readonly good: readonly string[]; readonly short: number } {
+  const given = [typeof secret === "function" ? secret() : secret].flat();
+  const good = given.filter((one) => typeof one === "string" && one.length >= SHORTEST);
+  return { good, short: given.length - good.length };
 }
 
 /** How a body came. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { AnyDag, Webhook } from "../engine/mod.ts";
+import { type AnyDag, type Webhook, webhookSecrets } from "../engine/mod.ts";
 import { parse, readBytes } from "./_body.ts";
 import { Triggered } from "./_documents.ts";
 import { type Asked, type Route, route } from "./_route.ts";
@@ -9,9 +9,6 @@ import type { Desk } from "./_trigger.ts";
 import { FOREVER } from "./receipts.ts";
 import { Refusal } from "./refusal.ts";
 import { verify } from "./signature.ts";
-
-/** The least characters of a secret. */
-const SHORTEST = 16;
 
 /** What other programs trigger DAGs by. */
 export function hookRoutes(site: Site, desk: Desk): Route[] {
@@ -42,7 +39,7 @@ export function hookRoutes(site: Site, desk: Desk): Route[] {
     }
     const webhook = dag?.options.webhook;
     // Who does not know the secret does not get to know either which webhooks there are.
-    const secrets = webhook ? secretsOf(webhook) : [];
+    const secrets = webhook ? webhookSecrets(webhook).good : [];
     const body = await readBytes(c);
     const signed = verify(c.req.raw.headers, body, secrets, site.now());
     const text = new TextDecoder().decode(body);
@@ -69,12 +66,6 @@ export function hookRoutes(site: Site, desk: Desk): Route[] {
 /** What the webhook of a DAG is called, if it has one. */
 function hookName({ id, options }: AnyDag): string | undefined {
   return options.webhook && (options.webhook.name ?? id);
-}
-
-/** The secrets of a webhook; those that could be guessed let nobody in. */
-export function secretsOf({ secret }: Pick<Webhook, "secret">): string[] {
-  const given = typeof secret === "function" ? secret() : secret;
-  return [given].flat().filter((one) => typeof one === "string" && one.length >= SHORTEST);
 }
 
 /** The params of a delivery. @throws {Refusal} 400 when its body is not as it must be */

@@ -1,12 +1,12 @@
 import { Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import type { Engine, LogFiles, Store } from "../engine/mod.ts";
+import { type Engine, type LogFiles, type Store, webhookSecrets } from "../engine/mod.ts";
 import { backfillRoutes } from "./_backfills.ts";
 import { calendarRoutes } from "./_calendar.ts";
 import { dagRoutes } from "./_dags.ts";
 import { eventRoutes } from "./_events.ts";
 import { gridRoutes } from "./_grid.ts";
-import { hookRoutes, secretsOf } from "./_hooks.ts";
+import { hookRoutes } from "./_hooks.ts";
 import { servePage } from "./_page.ts";
 import { admit, type Env, type Route, route, serveRoutes } from "./_route.ts";
 import { loadRoutes } from "./_loads.ts";
@@ -74,7 +74,7 @@ export function server(engine: Engine, options: ServerOptions = {}): Hono<Env> {
   function* allSecrets(): Generator<string> {
     yield* secrets();
     for (const { options } of engine.dags.values()) {
-      if (options.webhook) yield* secretsOf(options.webhook);
+      if (options.webhook) yield* webhookSecrets(options.webhook).good;
     }
   }
   const site: Site = {

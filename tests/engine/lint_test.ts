@@ -179,3 +179,26 @@ Deno.test("a teardown below a branch is no join", () => {
   chain(ways, d.task("drop", empty(), { teardown: make }));
   assert.deepEqual(lint(d, now), []);
 });
+
+Deno.test("a webhook whose secret lets nobody in is warned of", () => {
+  const long = "sixteen or more characters";
+  const cases: [DagOptions<Params>["webhook"] & object, RegExp | undefined][] = [
+    [{ secret: long }, undefined],
+    [{ secret: () => [long, `${long}!`] }, undefined],
+    [{ secret: "short" }, /lets nobody in: its secret is too short; .* 16 characters or more/],
+    [{ secret: () => "" }, /lets nobody in/],
+    [{ secret: [] }, /lets nobody in/],
+    [{ secret: [long, "short"] }, /does not know a secret that is too short/],
+    [
+      { secret: () => Deno.readTextFileSync("/nowhere") },
+      /lets nobody in: .*cannot be told \(.*nowhere/,
+    ],
+  ];
+  for (const [webhook, says] of cases) {
+    const [warning, ...more] = lint(dag("d", { webhook }), now);
+    assert.deepEqual(more, []);
+    if (!says) assert.equal(warning, undefined);
+    else assert.match(warning!.message, says);
+    if (warning) assert.deepEqual([warning.rule, warning.dag], ["secret", "d"]);
+  }
+});

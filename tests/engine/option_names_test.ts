@@ -49,6 +49,11 @@ const cases: readonly [name: string, define: () => unknown, refusal: string][] =
     'the defaults of "d" has no option "retires"; did you mean "retries"?',
   ],
   [
+    "of a webhook",
+    () => dag("d", { webhook: { secret: "", ...given({ mapp: 1 }) } }),
+    'the webhook of "d" has no option "mapp"; did you mean "map"?',
+  ],
+  [
     "of a param",
     () => param(given({ defualt: 1 }) as { type: "integer" }),
     'param has no option "defualt"; did you mean "default"?',
