@@ -5,6 +5,7 @@ import type { Column, CopyOptions } from "./_copy_options.ts";
 import { type Entry, grants, isThere, Ledger, LOOK, type Look, makeLedger } from "./_ledger.ts";
 import { BEGIN, Session } from "./_session.ts";
 import { dropLeftovers } from "./_staging.ts";
+import { named } from "./_table.ts";
 import { readTarget, type Target, targetQuery } from "./_target.ts";
 
 /** One attempt at a load, with its place in the ledger, its transaction begun. */
@@ -88,7 +89,7 @@ function isResumable(options: CopyOptions, { recurs }: Ledger, { meters }: Conte
 
 /** Whether there are the rights for a ledger; says so when there are not. */
 function mayKeep(look: Look, options: CopyOptions, { log }: Context): boolean {
-  const { table, mode, key, ifUnchanged, parallel = 1, staging } = options;
+  const { mode, key, ifUnchanged, parallel = 1, staging } = options;
   const missing = grants(look);
   if (missing.length === 0) return true;
   const needed = mode === "merge" || mode === "partition"
@@ -104,11 +105,11 @@ function mayKeep(look: Look, options: CopyOptions, { log }: Context): boolean {
     : undefined;
   const rights = `the rights for a ledger in schema sluice: ${missing.join("; ")}`;
   if (needed) {
-    throw new GiveUp(`Cannot load into ${JSON.stringify(table)}: ${needed} ${rights}`);
+    throw new GiveUp(`Cannot load into ${named(options)}: ${needed} ${rights}`);
   }
   log.warn(
     `loading into ${
-      JSON.stringify(table)
+      named(options)
     } without a ledger, so that a load made twice is not noticed; missing are ${rights}`,
   );
   return false;
@@ -122,18 +123,18 @@ function mayKeep(look: Look, options: CopyOptions, { log }: Context): boolean {
  */
 export async function resolveCommit(
   { ledger, fence }: Attempt,
-  { table, connection }: CopyOptions,
+  options: CopyOptions,
   ctx: Context,
   cause: unknown,
 ): Promise<Entry | undefined> {
   const { signal } = ctx;
-  const what = `Cannot load into ${JSON.stringify(table)}: the connection with Postgres was lost ` +
+  const what = `Cannot load into ${named(options)}: the connection with Postgres was lost ` +
     `at its COMMIT, and whether it took effect is not known`;
   if (!ledger) {
     throw new Error(`${what}, since there is no ledger; look at the table`, { cause });
   }
   try {
-    const client = await connect(await ctx.connection(connection), { signal });
+    const client = await connect(await ctx.connection(options.connection), { signal });
     try {
       // The session that is lost has this lock until its transaction is over, one way or the other.
       await client.query(`BEGIN; SET LOCAL lock_timeout = '90s'; ${ledger.turn}`);

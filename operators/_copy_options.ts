@@ -1,6 +1,7 @@
 import type { OptionNames } from "../engine/mod.ts";
 import { faultOfBounds } from "./_bounds.ts";
 import { option } from "./_option.ts";
+import { named } from "./_table.ts";
 import type { SqlType } from "./_canonical.ts";
 import type { RejectRule } from "./_reject.ts";
 import type { Widening } from "./_widening.ts";
@@ -196,5 +197,5 @@ export function checkCopyOptions(options: CopyOptions): void {
     : slice?.from !== undefined && slice.to !== undefined
     ? faultOfBounds(slice.from, slice.to)
     : undefined;
-  if (fault) throw new TypeError(`Cannot load into ${JSON.stringify(options.table)}: ${fault}`);
+  if (fault) throw new TypeError(`Cannot load into ${named(options)}: ${fault}`);
 }

@@ -2,9 +2,10 @@ import { type RecordBatch, type Schema } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import { sqlType } from "./_canonical.ts";
 import type { ColumnType } from "./_column_type.ts";
-import type { Column } from "./_copy_options.ts";
+import type { Column, CopyOptions } from "./_copy_options.ts";
 import { wider } from "./_lattice.ts";
 import type { Refusals } from "./_refusals.ts";
+import { named } from "./_table.ts";
 import { readAgain, type Widening, widenings } from "./_widening.ts";
 
 /** The batches of one load, in sections whose columns have the same types. */
@@ -35,12 +36,12 @@ export class Flow implements AsyncIterable<RecordBatch> {
   static async open(
     reader: ReadableStreamDefaultReader<RecordBatch>,
     { signal }: Context,
-    table: string,
+    options: CopyOptions,
     refusals: Refusals,
   ): Promise<Flow> {
     const first = await next(reader, signal, refusals);
     if (!first) {
-      throw new GiveUp(`Cannot load into ${JSON.stringify(table)}: nothing tells the columns`);
+      throw new GiveUp(`Cannot load into ${named(options)}: nothing tells the columns`);
     }
     const flow = new Flow(reader, signal, refusals, first);
     while (flow.#next?.numRows === 0) flow.#next = await flow.#read();

@@ -4,6 +4,7 @@ import { option } from "./_option.ts";
 import { isWithin, type Slice } from "./_partition.ts";
 import type { Refusals } from "./_refusals.ts";
 import type { Session } from "./_session.ts";
+import { named } from "./_table.ts";
 import { rowsOf, type Target } from "./_target.ts";
 
 /** Refuses too few rows, or none in place of some; asked again when rows were refused since. */
@@ -14,8 +15,8 @@ export async function guard(
   refusals: Refusals,
   options: CopyOptions,
 ): Promise<void> {
-  const { table, mode = "replace", deleteMissing, minRows = 0, allowEmpty } = options;
-  const shown = JSON.stringify(table), { rejected } = refusals;
+  const { mode = "replace", deleteMissing, minRows = 0, allowEmpty } = options;
+  const shown = named(options), { rejected } = refusals;
   if (rows < minRows) {
     const of = rejected > 0 ? `, without the ${rejected} that were refused,` : "";
     const where = rejected > 0 ? `. ${await refusals.locate()}` : "";

@@ -24,7 +24,7 @@ import { refuseWhere, takeOut } from "./_refuse.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
-import { creating, quoted } from "./_table.ts";
+import { creating, named, quoted } from "./_table.ts";
 import { readTarget, rowsOf, type Target, targetQuery } from "./_target.ts";
 import { MOST_TOLD } from "./_widening.ts";
 
@@ -66,16 +66,16 @@ export class Load {
   }
 
   async run(reader: ReadableStreamDefaultReader<RecordBatch>): Promise<Copied> {
-    const { table, mode, deleteMissing } = this.#options;
+    const { mode, deleteMissing } = this.#options;
     try {
-      this.#flow = await Flow.open(reader, this.#ctx, table, this.#refusals);
+      this.#flow = await Flow.open(reader, this.#ctx, this.#options, this.#refusals);
       this.#filled = this.#flow.more;
       const { columns } = this.#flow;
       if (mode === "merge") checkKey(columns, this.#options);
       if (deleteMissing && this.#refusals.tolerant) {
         throw new GiveUp(
           `Cannot load into ${
-            JSON.stringify(table)
+            named(this.#options)
           }: --delete-missing (in code deleteMissing) would delete the rows whose records are refused; ` +
             `leave it out, or let rejects fail`,
         );
@@ -90,7 +90,7 @@ export class Load {
       // Where the session still stands, the rollback is over before the failure is told.
       const final = error instanceof GiveUp || error instanceof SourceChanged;
       await this.#giveUp(!final && this.#staging?.resumable?.kept).catch(() => {});
-      throw explain(error, table, this.#lost);
+      throw explain(error, this.#options, this.#session.client.user, this.#lost);
     } finally {
       await this.#refusals.end();
     }
@@ -177,7 +177,7 @@ export class Load {
     await this.#giveUp();
     this.#ctx.log.info(
       `nothing to load into ${
-        JSON.stringify(table)
+        named(this.#options)
       }: the source is as it was when it was loaded, at ${committed}`,
     );
     return { table, rows, rejected, columns: this.#flow.columns, unchanged: true };
@@ -372,7 +372,7 @@ export class Load {
   }
 
   #takeTurns<T>(work: () => Promise<T>): Promise<T> {
-    const { table, patience = { minutes: 2 } } = this.#options;
+    const { patience = { minutes: 2 } } = this.#options, table = named(this.#options);
     return this.#session.takeTurns(work, { table, patience, again: () => this.#find() });
   }
 
@@ -380,7 +380,7 @@ export class Load {
   async #resolve(copied: Copied, cause: unknown): Promise<Copied> {
     this.#ctx.signal.throwIfAborted();
     const entry = await resolveCommit(this.#attempt, this.#options, this.#ctx, cause);
-    if (!entry) throw explain(cause, this.#options.table, this.#lost);
+    if (!entry) throw explain(cause, this.#options, this.#session.client.user, this.#lost);
     this.#ctx.log.info(
       `the answer to COMMIT was lost; the ledger has it: committed at ${entry.committed}`,
     );

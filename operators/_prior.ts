@@ -3,6 +3,7 @@ import type { Attempt } from "./_attempt.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Entry } from "./_ledger.ts";
 import type { Session } from "./_session.ts";
+import { named } from "./_table.ts";
 
 /** The same load has been appended while this attempt was at work. */
 export class AppendedBefore extends Error {
@@ -18,14 +19,12 @@ export class AppendedBefore extends Error {
 export async function refuseFenced(
   session: Session,
   { ledger, fence }: Attempt,
-  { table, mode }: CopyOptions,
+  options: CopyOptions,
 ): Promise<never> {
   const { entry } = await session.row<{ entry: Entry }>(ledger!.read);
-  if (mode === "append") throw new AppendedBefore(entry);
+  if (options.mode === "append") throw new AppendedBefore(entry);
   throw new GiveUp(
-    `Cannot load into ${JSON.stringify(table)}: a later attempt at the same load, ${
-      ledger!.key
-    }, was ` +
+    `Cannot load into ${named(options)}: a later attempt at the same load, ${ledger!.key}, was ` +
       `committed at ${entry.committed} (fence ${entry.fence}); this one is too late (fence ${fence}). It was rolled back`,
   );
 }
@@ -34,10 +33,10 @@ export async function refuseFenced(
 export function another(
   { committed, rows }: Entry,
   { ledger }: Attempt,
-  { table }: CopyOptions,
+  options: CopyOptions,
 ): GiveUp {
   return new GiveUp(
-    `Cannot append to ${JSON.stringify(table)}: load ${
+    `Cannot append to ${named(options)}: load ${
       JSON.stringify(ledger!.key)
     } has appended ${rows} rows ` +
       `at ${committed}, and its source is not what it was; appended rows are not found again. Use mode merge or ` +

@@ -82,7 +82,7 @@ export class Session {
         if (locked) {
           waited += LOCK_TIMEOUT + pause;
           if (waited > limit) throw held(table, waited, error);
-          this.#ctx.log.info(`waiting for those who use table ${JSON.stringify(table)}`);
+          this.#ctx.log.info(`waiting for those who use table ${table}`);
         }
         await sleep(pause, undefined, { signal: this.#ctx.signal });
         await again();
@@ -93,7 +93,7 @@ export class Session {
 
 function held(table: string, waited: number, cause: unknown): Error {
   return new Error(
-    `Cannot load into ${JSON.stringify(table)}: others have held the table for ${
+    `Cannot load into ${table}: others have held the table for ${
       Math.round(waited / 1000)
     } s (pg_locks tells who), which is all the patience there was. All was rolled back: the table is as it was; try again`,
     { cause },

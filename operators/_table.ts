@@ -25,6 +25,11 @@ export function quoteName(name: string, what: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** A table as people are told of it: with the schema that it was given with. */
+export function named({ table, schema }: { table: string; schema?: string | undefined }): string {
+  return JSON.stringify(schema === undefined ? table : `${schema}.${table}`);
+}
+
 /** The name of a table, quoted. */
 export function quoted({ schema, name }: { schema: string; name: string }): string {
   return `${quoteName(schema, "schema")}.${quoteName(name, "table")}`;

@@ -1,5 +1,5 @@
 import { GiveUp } from "../engine/mod.ts";
-import { literal, quoted, quoteName } from "./_table.ts";
+import { literal, named, quoted, quoteName } from "./_table.ts";
 
 /** A column of a table. */
 export interface TableColumn {
@@ -76,12 +76,13 @@ export function targetQuery(name: string, schema: string | undefined): string {
  */
 // deno-lint-ignore no-explicit-any -- it is as the query says
 export function readTarget(row: any, name: string, schema: string | undefined): Target {
-  const shown = JSON.stringify(name);
+  const shown = named({ table: name, schema });
   if (row.schema === null) {
     throw new GiveUp(
       schema === undefined
         ? `Cannot make table ${shown}: no schema of the search path exists`
-        : `Cannot make table ${shown}: schema ${JSON.stringify(schema)} does not exist`,
+        : `Cannot make table ${shown}: schema ${JSON.stringify(schema)} does not exist; make it ` +
+          `(CREATE SCHEMA ${quoteName(schema, "schema")}), or name another`,
     );
   }
   if (row.kind === null) return { schema: row.schema, name, existing: undefined };

@@ -92,7 +92,11 @@ const REFUSED: readonly (readonly [options: Load, text: string, message: string]
     `Cannot name a schema "${"x".repeat(64)}": it has 64 bytes, and Postgres ` +
     "keeps 63; give it a shorter name",
   ],
-  [{ schema: "nowhere" }, "a\n1\n", 'Cannot make table "t": schema "nowhere" does not exist'],
+  [
+    { schema: "nowhere" },
+    "a\n1\n",
+    'Cannot make table "nowhere.t": schema "nowhere" does not exist; make it (CREATE SCHEMA "nowhere"), or name another',
+  ],
   [
     {},
     `${"c".repeat(64)}\n1\n`,

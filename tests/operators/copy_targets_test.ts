@@ -159,6 +159,24 @@ Deno.test("a role that may do little but empty and fill a table can replace its 
     await database.query(`REVOKE TRUNCATE ON t FROM ${role}`);
     await load(theirs, "id\n3\n", { key: undefined as never });
     assert.deepEqual(await rows(database), ["(3)"]);
+    // What is missing is told as the GRANT that gives it, and with it the load is done.
+    await database.query(`REVOKE DELETE, SELECT ON t FROM ${role}; CREATE SCHEMA inner_office`);
+    const missing = `GRANT SELECT, INSERT, DELETE ON "public"."t" TO "${role}"`;
+    const again = () => load(theirs, "id\n4\n", { schema: "public", key: undefined as never });
+    const error = await again().then(() => assert.fail(), (error: Error) => error);
+    assert.match(error.message, /^Cannot load into "public\.t": .* permission denied for table t /);
+    assert.ok(error.message.includes(`What is missing: ${missing}`), error.message);
+    await database.query(missing);
+    await again();
+    assert.deepEqual(await rows(database), ["(4)"]);
+    await assert.rejects(
+      load(theirs, "id\n4\n", { schema: "inner_office", key: undefined as never }),
+      new RegExp(`GRANT USAGE, CREATE ON SCHEMA "inner_office" TO "${role}"`),
+    );
+    await assert.rejects(
+      load(theirs, "id\n4\n", { schema: "nosuch", key: undefined as never }),
+      /Cannot make table "nosuch\.t": schema "nosuch" does not exist; make it \(CREATE SCHEMA "nosuch"\), or/,
+    );
   } finally {
     await database.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
   }
