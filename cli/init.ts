@@ -58,33 +58,18 @@ function files(): Readonly<Record<string, string>> {
   };
 }
 
-/** What `deno task` knows in a new folder: the verbs that hints name. */
-const VERBS = [
-  ...[
-    "list",
-    "show",
-    "run",
-    "serve",
-    "trigger",
-    "logs",
-    "why",
-    "clear",
-    "mark",
-    "pause",
-    "unpause",
-  ],
-  ...["backfill", "simulate", "spool", "state", "db", "doctor"],
-];
-
-/** For editors and `deno check`; and for `deno task`, where there is no binary. */
+/** For editors and `deno check`; and for `deno task`, where there is no binary: the same verbs as here. */
 function configuration(): Record<string, unknown> {
   if (Deno.build.standalone) return { unstable: ["temporal"] };
   const root = fileURLToPath(new URL("..", import.meta.url));
   const config = join(root, "deno.json");
-  const flags = "-A --v8-flags=--max-semi-space-size=1";
-  const start = `deno run ${flags} --config '${config}' '${join(root, "main.ts")}'`;
-  const tasks = Object.fromEntries(VERBS.map((verb) => [verb, `${start} ${verb}`]));
-  return { importMap: config, unstable: ["temporal"], tasks: { sluice: start, ...tasks } };
+  const main = `--config '${config}' '${join(root, "main.ts")}'`;
+  const here: Record<string, string> = JSON.parse(Deno.readTextFileSync(config)).tasks;
+  const tasks = Object.entries(here).filter(([, command]) =>
+    /^deno run .* main\.ts( |$)/.test(command)
+  )
+    .map(([verb, command]) => [verb, command.replace(" main.ts", () => ` ${main}`)]);
+  return { importMap: config, unstable: ["temporal"], tasks: Object.fromEntries(tasks) };
 }
 
 /** What a DAG imports. */
@@ -123,6 +108,7 @@ is for parts of others.
     sluice run hello        # here and now
     sluice serve            # the scheduler and its API
     sluice doctor           # what this machine has, and lacks
+    deno check dags         # more than is seen when they are loaded
 
 Where there is no \`sluice\`, it is \`deno task\`. What happened is kept in
 \`.sluice/\`.

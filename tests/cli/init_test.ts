@@ -21,6 +21,22 @@ Deno.test("init makes a folder whose DAG runs, and that the editor understands",
   }
 });
 
+Deno.test("a new folder has a task for each verb", async () => {
+  await using sluice = new Sluice();
+  await sluice.run(["init", "new"]);
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${sluice.folder}/new/deno.json`));
+  const { stdout } = await sluice.run(["--help"]);
+  const verbs = [...stdout.slice(stdout.indexOf("COMMANDS")).matchAll(/^ {2}(\w+) {2}/gm)]
+    .map(([, verb]) => verb);
+  assert.ok(verbs.includes("load") && verbs.includes("rejects"), stdout);
+  assert.deepEqual(Object.keys(tasks).sort(), ["sluice", ...verbs].sort());
+  const { code, stdout: help } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "load", "--help"],
+    cwd: `${sluice.folder}/new`,
+  }).output();
+  assert.deepEqual([code, /--into/.test(new TextDecoder().decode(help))], [0, true]);
+});
+
 Deno.test("init leaves alone what is there already", async () => {
   await using sluice = new Sluice();
   sluice.file("mine/deno.json", "{}");
