@@ -4,14 +4,14 @@ import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
-import { isBroken, RECORD, refuseWhere, takeOut } from "./_refuse.ts";
+import { isBroken, RECORD, refuse, type Refused, refuseWhere, takeOut } from "./_refuse.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
 import { option } from "./_option.ts";
 import { quoteName } from "./_table.ts";
 
 /** A table of the session: rows that later ones of their keys took the place of, as long as those may be refused. */
-const BEATEN = "pg_temp.sluice_beaten";
+export const BEATEN = "pg_temp.sluice_beaten";
 
 /**
  * Leaves one row of each key in the staging table, the last; gives how many went, which {@linkcode revive} can bring back
@@ -65,14 +65,22 @@ export async function dedupe(
   return kept.rowCount!;
 }
 
+/** A query for the rows that those took the place of whose records are in the array "sluice:gone": for each the last first. */
+export function heirsOf(staging: string, { on = [] }: CopyOptions): string {
+  const same = on.map((name) => quoteName(name, "column")).map((key) => `s.${key} = b.${key}`);
+  return `SELECT s.${RECORD} AS lost, b.${RECORD} AS record FROM ${staging} AS s JOIN ${BEATEN} AS b
+    ON ${same.join(" AND ")} WHERE s.${RECORD} = ANY ("sluice:gone") ORDER BY 1, 2 DESC`;
+}
+
 /**
- * Brings back, of each key whose row was refused, the last one before it for which there is no reason to refuse it, too;
- * gives how many are not beaten any more.
+ * Brings back, of each key whose row was refused, the last one before it for which there is no reason to refuse it, too,
+ * and that was not `tried` in vain; gives how many are not beaten any more.
  */
 export async function revive(
   session: Session,
   staging: Staging,
   broken: readonly Reason[],
+  tried: readonly Refused[],
   refusals: Refusals,
   { on = [] }: CopyOptions,
 ): Promise<number> {
@@ -84,13 +92,16 @@ export async function revive(
     same("k")
   } WHERE b.${RECORD} >= coalesce(k.last, 0)
       AND NOT EXISTS (SELECT FROM ${staging.table} AS s WHERE ${same("s")}))`;
-  const refused = broken.length === 0
-    ? 0
-    : await refuseWhere(session, { ...staging, table: orphans }, broken, refusals);
-  if (refused > 0) await takeOut(session, BEATEN);
+  const before = refusals.rejected;
+  await refuse(session, { ...staging, table: BEATEN }, { by: RECORD }, tried, refusals);
+  await takeOut(session, BEATEN);
+  if (broken.length > 0) {
+    await refuseWhere(session, { ...staging, table: orphans }, broken, refusals);
+    await takeOut(session, BEATEN);
+  }
   const back = await session.all(
     `WITH back AS (DELETE FROM ${BEATEN} WHERE ${RECORD} IN (SELECT ${RECORD} FROM ${orphans} AS orphans) RETURNING *)
      INSERT INTO ${staging.table} SELECT * FROM back`,
   );
-  return refused + back[0]!.rowCount!;
+  return refusals.rejected - before + back[0]!.rowCount!;
 }

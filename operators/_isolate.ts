@@ -1,6 +1,7 @@
 // @ts-types="@types/pg"
 import type pg from "pg";
 import type { CopyOptions } from "./_copy_options.ts";
+import { BEATEN, heirsOf } from "./_dedupe.ts";
 import type { Filling, Placement } from "./_placement.ts";
 import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
@@ -37,7 +38,9 @@ export interface Putting {
   /** Whether what is left when rows were refused is enough. @throws {GiveUp} when it is not */
   check(): Promise<void>;
   /** Brings back rows that those took the place of which were refused; where there may be such. */
-  readonly revive: ((broken: readonly Reason[]) => Promise<void>) | false;
+  readonly revive:
+    | ((broken: readonly Reason[], tried: readonly Refused[]) => Promise<void>)
+    | false;
   readonly options: CopyOptions;
 }
 
@@ -66,7 +69,7 @@ export async function putRows(
     await asking();
     if (await refuseWhere(session, staging, losses, refusals) > 0) {
       await takeOut(session, table);
-      if (revive) await revive(losses);
+      if (revive) await revive(losses, []);
       await check();
     }
   }
@@ -81,7 +84,7 @@ export async function putRows(
     await asking();
     await refusals.rewind(mark);
   };
-  let asked = await reasons(errors), found = 0;
+  let asked = await reasons(errors), found = 0, refused: readonly Refused[] = [];
   for (;;) {
     try {
       found = await refuseWhere(session, staging, asked, refusals);
@@ -106,12 +109,12 @@ export async function putRows(
       await undo(error);
       asked = [];
     }
-    const refused = await isolate(session, table, filling);
+    refused = await isolate(session, table, filling, revive ? heirsOf(table, work.options) : "");
     await refuse(session, staging, { by: RECORD }, refused, refusals);
   }
   await takeOut(session, table);
   if (revive && refusals.rejected > mark.rejected) {
-    await revive(asked);
+    await revive(asked, refused);
     await check();
     return await putRows(session, work, refusals);
   }
@@ -124,22 +127,30 @@ export async function putRows(
  *
  * More and more rows at once are put where they belong, fewer after one was refused, and all of it is undone: a row is
  * told by itself, whatever refuses it. Of two rows with one key the first stays. A row whose foreign key is missing is
- * tried again at the end, as it may refer to one of the others.
+ * tried again at the end, as it may refer to one of the others. For one that is refused those that it took the place of
+ * are tried (`heirs`), up to the first that is not.
  */
 async function isolate(
   session: Session,
   staging: string,
   { before, fill }: Filling,
+  heirs: string,
 ): Promise<Refused[]> {
-  const chunk =
-    `(SELECT * FROM ${staging} WHERE ${RECORD} > "sluice:low" AND ${RECORD} <= "sluice:high") AS chunk`;
-  const attempt = fill(chunk).map((sql) => `${sql};`).join("\n");
+  const attempt = (table: string) =>
+    fill(
+      `(SELECT * FROM ${table} WHERE ${RECORD} > "sluice:low" AND ${RECORD} <= "sluice:high") AS chunk`,
+    ).map((sql) => `${sql};`).join("\n");
   // One plan does for all chunks where rows are only read and put; where they are joined, few need another than many.
-  const plans = fill(chunk).length === 1 ? "SET plan_cache_mode = force_generic_plan" : "";
-  await session.all(`CREATE UNIQUE INDEX ON ${staging} (${RECORD}); ANALYZE ${staging};
+  const plans = fill(staging).length === 1 ? "SET plan_cache_mode = force_generic_plan" : "";
+  const tables = heirs === "" ? [staging] : [staging, BEATEN];
+  const indexes = tables.map((table) =>
+    `CREATE UNIQUE INDEX ON ${table} (${RECORD}); ANALYZE ${table};`
+  );
+  const inheriting = heirs && trying(heirs, attempt(BEATEN));
+  await session.all(`${indexes.join("\n")}
     CREATE OR REPLACE FUNCTION pg_temp.sluice_isolate() RETURNS TABLE (
       "of" bigint, state pg_catalog.text, said pg_catalog.text, field pg_catalog.text)
-    LANGUAGE plpgsql ${plans} AS ${literal(isolating(staging, attempt))};
+    LANGUAGE plpgsql ${plans} AS ${literal(isolating(staging, attempt(staging), inheriting))};
     SAVEPOINT isolate; SET CONSTRAINTS ALL IMMEDIATE; ${before.join(";\n")}`);
   const refused = (await session.all<Refused>("SELECT * FROM pg_temp.sluice_isolate()")).at(-1)!;
   await session.all("ROLLBACK TO SAVEPOINT isolate");
@@ -147,12 +158,13 @@ async function isolate(
 }
 
 /** The body of a function that gives the records that are refused. */
-function isolating(staging: string, attempt: string): string {
+function isolating(staging: string, attempt: string, inheriting: string): string {
   return `
 #variable_conflict use_column
 DECLARE
   "sluice:low" bigint := 0; "sluice:high" bigint; last bigint; step bigint := 256; moved boolean := true;
   waiting bigint[] := '{}'; again bigint[];
+  "sluice:gone" bigint[] := '{}'; heir record; heired bigint := 0;
 BEGIN
   SELECT pg_catalog.max(${RECORD}) INTO last FROM ${staging};
   WHILE "sluice:low" < last LOOP
@@ -166,7 +178,7 @@ BEGIN
       IF SQLSTATE = '23503' THEN waiting := waiting || "sluice:high";
       ELSE
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, field = COLUMN_NAME;
-        "of" := "sluice:high"; RETURN NEXT;
+        "of" := "sluice:high"; "sluice:gone" := "sluice:gone" || "of"; RETURN NEXT;
       END IF;
       "sluice:low" := "sluice:high"; step := 8;
     END;
@@ -191,8 +203,26 @@ BEGIN
       ${attempt}
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, field = COLUMN_NAME;
-      "of" := "sluice:high"; RETURN NEXT;
+      "of" := "sluice:high"; "sluice:gone" := "sluice:gone" || "of"; RETURN NEXT;
     END;
   END LOOP;
+  ${inheriting}
 END`;
+}
+
+/** What tries one after the other the rows that a query gives with those that they would come for. */
+function trying(heirs: string, attempt: string): string {
+  return `
+  FOR heir IN ${heirs} LOOP
+    CONTINUE WHEN heir.lost = heired;
+    "sluice:low" := heir.record - 1; "sluice:high" := heir.record;
+    BEGIN
+      ${attempt}
+      heired := heir.lost;
+    EXCEPTION WHEN OTHERS THEN
+      IF SQLSTATE !~ ${literal(OF_ROWS.source)} THEN RAISE; END IF;
+      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, field = COLUMN_NAME;
+      "of" := "sluice:high"; RETURN NEXT;
+    END;
+  END LOOP;`;
 }

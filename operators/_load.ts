@@ -20,7 +20,7 @@ import { another, AppendedBefore, refuseFenced } from "./_prior.ts";
 import { heir, place, type Placement, replacesWhole } from "./_placement.ts";
 import type { Reason } from "./_reject.ts";
 import { type Mark, Refusals } from "./_refusals.ts";
-import { refuseWhere, takeOut } from "./_refuse.ts";
+import { type Refused, refuseWhere, takeOut } from "./_refuse.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
@@ -343,8 +343,8 @@ export class Load {
       await refusals.check();
       await this.#guard(copied - (refusals.rejected - rejected), plan);
     };
-    const back = async (broken: readonly Reason[]) => {
-      duplicates -= await revive(this.#session, staging, broken, refusals, this.#options);
+    const back = async (broken: readonly Reason[], tried: readonly Refused[]) => {
+      duplicates -= await revive(this.#session, staging, broken, tried, refusals, this.#options);
     };
     const options = this.#options, losses = fit?.losses ?? [], asked = { losses, reasons, check };
     const work = { staging, placement, after, ...asked, revive: beaten > 0 && back, options };
