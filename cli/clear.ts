@@ -1,5 +1,5 @@
 import { buildCommand } from "@stricli/core";
-import type { Instance } from "../engine/mod.ts";
+import type { ClearOptions, Instance } from "../engine/mod.ts";
 import { confirm, type ConfirmFlags } from "./confirm.ts";
 import { openControl, whenItStarts } from "./control.ts";
 import * as flags from "./flags.ts";
@@ -7,8 +7,10 @@ import {
   countPlaces,
   placeDocuments,
   placeLines,
+  placeName,
   type Places,
   readPlaces,
+  several,
   together,
 } from "./places.ts";
 import { print, tell, verb, type World } from "./world.ts";
@@ -34,8 +36,9 @@ export const clear = buildCommand<ClearFlags, [string, ...string[]], World>({
     const places = readPlaces(names, index);
     await using control = await openControl(world, { ...options, does: "note" });
     const run = await control.run(id);
-    const clearAll = async (dryRun: boolean): Promise<Instance[]> => {
-      const one = (place: Places) => control.clear(id, { ...place, ...selection, fresh, dryRun });
+    const clearAll = async (dryRun: boolean, more: ClearOptions = {}): Promise<Instance[]> => {
+      const one = (place: Places) =>
+        control.clear(id, { ...place, ...selection, fresh, dryRun, ...more });
       const chosen: (readonly Instance[])[] = [];
       for (const place of places) chosen.push(await one(place));
       return together(chosen);
@@ -46,6 +49,11 @@ export const clear = buildCommand<ClearFlags, [string, ...string[]], World>({
     const listing = meant.length > 0
       ? [...placeLines(meant), countPlaces(meant)].join("\n")
       : "There is nothing to clear";
+    if (!downstream && meant.length > 0) {
+      const behind = await clearAll(true, { downstream: true, onlyFailed: true });
+      const left = leftBehind(meant, behind);
+      if (left !== undefined) tell(world, left);
+    }
     if (options.dryRun || meant.length === 0) {
       print(world, json ? document(true, meant) : listing);
       return 0;
@@ -126,8 +134,8 @@ export const clear = buildCommand<ClearFlags, [string, ...string[]], World>({
     brief: "Have tasks of a run run again",
     fullDescription: [
       "Puts tasks of RUN back to where they have not begun, with all their retries, and the run goes on.",
-      "What runs is stopped first. A task that reads what a cleared one put out comes along. What was",
-      "downloaded is kept, so a cleared load downloads nothing. It lists what it is about and asks, or",
+      "What runs is stopped first. A task that reads what a cleared one put out comes along, others behind",
+      "it with --downstream. What was downloaded is kept, so a cleared load downloads nothing. It lists what it is about and asks, or",
       "goes ahead with --yes.",
       "",
       "Examples:",
@@ -139,6 +147,18 @@ export const clear = buildCommand<ClearFlags, [string, ...string[]], World>({
     ].join("\n"),
   },
 });
+
+/** Says which of those behind them do not begin anew though they failed, or could not begin. */
+function leftBehind(meant: readonly Instance[], behind: readonly Instance[]): string | undefined {
+  const cleared = new Set(meant.map((one) => placeName(one, true)));
+  const left = behind.filter((one) => !cleared.has(placeName(one, true)));
+  if (left.length === 0) return undefined;
+  const names = [...new Set(left.map(({ task }) => task))];
+  const some = names.slice(0, 3).join(", ") + (names.length > 3 ? ", …" : "");
+  return `${several(left.length, "task instance")} behind them (${some}) ` +
+    `${left.length === 1 ? "stays" : "stay"} failed or upstream_failed: --downstream clears ` +
+    `${left.length === 1 ? "it" : "them"}, too`;
+}
 
 function instanceNumber(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);

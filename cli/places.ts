@@ -54,6 +54,7 @@ export function placeDocuments(
   return instances.map(({ run, ...rest }) => ({ run_id: run, ...rest }));
 }
 
-function placeName({ run, task, index }: Instance, full = false): string {
+/** How a place is told: `load[3]`, in `full` with its run before it. */
+export function placeName({ run, task, index }: Instance, full = false): string {
   return `${full ? `${run} ` : ""}${task}${index === undefined ? "" : `[${index}]`}`;
 }

@@ -32,7 +32,14 @@ for (const way of WAYS) {
       const line = ["clear", run, words, "--dry-run"].filter((word) => word).join(" ");
       assert.deepEqual(await shop.json(line), { run_id: run, dry_run: true, instances }, words);
     }
-    const { stdout } = await shop.says(`clear ${run} load[1] --dry-run`);
+    const { stdout, stderr } = await shop.says(`clear ${run} load[1] --dry-run`);
+    assert.equal(
+      stderr,
+      "1 task instance behind them (report) stays failed or upstream_failed: --downstream clears it, too\n",
+    );
+    for (const all of ["load[1] --downstream", "report", "--only-failed"]) {
+      assert.equal((await shop.says(`clear ${run} ${all} --dry-run`)).stderr, "", all);
+    }
     assert.equal(stdout, `${run}\n  load[1]\n1 task instance of 1 run\n`);
     const refused = await shop.says(`clear ${run} load[1] --json`, 2);
     assert.match(refused.stderr, /^ {2}load\[1\]$/m);
