@@ -57,7 +57,11 @@ export interface CopyOptions {
   key?: string;
   /** Whether a source that has not changed since its last load is loaded again. @default {"load"} */
   ifUnchanged?: "load" | "skip";
-  /** What is known of where the rows come from, for the ledger: an address, whose secrets are left out; a version; a hash. */
+  /**
+   * What is known of where the rows come from, for the ledger: an address, whose secrets are left out; a version; a hash.
+   *
+   * @default {what the pipe that it is in finds out}
+   */
   source?: { readonly url?: string; readonly validator?: string; readonly sha256?: string };
   /** Connections to copy over. With more than one the order of rows is lost. @default {1} */
   parallel?: number;

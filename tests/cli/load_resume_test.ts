@@ -230,7 +230,7 @@ Deno.test("load --resume refuses what it could not go on with", async () => {
     const [flags, why] of [
       [["-", "--resume"], /--resume needs a source that can be read again/],
       [["a.csv", "--resume", "--staging", "transaction"], /leave --staging transaction out/],
-      [["a.csv", "--resume", "--parallel", "2"], /leave --parallel out/],
+      [["a.csv", "--resume", "--parallel", "2"], /staging is for one connection/],
       [["a.csv", "--staging", "committed", "--mode", "merge", "--on", "a"], /--duplicates fail/],
     ] as const
   ) {

@@ -344,7 +344,11 @@ Deno.test("a ledger of an earlier version is brought up to date", async () => {
   await attempt(database, await batchesOf("n\n1\n")).copied;
   await database.query(
     `ALTER TABLE sluice.staging DROP load_key, DROP plan, DROP rows, DROP bytes, DROP digest,
-     DROP kept_until`,
+     DROP kept_until;
+     ALTER TABLE sluice.loads DROP rejected, DROP table_oid, DROP way, DROP unverified`,
   );
+  const again = { mode: "append", key: "another load", staging: "transaction" } as const;
   await attempt(database, await batchesOf("n\n1\n")).copied;
+  await attempt(database, await batchesOf("n\n1\n"), again).copied;
+  assert.equal((await attempt(database, await batchesOf("n\n1\n"), again).copied).unchanged, true);
 });
