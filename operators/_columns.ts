@@ -3,7 +3,7 @@ import type { Block } from "./_block.ts";
 import { arrowField, type ColumnType, parseColumnType } from "./_column_type.ts";
 import { option } from "./_option.ts";
 import { inferType, type Read, readColumn } from "./_read_column.ts";
-import { respell, type Spelled, SPELLED_TYPES, type Spelling } from "./_spelling.ts";
+import { FOREIGN, respell, type Spelled, SPELLED_TYPES, type Spelling } from "./_spelling.ts";
 import { Malformed } from "./_tokenizer.ts";
 import { toMetadata, type Widening } from "./_widening.ts";
 
@@ -15,6 +15,8 @@ export interface PlannedColumn {
   readonly declared: boolean;
   /** How its fields are written, where that is not as the readers take them. */
   readonly spelling: Spelling | undefined;
+  /** Whether its numbers are written as was told, which is not how Postgres would read them. */
+  readonly foreign?: boolean;
   /** By which steps it got its type, when it is not the one that was inferred. */
   readonly widened?: readonly Widening[];
 }
@@ -33,9 +35,10 @@ export interface Misfit {
 
 /** Makes a plan of columns. */
 export function planOf(columns: readonly PlannedColumn[]): Plan {
-  const fields = columns.map(({ name, type, widened = [] }) => {
+  const fields = columns.map(({ name, type, foreign, widened = [] }) => {
     const { type: arrow, metadata } = arrowField(name, type);
-    return new Field(name, arrow, true, new Map([...metadata, ...toMetadata(widened)]));
+    const told = [...foreign && type === "text" ? [[FOREIGN, ""] as const] : []];
+    return new Field(name, arrow, true, new Map([...metadata, ...told, ...toMetadata(widened)]));
   });
   return { columns, schema: new Schema(fields) };
 }
@@ -49,7 +52,7 @@ export function planColumn(
   column: number,
 ): PlannedColumn {
   const type = declared === undefined ? undefined : parseColumnType(declared);
-  const decision = { name, declared: type !== undefined };
+  const decision = { name, declared: type !== undefined, foreign: spellings.has("number") };
   for (const [kind, spelling] of spellings) {
     const types = SPELLED_TYPES[kind];
     if (type !== undefined && !types.includes(type)) continue;

@@ -1,12 +1,12 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { SqlType } from "./_canonical.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
+import type { Flow } from "./_flow.ts";
 import { baseOf, isReadOfText, lossesOf } from "./_losses.ts";
 import type { Reason } from "./_reject.ts";
 import { option } from "./_option.ts";
 import { quoteName, typeName } from "./_table.ts";
 import type { Target } from "./_target.ts";
-import type { Widening } from "./_widening.ts";
 
 /** How the columns that arrive go into a table that stays. */
 export interface Fit {
@@ -58,10 +58,9 @@ const SPELLED = ["integer", "bigint", "date", "text"];
  * @throws {GiveUp} listing all the differences, where they may not be or cannot be mended
  */
 export function fitColumns(
-  columns: readonly Column[],
+  { columns, widened, foreign }: Pick<Flow, "columns" | "widened" | "foreign">,
   { name: table, existing }: Target,
   evolution: NonNullable<CopyOptions["evolution"]> = "freeze",
-  widened: readonly Widening[] = [],
   tolerant = false,
 ): Fit {
   const has = new Map(existing!.columns.map((column) => [column.name, column]));
@@ -71,9 +70,13 @@ export function fitColumns(
   let direct = true, frozen = false;
   const put = (column: Column, type: string, limited = type): void => {
     const arrives = longName(column.type);
-    const lossy = lossesOf(column.name, arrives, limited);
+    const lossy = lossesOf(column.name, arrives, limited, foreign.includes(column.name));
     if (arrives !== type || lossy.length > 0) direct = false;
-    losses.push(...lossy);
+    // What is not told by its values comes first, lest something else that is wrong with it tell them.
+    for (const loss of lossy) {
+      if (loss.untold) losses.unshift(loss);
+      else losses.push(loss);
+    }
     fitting.push(column);
     types.push(type);
     values.push(cast(quoteName(column.name, "column"), arrives, type));

@@ -5,6 +5,7 @@ import type { ColumnType } from "./_column_type.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
 import { wider } from "./_lattice.ts";
 import type { Refusals } from "./_refusals.ts";
+import { FOREIGN } from "./_spelling.ts";
 import { named } from "./_table.ts";
 import { readAgain, type Widening, widenings } from "./_widening.ts";
 
@@ -56,6 +57,13 @@ export class Flow implements AsyncIterable<RecordBatch> {
   /** By which steps the columns got their types, where those that were inferred did not hold. */
   get widened(): readonly Widening[] {
     return widenings(this.#schema);
+  }
+
+  /** The columns of text whose numbers are not written as Postgres would read them. */
+  get foreign(): readonly string[] {
+    return this.#schema.fields.filter((field) => field.metadata.has(FOREIGN)).map(({ name }) =>
+      name
+    );
   }
 
   /** The batches of this section. */

@@ -197,9 +197,8 @@ export class Load {
     const committed = this.#committed, { tolerant } = this.#refusals;
     // Without rows there are no values that a type could change.
     const fits = target.existing && this.#filled && !replacesWhole(target, options);
-    const { columns, widened } = this.#flow;
     const policy = this.#made ? "evolve" : evolution;
-    const fit = fits ? fitColumns(columns, target, policy, widened, tolerant) : undefined;
+    const fit = fits ? fitColumns(this.#flow, target, policy, tolerant) : undefined;
     if (fit && mode === "merge") checkKey(fit.columns, options, "source and table have");
     const slice = mode === "partition"
       ? sliceOf(target, this.#flow.columns, options, this.#ctx)

@@ -43,9 +43,15 @@ export function isReadOfText(type: string): boolean {
 
 /**
  * Why a value that arrives would not be the same in a column of a table: it would be rounded, cut, made of text that says
- * something else or more, or is beyond what the type can be. None where no value is.
+ * something else or more, or is beyond what the type can be. None where no value is. Of text whose numbers are written in
+ * `foreign` ways, a point may be one between thousands.
  */
-export function lossesOf(name: string, arrives: string, type: string): Reason[] {
+export function lossesOf(
+  name: string,
+  arrives: string,
+  type: string,
+  foreign = false,
+): Reason[] {
   const column = quoteName(name, "column");
   const base = baseOf(type);
   const losses: Reason[] = [];
@@ -56,6 +62,13 @@ export function lossesOf(name: string, arrives: string, type: string): Reason[] 
   const ofText = arrives === "text" && isReadOfText(base);
   const written = isWritten(column, base);
   if (ofText) lose(`NOT (${written})`, "22P02", `is not of type ${base} as it is written`);
+  if (ofText && foreign && isNumber(base)) {
+    const said = `column ${
+      JSON.stringify(name)
+    } has a point, and its numbers are written otherwise`;
+    const condition = `${column} ~ '[.]'`;
+    losses.unshift({ condition, state: "22P02", said, field: name, untold: true });
+  }
   const text = ofText
     ? `CASE WHEN ${written} THEN ${column} END`
     // The cast of a double to numeric rounds; its text brings it back.
@@ -111,10 +124,14 @@ export function baseOf(type: string): string {
   return type.replace(/\(.*?\)/, "");
 }
 
+function isNumber(type: string): boolean {
+  return /int|num|double/.test(type);
+}
+
 /** Whether text is written as a type is; a number so that it can be a numeric, which holds all of every other kind. */
 function isWritten(column: string, type: string): string {
   const written = `${column} ~ ${literal(`^${WRITTEN[type]}$`)}`;
-  if (!/int|num|double/.test(type)) return written;
+  if (!isNumber(type)) return written;
   const part = (pattern: string) => `pg_catalog.substring(${column}, ${literal(pattern)})`;
   const exponent = `CAST(coalesce(${part("[eE](.*)$")}, '0') AS integer)`;
   const whole = `coalesce(pg_catalog.length(${part("^-?([0-9]*)")}), 0) + ${exponent}`;

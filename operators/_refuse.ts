@@ -19,6 +19,8 @@ export interface Refused {
   readonly state: string;
   readonly said: string;
   readonly field: string;
+  /** Whether the values of the row are not told by column. */
+  readonly untold?: boolean;
 }
 
 /** Refuses the rows for which there are reasons, without taking them out; gives how many. */
@@ -28,7 +30,7 @@ export async function refuseWhere(
   reasons: readonly Reason[],
   refusals: Refusals,
 ): Promise<number> {
-  const refused = reasons.map(({ state, said, field }, of) => ({ of, state, said, field }));
+  const refused = reasons.map(({ condition: _, twice: __, ...reason }, of) => ({ of, ...reason }));
   const at = reasons.findIndex(({ twice }) => twice);
   if (at >= 0) {
     const records = reasons[at]!.twice!(staging.table, isBroken(reasons.slice(0, at)) || "false");
@@ -70,11 +72,12 @@ export async function refuse(
   refusals: Refusals,
 ): Promise<number> {
   if (refused.length === 0) return 0;
-  const whys = refused.map(({ of, state, said, field }) => ({
+  const whys = refused.map(({ of, state, said, field, untold = false }) => ({
     "sluice:of": of,
     "sluice:rule": ruleOf(state),
     "sluice:message": `${said} (${state})`,
     "sluice:field": field || null,
+    "sluice:untold": untold,
   }));
   const names = columns.map(({ name }) => quoteName(name, "column"));
   const values = columns.map(({ name }, i) => `${text(name)} AS ${names[i]}`).join(", ");
@@ -85,13 +88,12 @@ export async function refuse(
   );
   return await refusals.hold(
     session,
-    `SELECT ${places.join(", ")}, "sluice:field", "sluice:rule", "sluice:message", ${
-      row("to_jsonb(r)")
-    }
+    `SELECT ${places.join(", ")}, "sluice:field", "sluice:rule", "sluice:message",
+       CASE WHEN NOT "sluice:untold" THEN ${row("to_jsonb(r)")} END
      FROM (SELECT ${STAGED}.*, ${by} AS "sluice:why" FROM ${table} AS ${STAGED} ${join}) AS "sluice:row"
      JOIN pg_catalog.jsonb_to_recordset(${literal(JSON.stringify(whys))}) AS "sluice:refused" (
        "sluice:of" bigint, "sluice:field" pg_catalog.text, "sluice:rule" pg_catalog.text,
-       "sluice:message" pg_catalog.text) ON "sluice:why" = "sluice:of"
+       "sluice:message" pg_catalog.text, "sluice:untold" boolean) ON "sluice:why" = "sluice:of"
      WHERE "sluice:why" IS NOT NULL ORDER BY ${RECORD}`,
   );
 }

@@ -139,4 +139,6 @@ export interface Reason {
   readonly state: string;
   readonly said: string;
   readonly field: string;
+  /** Whether what the record has by column would be taken for something else, and is not told. */
+  readonly untold?: boolean;
 }

@@ -96,6 +96,9 @@ function dates(order: string): Spelling {
   };
 }
 
+/** Where a field of text says that numbers in it are not written as Postgres would read them. */
+export const FOREIGN = "sluice.foreign";
+
 /** Which types a spelling may make. */
 export const SPELLED_TYPES: Readonly<Record<Spelled, readonly ColumnType[]>> = {
   number: ["integer", "bigint", "double precision", "numeric"],

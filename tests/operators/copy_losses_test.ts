@@ -3,7 +3,8 @@ import fc from "fast-check";
 // @ts-types="@types/pg"
 import pg from "pg";
 import { type Copied, copy, type CopyOptions, csv } from "../../operators/mod.ts";
-import { listRejects, replayRejects } from "../../operators/mod.ts";
+import { listRejects, open, replayRejects } from "../../operators/mod.ts";
+import { pipe } from "../../engine/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { load, nothingLeft, rows } from "./_load.ts";
@@ -222,6 +223,32 @@ for (const [type, read, of, like] of KINDS) {
     );
   });
 }
+
+Deno.test("text whose numbers are written otherwise is not read as Postgres would", async () => {
+  await using database = await freshDatabase();
+  for (const before of ["N/A;N/A", "1,5;1,5"]) {
+    await database.query(
+      "DROP TABLE IF EXISTS t, t__rejects; CREATE TABLE t (n double precision, m double precision)",
+    );
+    const ctx = testContext({ connection: () => Promise.resolve({ url: database.url }) });
+    const text = `n;m\n${before}\n1.234;1\n2;2\n${"5;5\n".repeat(300)}N/A;N/A\n3;1.234\n4;1234,5\n`;
+    const path = await Deno.makeTempFile();
+    await Deno.writeTextFile(path, text);
+    await perform(
+      pipe(
+        open({ file: path }),
+        csv({ decimal: ",", sampleBytes: 512, onReject: { limit: Infinity } } as never),
+        copy({ table: "t", mode: "append" }),
+      ),
+      ctx,
+    );
+    const found = await database.query("SELECT n, m FROM t WHERE n <> 5 ORDER BY n");
+    assert.deepEqual(found, [{ n: 2, m: 2 }], before);
+    console.log(await database.query('SELECT record, message, "row" FROM t__rejects'));
+    await replayRejects(database, { table: "t" });
+    assert.deepEqual(await database.query("SELECT FROM t WHERE 1.234 IN (n, m)"), [], before);
+  }
+});
 
 Deno.test("a replay makes no other value of a reject than a load would", async () => {
   await using database = await freshDatabase();
