@@ -2,20 +2,20 @@ import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Fit } from "./_evolve.ts";
 import type { Reason } from "./_reject.ts";
-import { quoted, quoteName, typeName } from "./_table.ts";
+import { named, quoted, quoteName, typeName } from "./_table.ts";
 import { rowsOf, type Target } from "./_target.ts";
 
 /** Refuses keys the source lacks. @throws {GiveUp} naming the column */
 export function checkKey(
   columns: readonly { name: string }[],
-  { table, on = [] }: CopyOptions,
+  options: CopyOptions,
   who = "the source has",
 ): void {
-  const names = columns.map(({ name }) => name);
+  const { on = [] } = options, names = columns.map(({ name }) => name);
   const missing = on.find((name) => !names.includes(name));
   if (missing === undefined) return;
   throw new GiveUp(
-    `Cannot merge into ${JSON.stringify(table)} on column ${JSON.stringify(missing)}: ${who} ` +
+    `Cannot merge into ${named(options)} on column ${JSON.stringify(missing)}: ${who} ` +
       `${names.map((name) => JSON.stringify(name)).join(", ")}`,
   );
 }

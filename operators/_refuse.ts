@@ -5,7 +5,7 @@ import type { Refusals } from "./_refusals.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
 import { REFUSED } from "./_reject_table.ts";
-import { literal, quoteName } from "./_table.ts";
+import { literal, named, quoteName } from "./_table.ts";
 
 /** What a row of a staging table is known by. */
 export const RECORD: string = `"${PLACE_COLUMNS[0].name}"`;
@@ -103,7 +103,7 @@ export async function failWhere(
   session: Session,
   { table: staging }: Staging,
   reasons: readonly Reason[],
-  { table, mode, parallel = 1 }: CopyOptions,
+  options: CopyOptions,
 ): Promise<void> {
   const why = reasons.map(({ condition }, i) => `WHEN ${condition} THEN ${i}`).join(" ");
   const values = reasons.map(({ field }, i) => `WHEN ${i} THEN ${text(field)}`).join(" ");
@@ -114,10 +114,11 @@ export async function failWhere(
      WHERE "sluice:why" IS NOT NULL ORDER BY "sluice:at" LIMIT 1`,
   );
   if (!found) return;
+  const { mode, parallel = 1 } = options;
   // Rows lie as they came, but over several connections, and where of those with one key the last was left.
   const where = mode === "merge" || parallel > 1 ? "" : ` in record ${found.record}`;
   throw new GiveUp(
-    `Cannot load into ${JSON.stringify(table)}: ${reasons[found.why]!.said}: ${
+    `Cannot load into ${named(options)}: ${reasons[found.why]!.said}: ${
       JSON.stringify(shortened(found.value))
     }${where}. All was rolled back: the table is as it was. Change the column's type or mend the source, or let such ` +
       `rows be kept aside (onReject, --on-reject keep)`,
