@@ -1,4 +1,5 @@
 import { type AnyDag, Ref, type Task } from "../engine/mod.ts";
+import { several } from "./format.ts";
 
 type Node = Task<unknown>;
 
@@ -63,7 +64,7 @@ function describe({ work, options, each, setups }: Node): string {
     each ? `each of ${(each.over === undefined ? each.reads : [each.over]).join(", ")}` : "",
     setups.length === 0 ? "" : `tears down ${setups.join(", ")}`,
     when === "all_success" ? "" : when,
-    retries === 0 ? "" : `${retries} ${retries === 1 ? "retry" : "retries"}`,
+    retries === 0 ? "" : several(retries, "retry", "retries"),
     pool === "default" ? "" : `pool ${pool}`,
     writes.length === 0 ? "" : `writes ${writes.map(({ name }) => name).join(", ")}`,
   ].filter(Boolean);

@@ -92,7 +92,11 @@ export async function sluice(world: World, args: readonly string[]): Promise<num
         ...text_en,
         exceptionWhileParsingArguments: (error) => fault(explain(error)),
         noCommandRegisteredForInput: ({ input, corrections }) =>
-          fault(`there is no verb ${JSON.stringify(input)}${meant(corrections)}`),
+          fault(
+            `there is no verb ${JSON.stringify(input)}${
+              meant(input.startsWith("-") ? [] : corrections)
+            }`,
+          ),
       },
     },
   });
@@ -115,12 +119,28 @@ function explain(error: unknown): string {
     EnumValidationError: ({ externalFlagName: name, input, values }) =>
       `Cannot use ${JSON.stringify(input)} for --${name}: it is one of ${values.join(", ")}`,
     FlagNotFoundError: ({ input, corrections }) =>
-      `there is no flag --${input}${meant(corrections)}`,
+      `there is no flag ${dashed(input)}${meant(ELSEWHERE[input] ?? corrections.map(dashed))}`,
+    AliasNotFoundError: ({ input }) =>
+      `there is no flag -${input}; flags are written out, as --help`,
     UnexpectedPositionalError: ({ input }) =>
       `there is no use for ${JSON.stringify(input)}: a word too many`,
-    UnsatisfiedFlagError: ({ externalFlagName: name }) => `--${name} is missing, or its value is`,
+    UnsatisfiedFlagError: ({ externalFlagName: name }) => `--${name} is missing, or has no value`,
     UnsatisfiedPositionalError: ({ placeholder }) => `${placeholder} is missing`,
   });
+}
+
+/** Flags of other programs, and what they are here. */
+const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  table: ["--into"],
+  file: ["SOURCE, without a flag"],
+  db: ["--database"],
+  dsn: ["--database"],
+  sep: ["--delimiter"],
+  separator: ["--delimiter"],
+};
+
+function dashed(name: string): string {
+  return `--${name}`;
 }
 
 function meant(corrections: readonly string[]): string {

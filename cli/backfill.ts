@@ -11,10 +11,9 @@ import {
 } from "./control.ts";
 import type { PlaceFlags } from "./database.ts";
 import * as flags from "./flags.ts";
-import { table } from "./format.ts";
+import { several, table } from "./format.ts";
 import { momentInWords } from "./outlook.ts";
 import { readParams } from "./params.ts";
-import { several } from "./places.ts";
 import { endedRun } from "./run_view.ts";
 import { print, tell, verb, type World } from "./world.ts";
 

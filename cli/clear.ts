@@ -3,6 +3,7 @@ import type { ClearOptions, Instance } from "../engine/mod.ts";
 import { confirm, type ConfirmFlags } from "./confirm.ts";
 import { openControl, whenItStarts } from "./control.ts";
 import * as flags from "./flags.ts";
+import { several } from "./format.ts";
 import {
   countPlaces,
   placeDocuments,
@@ -10,7 +11,6 @@ import {
   placeName,
   type Places,
   readPlaces,
-  several,
   together,
 } from "./places.ts";
 import { print, tell, verb, type World } from "./world.ts";

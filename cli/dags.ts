@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isAbsolute, join } from "node:path";
-import type { AnyDag } from "../engine/mod.ts";
+import { type AnyDag, nearestName } from "../engine/mod.ts";
 import { type DagFiles, type LoadedDag, readDags } from "./dag_files.ts";
 import { UsageError, type World } from "./world.ts";
 
@@ -35,7 +35,9 @@ export function pickDag<D>(
   const dag = dags.get(id);
   if (dag) return dag;
   const there = [...dags.keys()].map((known) => `"${known}"`).join(", ") || "none";
-  throw new UsageError([`Cannot find DAG "${id}"; there are: ${there}`, ...faults].join("\n"));
+  const meant = nearestName(id, [...dags.keys()]);
+  const hint = `${meant === undefined ? "" : `did you mean "${meant}"? `}there are: ${there}`;
+  throw new UsageError([`Cannot find DAG "${id}"; ${hint}`, ...faults].join("\n"));
 }
 
 /** The DAGs that come with Sluice. */

@@ -2,8 +2,8 @@ import { buildCommand } from "@stricli/core";
 import { demoServer } from "./_demo_server.ts";
 import { Database, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
-import { count, table } from "./format.ts";
-import { asLoaded } from "./loaded.ts";
+import { several, table } from "./format.ts";
+import { loadsOf } from "./loaded.ts";
 import { runDag } from "./run.ts";
 import { print, tell, verb, type World } from "./world.ts";
 
@@ -38,9 +38,9 @@ export const demo = buildCommand<DemoFlags, [], World>({
     if (outcome.state !== "success") return 1;
     if (options.json) return 0;
     const loads = outcome.runs.flatMap(({ tasks }) =>
-      tasks.flatMap(({ output }) => asLoaded(output) ?? [])
+      tasks.flatMap(({ output }) => loadsOf(output))
     );
-    print(world, table(loads.map((load) => [load.table, `${count(load.rows)} rows`]), "  "));
+    print(world, table(loads.map((load) => [load.table, several(load.rows, "row")]), "  "));
     const columns = loads[0]!.columns.map(({ name, type }) => [name, type]);
     print(world, `each with ${columns.length} columns:\n${table(columns, "  ")}`);
     await tellHow(here, database);

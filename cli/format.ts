@@ -15,6 +15,11 @@ export function count(n: number): string {
   return Math.round(n).toLocaleString("en-US");
 }
 
+/** A number of things: `1 row`, `2,000 rows`; `many` of them where another word is needed. */
+export function several(n: number, one: string, many = `${one}s`): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
 /** Milliseconds for people: `1.9 s`, `2 min 05 s`. */
 export function duration(ms: number): string {
   const seconds = ms / 1000;

@@ -61,7 +61,7 @@ export const list = buildCommand<ListFlags, [], World>({
       tell(world, `warning: ${warning}`);
     }
     for (const fault of faults) tell(world, fault);
-    if (documents.length === 0) {
+    if (documents.length === 0 && faults.length === 0) {
       tell(world, `There are no DAGs; \`${world.command} init\` makes a first one`);
     }
     return 0;

@@ -7,7 +7,7 @@ import { keepFor, persist } from "./_resuming.ts";
 import { type TargetFlags, targetFlags, targetOptions } from "./_target_flags.ts";
 import { Database, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
-import { bytes, count, duration, table } from "./format.ts";
+import { bytes, count, duration, several, table } from "./format.ts";
 import { LiveView } from "./live_view.ts";
 import { refused, remaining, stageRow } from "./stages.ts";
 import { print, tell, UsageError, verb, type World } from "./world.ts";
@@ -142,12 +142,12 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     return 0;
   }
   if (loaded.unchanged) {
-    print(world, `${options.into}: unchanged, ${count(loaded.rows)} rows`);
+    print(world, `${options.into}: unchanged, ${several(loaded.rows, "row")}`);
     return 0;
   }
   print(
     world,
-    `${options.into}: ${count(loaded.rows)} rows in ${duration(seconds * 1000)} ` +
+    `${options.into}: ${several(loaded.rows, "row")} in ${duration(seconds * 1000)} ` +
       `(${count(loaded.rows / seconds)} rows/s, ${bytes(moved("decompress") / seconds)}/s)`,
   );
   if (loaded.merged) {
@@ -155,7 +155,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
     print(
       world,
       `  ${count(inserted)} inserted, ${count(updated)} updated, ${count(deleted)} deleted, ` +
-        `${count(duplicates)} duplicates`,
+        several(duplicates, "duplicate"),
     );
   }
   if (loaded.rejects) {
@@ -203,7 +203,9 @@ export function progressLine(
   const rows = readings.at(-1)!.rows;
   const left = remaining(readings);
   const rejects = refused(readings);
-  return `${name}: ${count(rows)} rows, ${rejects && `${rejects}, `}${bytes(source.bytes)} read, ` +
+  return `${name}: ${several(rows, "row")}, ${rejects && `${rejects}, `}${
+    bytes(source.bytes)
+  } read, ` +
     `${bytes(source.bytes / Math.max(source.elapsed, 1) * 1000)}/s` +
     `${left ? `, ${left}` : ""}; the pace is set by ${pace(readings).setBy}`;
 }

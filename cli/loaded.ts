@@ -1,3 +1,5 @@
+import type { Run } from "../engine/mod.ts";
+
 /** What a task that loaded a table put out. */
 export interface Loaded {
   readonly table: string;
@@ -8,10 +10,17 @@ export interface Loaded {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
-/** A task's output, if that is of a load. */
-export function asLoaded(output: unknown): Loaded | undefined {
-  if (typeof output !== "object" || output === null) return undefined;
+/** The loads that a task's output tells of: its own, or those at the ends of a `tee`. */
+export function loadsOf(output: unknown): Loaded[] {
+  if (typeof output !== "object" || output === null || Array.isArray(output)) return [];
   const { table, rows, columns } = output as Record<string, unknown>;
   const is = typeof table === "string" && typeof rows === "number" && Array.isArray(columns);
-  return is ? output as Loaded : undefined;
+  return is ? [output as Loaded] : Object.values(output).flatMap(loadsOf);
+}
+
+/** The loads of a run, those of mapped tasks among them. */
+export function loadsOfRun({ tasks, mapped }: Pick<Run, "tasks" | "mapped">): Loaded[] {
+  return Object.entries(tasks).flatMap(([id, task]) => {
+    return (mapped[id] ?? [task]).flatMap(({ output }) => loadsOf(output));
+  });
 }

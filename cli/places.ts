@@ -1,4 +1,5 @@
 import type { Instance } from "../engine/mod.ts";
+import { several } from "./format.ts";
 
 /** Tasks of a run, as orders name them. */
 export interface Places {
@@ -40,11 +41,6 @@ export function placeLines(instances: readonly Instance[]): string[] {
 export function countPlaces(instances: readonly Instance[]): string {
   const runs = new Set(instances.map(({ run }) => run)).size;
   return `${several(instances.length, "task instance")} of ${several(runs, "run")}`;
-}
-
-/** A number of things: `1 run`, `2 runs`. */
-export function several(n: number, what: string): string {
-  return `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
 }
 
 /** Instances as JSON. */

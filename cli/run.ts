@@ -6,11 +6,10 @@ import { warningsOf } from "./dag_files.ts";
 import { loadDags, pickDag } from "./dags.ts";
 import { Database, homeFolder, type PlaceFlags, tellHow } from "./database.ts";
 import * as flags from "./flags.ts";
-import { count, duration } from "./format.ts";
+import { count, duration, several } from "./format.ts";
 import { LiveView } from "./live_view.ts";
-import { asLoaded } from "./loaded.ts";
+import { type Loaded, loadsOfRun } from "./loaded.ts";
 import { readParams } from "./params.ts";
-import { several } from "./places.ts";
 import { endedRun, runLine, runLines } from "./run_view.ts";
 import { fromUser, print, tell, UsageError, verb, type World } from "./world.ts";
 
@@ -154,7 +153,7 @@ export async function runDag(
     await Promise.all(handles.map(async (handle) => {
       const run = await handle.done;
       runs.delete(run.id); // from here on it is a line that stays
-      if (!options.json) view.say(endedRun(runDocument(run, Temporal.Now.instant())));
+      if (!options.json) view.say(endedRun(runDocument(run, Temporal.Now.instant()), run.mapped));
     }));
     watching.abort();
     await watched;
@@ -166,7 +165,7 @@ export async function runDag(
   const state = ended.every((run) => run.state === "success") ? "success" : "failed";
   const outcome: RunOutcome = { dag: dag.id, state, runs: documents };
   if (options.json) print(world, JSON.stringify(outcome));
-  else print(world, total(outcome, performance.now() - began));
+  else print(world, total(outcome, ended.flatMap(loadsOfRun), performance.now() - began));
   return outcome;
 }
 
@@ -281,12 +280,15 @@ async function tellOpen(world: World, { id }: AnyDag, store: Store): Promise<voi
   );
 }
 
-function total({ dag, state, runs }: RunOutcome, ms: number): string {
-  const loads = runs.flatMap(({ tasks }) => tasks.flatMap(({ output }) => asLoaded(output) ?? []));
+function total(
+  { dag, state, runs }: RunOutcome,
+  loads: readonly Loaded[],
+  ms: number,
+): string {
   const rows = loads.reduce((sum, loaded) => sum + loaded.rows, 0);
   const failed = runs.filter((run) => run.state !== "success").length;
-  return `${dag}: ${state}, ${runs.length} run${runs.length === 1 ? "" : "s"}` +
+  return `${dag}: ${state}, ${several(runs.length, "run")}` +
     `${failed > 0 ? ` of which ${failed} failed` : ""}` +
-    `${loads.length > 0 ? `, ${count(rows)} rows` : ""} in ${duration(ms)}` +
+    `${loads.length > 0 ? `, ${several(rows, "row")}` : ""} in ${duration(ms)}` +
     `${loads.length > 0 ? ` (${count(rows / ms * 1000)} rows/s)` : ""}`;
 }

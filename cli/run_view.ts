@@ -1,7 +1,7 @@
 import { type AnyDag, isDone, pace, type Reading, type Run, type TaskRun } from "../engine/mod.ts";
 import type { RunDocument } from "../server/mod.ts";
-import { bytes, count, duration, table } from "./format.ts";
-import { asLoaded } from "./loaded.ts";
+import { bytes, count, duration, several, table } from "./format.ts";
+import { type Loaded, loadsOf } from "./loaded.ts";
 import { refused, remaining, stageRow } from "./stages.ts";
 
 const SIGNS: Readonly<Record<string, string>> = {
@@ -93,7 +93,7 @@ function mappedStatus(id: string, instances: readonly TaskRun[], readings: Readi
   return [
     `  ${count(all.filter(isDone).length)}/${count(all.length)} done`,
     ...parts,
-    ...rows > 0 ? [`${count(rows)} rows`] : [],
+    ...rows > 0 ? [several(rows, "row")] : [],
     ...rejects ? [rejects] : [],
   ].join(", ");
 }
@@ -115,39 +115,54 @@ export function runLine(run: Run, readings: Readings): string {
     const stages = readings[id] ?? [];
     const last = stages.at(-1);
     if (task.state !== "running" || !last) return `${id} ${task.state}`;
-    const rows = last.rows > 0 ? `${count(last.rows)} rows` : bytes(last.bytes);
+    const rows = last.rows > 0 ? several(last.rows, "row") : bytes(last.bytes);
     const rejects = refused(stages);
     return `${id} ${rows}, ${rejects && `${rejects}, `}pace set by ${pace(stages).setBy}`;
   });
   return `${run.id}: ${tasks.join("; ")}`;
 }
 
-/** A run that is over, in lines: its state, its tasks, what they put out or failed of. */
-export function endedRun(run: RunDocument): string {
+/** A run that is over, in lines: its state, its tasks (the instances of mapped ones as one), what they put out or failed of. */
+export function endedRun(run: RunDocument, mapped: Run["mapped"] = {}): string {
   const head = `${run.run_id}  ${run.state}`;
   const rows = run.tasks.map((task) => [
-    task.id,
+    mapped[task.id] ? `${task.id} ×${mapped[task.id]!.length}` : task.id,
     task.state,
     task.seconds === null ? "" : duration(task.seconds * 1000),
-    task.attempts > 1 ? `${task.attempts} attempts` : "",
-    task.error ?? outputInWords(task.output),
+    task.attempts > 1 ? several(task.attempts, "attempt") : "",
+    task.error ??
+      (mapped[task.id]
+        ? loadsInWords(mapped[task.id]!.flatMap(({ output }) => loadsOf(output)))
+        : outputInWords(task.output)),
   ]);
   return `${head}\n${table(rows, "  ")}`;
 }
 
-/** What a task put out, where it is a load or a download. */
+/** What a task put out, where it is loads or a download. */
 function outputInWords(output: unknown): string {
-  const loaded = asLoaded(output);
-  if (loaded) {
-    const { table, rows, rejected = 0, rejects } = loaded;
-    const where = rejects?.file ? ` (${rejects.file})` : "";
-    return `${table}: ${count(rows)} rows${
-      rejected > 0 ? `, ${count(rejected)} rejected${where}` : ""
-    }`;
-  }
+  const loads = loadsOf(output);
+  if (loads.length > 0) return loadsInWords(loads);
   if (typeof output === "object" && output && "downloaded" in output && "bytes" in output) {
     const kept = output.downloaded === 0 ? ", kept from before" : "";
     return `${bytes(Number(output.bytes))}${kept}`;
   }
   return "";
+}
+
+/** How many tables loads tell of one by one. */
+const TOLD = 3;
+
+/** The rows of each table: `trips: 12 rows, 1 rejected; zones: 3 rows`. */
+function loadsInWords(loads: readonly Loaded[]): string {
+  const tables = [...Map.groupBy(loads, ({ table }) => table)].map(([table, some]) => {
+    const rows = some.reduce((sum, load) => sum + load.rows, 0);
+    const rejected = some.reduce((sum, load) => sum + (load.rejected ?? 0), 0);
+    const file = some.find(({ rejects }) => rejects?.file)?.rejects?.file;
+    const refused = rejected > 0 ? `, ${count(rejected)} rejected${file ? ` (${file})` : ""}` : "";
+    return `${table}: ${several(rows, "row")}${refused}`;
+  });
+  const more = tables.length - TOLD;
+  return [...tables.slice(0, TOLD), ...more > 0 ? [`and ${several(more, "table")} more`] : []].join(
+    "; ",
+  );
 }

@@ -2,7 +2,7 @@ import { buildCommand } from "@stricli/core";
 import type { AnyDag, SimulateOptions, Simulation } from "../engine/mod.ts";
 import { loadDags, pickDag } from "./dags.ts";
 import * as flags from "./flags.ts";
-import { count, table } from "./format.ts";
+import { several, table } from "./format.ts";
 import { momentInWords } from "./outlook.ts";
 import { fromUser, print, tell, verb, type World } from "./world.ts";
 
@@ -105,7 +105,7 @@ function page(dag: AnyDag, { runs, notes }: Simulation): string {
     const flag = dst === "gap" ? "clocks go forward" : dst ? "clocks go back" : "";
     return [words(start), `until ${words(end)}`, flag];
   });
-  const total = `${count(runs.length)} run${runs.length === 1 ? "" : "s"} of ${dag.id}, ` +
+  const total = `${several(runs.length, "run")} of ${dag.id}, ` +
     `each made at the end of its interval; times are those of ${zone}`;
   return [...rows.length > 0 ? [table(rows)] : [], total, ...notes.map((note) => `${note}.`)].join(
     "\n",

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import type { ClearedSpool, SpoolEntry } from "../engine/mod.ts";
 import { homeFolder } from "./database.ts";
 import * as flags from "./flags.ts";
-import { bytes, table } from "./format.ts";
+import { bytes, several, table } from "./format.ts";
 import { print, tell, verb, type World } from "./world.ts";
 
 interface SpoolFlags {
@@ -141,5 +141,5 @@ function sum(files: readonly SpoolEntry[]): number {
 }
 
 function said(files: readonly SpoolEntry[]): string {
-  return `${bytes(sum(files))} in ${files.length} file${files.length === 1 ? "" : "s"}.`;
+  return `${bytes(sum(files))} in ${several(files.length, "file")}.`;
 }

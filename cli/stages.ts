@@ -1,5 +1,5 @@
 import { pace, type Reading } from "../engine/mod.ts";
-import { bytes, count, duration } from "./format.ts";
+import { bytes, count, duration, several } from "./format.ts";
 
 /** How many records the stages of a pipe have refused, in words; nothing where none are. */
 export function refused(readings: readonly Reading[]): string {
@@ -11,7 +11,7 @@ export function refused(readings: readonly Reading[]): string {
 export function stageRow(readings: readonly Reading[], i: number): string[] {
   const reading = readings[i]!;
   const seconds = Math.max(reading.elapsed, 1) / 1000;
-  const rows = [reading.rows > 0 && `${count(reading.rows)} rows`, refused([reading])]
+  const rows = [reading.rows > 0 && several(reading.rows, "row"), refused([reading])]
     .filter(Boolean).join(", ");
   const moved = reading.bytes > 0 ? bytes(reading.bytes) : "";
   const rate = reading.bytes > 0

@@ -1,7 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { openControl } from "./control.ts";
 import * as flags from "./flags.ts";
-import { several } from "./places.ts";
+import { several } from "./format.ts";
 import { print, tell, verb, type World } from "./world.ts";
 
 interface UnpauseFlags {

@@ -1,5 +1,6 @@
 import type { Definition } from "./_create.ts";
 import type { AnyDag } from "./dag.ts";
+import { nearestName } from "./option_names.ts";
 import type { Timetable } from "./schedule.ts";
 import type { DagRecord } from "./store.ts";
 
@@ -24,8 +25,9 @@ export function findDag(
     throw new TypeError(`Cannot ${verb} "${id}": the engine has another DAG of that id`);
   }
   const known = [...dags.keys()].map((id) => `"${id}"`).join(", ");
+  const meant = nearestName(id, [...dags.keys()]);
   throw new TypeError(
-    `Cannot ${verb} "${id}": there is no such DAG; ${
+    `Cannot ${verb} "${id}": there is no such DAG; ${meant ? `did you mean "${meant}"? ` : ""}${
       known ? `there are ${known}` : "there are none"
     }`,
   );

@@ -113,7 +113,7 @@ async function claim(home: string): Promise<AsyncDisposable> {
     throw new Error(
       `Cannot write to "${home}": ${await describeWriter(
         info,
-      )} does. Stop it, or choose another home folder`,
+      )} does. Let it do the work (\`sluice trigger DAG --wait\`), stop it, or choose another home folder`,
     );
   }
   await Deno.writeTextFile(info, JSON.stringify({ pid: Deno.pid }), { mode: 0o600 });

@@ -44,7 +44,7 @@ export { Meter, Meters } from "./meter.ts";
 export type { Reading } from "./meter.ts";
 export { pace } from "./pace.ts";
 export type { Headway, Pace, Wait } from "./pace.ts";
-export { checkOptionNames } from "./option_names.ts";
+export { checkOptionNames, nearestName } from "./option_names.ts";
 export type { OptionNames } from "./option_names.ts";
 export { pipe, tee } from "./pipe.ts";
 export { all, Ref } from "./ref.ts";

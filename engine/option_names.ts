@@ -14,15 +14,21 @@ export function checkOptionNames(
   for (const name of Object.keys(given)) {
     if (Object.hasOwn(names, name)) continue;
     const known = Object.keys(names);
-    const meant = known.map((other) => ({ other, away: apart(plain(name), plain(other)) }))
-      .sort((a, b) => a.away - b.away)[0];
-    const hint = meant && meant.away <= Math.max(1, plain(name).length / 3)
-      ? `did you mean "${meant.other}"?`
+    const meant = nearestName(name, known);
+    const hint = meant !== undefined
+      ? `did you mean "${meant}"?`
       : known.length > 0
       ? `it has ${known.map((other) => `"${other}"`).join(", ")}`
       : "it has none";
     throw new TypeError(`${what} has no option "${name}"; ${hint}`);
   }
+}
+
+/** The one of the names that are known that was likely meant; undefined where none is near. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  const meant = known.map((other) => ({ other, away: apart(plain(name), plain(other)) }))
+    .sort((a, b) => a.away - b.away)[0];
+  return meant && meant.away <= Math.max(1, plain(name).length / 3) ? meant.other : undefined;
 }
 
 /** A name as it sounds, whoever wrote it: `max_active_runs` is `maxActiveRuns`. */

@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type Bytes, type Context, GiveUp, Source, SourceChanged } from "../engine/mod.ts";
 
@@ -14,7 +14,8 @@ export async function openFile(place: string, ctx: Context, fresh = false): Prom
   if (place === "-") return new ReadableStream(pulling(Deno.stdin, () => {}), { highWaterMark: 0 });
   const path = localPath(place);
   const file = await Deno.open(path).catch((cause) => {
-    throw new GiveUp(`Cannot open "${path}": ${reason(cause)}`, { cause });
+    const where = isAbsolute(path) ? "" : `, looked for in ${resolve()}`;
+    throw new GiveUp(`Cannot open "${path}": ${reason(cause)}${where}`, { cause });
   });
   try {
     const stat = await file.stat();

@@ -261,7 +261,31 @@ Deno.test("DAGs of the user's own are found, and broken ones told of", async (t)
     assert.equal(code, 2);
     assert.match(stderr, /^sluice: Cannot find DAG "nope"; there are: "hello", "twice"$/m);
     assert.match(stderr, /throws\.ts:1: not today/);
+    const near = await sluice.run(["run", "helo"]);
+    assert.match(
+      near.stderr,
+      /^sluice: Cannot find DAG "helo"; did you mean "hello"\? there are: /m,
+    );
   });
+});
+
+Deno.test("the rows of mapped tasks and of the ends of a tee are told and counted", async () => {
+  await using sluice = new Sluice();
+  sluice.file(
+    "dags/many.ts",
+    `import { dag, fn } from "sluice";
+    const d = dag("many");
+    const loaded = (table, rows) => ({ table, rows, columns: [] });
+    const names = d.task("names", () => ["a", "b", "c"]);
+    d.each("load", names, (name) => fn({ name }, ({ name }) => loaded("parts", name === "a" ? 1 : 2)));
+    d.task("both", () => ({ one: loaded("one", 1), two: loaded("two", 10) }));
+    export default d;`,
+  );
+  const { code, stdout, stderr } = await sluice.run(["run", "many"]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^ {2}load ×3 .* {2}parts: 5 rows$/m);
+  assert.match(stderr, /^ {2}both .* {2}one: 1 row; two: 10 rows$/m);
+  assert.match(stdout, /^many: success, 1 run, 16 rows in /);
 });
 
 Deno.test("as many runs go on at once as maxActiveRuns says", async () => {
