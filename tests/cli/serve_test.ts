@@ -115,6 +115,36 @@ Deno.test("serve triggers runs over HTTP and tells of them as run does", async (
   assert.equal(stdout, `Sluice listens on ${url}\n`);
 });
 
+Deno.test("what fails is in the log, without the passwords of any connection", async () => {
+  await using sluice = new Sluice();
+  sluice.file(
+    "dags/leak.ts",
+    `import { dag } from "sluice";
+    const leak = dag("leak");
+    leak.task("t", async (run) => { 
+      const { url } = await run.connection("lake");
+      throw new Error(url + " " + decodeURIComponent(new URL(url).password));
+    });
+    export default leak;`,
+  );
+  const command = sluice.start(["serve", "--dags", `${sluice.folder}/dags`, "--port", "0"], {
+    env: { SLUICE_CONN_LAKE: "host=127.0.0.1 user=me password=quite/secret dbname=x" },
+  });
+  const [, url] = await command.says(/^Sluice listens on (http:\S+)\n/);
+  const { run_id } = await (await trigger(url!, {}, "leak")).json();
+  const ask = async (path: string) =>
+    await (await fetch(`${url}/api/runs/${run_id}${path}`)).json();
+  await until(async () => (await ask("")).state === "failed");
+  const { lines: [line, ...more] } = await ask("/tasks/t/attempts/1/log");
+  assert.deepEqual(more, []);
+  assert.match(
+    line.message,
+    /^failed: postgres:\/\/me:\*\*\*@127\.0\.0\.1:5432\/x \*\*\*\n {4}at .*\/leak\.ts:5:/,
+  );
+  command.kill("SIGTERM");
+  await command.ended;
+});
+
 Deno.test("what serve knows is there after a kill, and it goes on", async () => {
   await using sluice = new Sluice();
   sluice.file(
