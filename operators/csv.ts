@@ -23,6 +23,7 @@ import { isUtf8 } from "./_read_text.ts";
 import { checkOnReject } from "./_reject.ts";
 import { type Layout, Sieve } from "./_sieve.ts";
 import { type Spelled, type Spelling, spellings } from "./_spelling.ts";
+import { spellingHints } from "./_spelling_hint.ts";
 import { type Dialect, Malformed, Tokenizer } from "./_tokenizer.ts";
 import { WideningColumns } from "./_widening_columns.ts";
 import { type Chunks, Window } from "./_window.ts";
@@ -168,6 +169,10 @@ class Parser {
     const plan = this.#define(this.#options.names === "mend" ? mendNames(names) : names);
     this.#columns = new WideningColumns(plan, this.#learnt, this.#log);
     this.#tell(encoding, header === true, skipped);
+    const { decimal, thousands, dateOrder } = this.#options;
+    if (decimal === undefined && thousands === undefined && dateOrder === undefined) {
+      for (const hint of spellingHints(plan, this.#block())) this.#log.info(hint);
+    }
     return this.#batch(this.#columns); // without rows it still tells the columns
   }
 

@@ -8,7 +8,8 @@ import { chunked, every, readCsv } from "./_read_csv.ts";
 async function told(input: string | Uint8Array, options: CsvOptions = {}): Promise<ReadAs> {
   let dialect: unknown = PLAIN_CSV; // where nothing is said
   const log = {
-    info: (_: string, fields?: Record<string, unknown>) => void (dialect = fields?.dialect),
+    info: (_: string, fields?: Record<string, unknown>) =>
+      void (dialect = fields?.dialect ?? dialect),
     warn() {},
     error() {},
   };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import type { CsvOptions } from "../../operators/mod.ts";
-import { readCsv } from "./_read_csv.ts";
+import { csv, type CsvOptions } from "../../operators/mod.ts";
+import { perform, testContext } from "../_context.ts";
+import { chunked, readCsv } from "./_read_csv.ts";
 
 const day = (text: string) => Date.parse(`${text}T00:00:00Z`);
 const micros = (text: string) => BigInt(Date.parse(`${text}Z`)) * 1000n;
@@ -103,4 +104,18 @@ Deno.test("declared types are read as they are spelled, and declared text is lef
   });
   assert.deepEqual(types, ["numeric", "timestamp", "text", "date"]);
   assert.deepEqual(rows, [["1234.50", micros("2021-02-01T00:00"), "1,5", day("2021-01-02")]]);
+});
+
+Deno.test("numbers and dates that are written as elsewhere stay text, and the options for them are named", async () => {
+  const said: string[] = [];
+  const log = { info: (message: string) => void said.push(message), warn() {}, error() {} };
+  const text =
+    'a,b,c,d,e,f\n31.12.2021,"1.234,50",1.2.2021,x,"1,5",\n01.01.2022,"7,00",3.4.2021,"1,2",2,\n';
+  const batches = await perform(csv(), testContext({ log }), chunked(text));
+  await batches.getReader().read();
+  assert.deepEqual(said, [
+    '"a" is read as text; the first values look like --date-order dmy',
+    '"b", "e" are read as text; the first values look like --decimal , --thousands .',
+    '"c" is read as text; the first values look like --date-order dmy or --date-order mdy',
+  ]);
 });

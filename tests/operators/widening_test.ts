@@ -144,7 +144,7 @@ Deno.test("a declared type is enforced, and text that is none stays an error", a
     name: "GiveUp",
     message:
       'Cannot parse "x" as integer in column "v", line 1002: that type was declared; declare ' +
-      "another or mend the file",
+      "another, mend the file, or keep such records aside: --on-reject keep (in code onReject: { limit: 100 })",
   });
   await assert.rejects(readCsv(file("1", "\0")), {
     name: "GiveUp",
