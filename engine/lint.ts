@@ -145,15 +145,16 @@ function* params(dag: AnyDag): Generator<Warning> {
   const words = new Set(
     texts.flatMap((text) => [...text.split(/[^\w$]+/), ...text.split(/["'`]/)]),
   );
-  for (const name of names) {
-    if (used.has(name) || words.has(name)) continue;
-    yield {
-      dag: dag.id,
-      rule: "param",
-      message: `No template and no function in this DAG mentions the param "${name}"; ` +
-        "if no operator of yours reads it, leave it out",
-    };
-  }
+  const unused = names.filter((name) => !used.has(name) && !words.has(name));
+  if (unused.length === 0) return;
+  const [what, it] = unused.length === 1 ? ["param", "it"] : ["params", "them"];
+  const told = unused.map((name) => JSON.stringify(name)).join(", ");
+  yield {
+    dag: dag.id,
+    rule: "param",
+    message: `No template and no function in this DAG mentions the ${what} ${told}; ` +
+      `if no operator of yours reads ${it}, leave ${it} out`,
+  };
 }
 
 function callbacks(options: object): unknown[] {

@@ -28,7 +28,9 @@ export function checkOptionNames(
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   const meant = known.map((other) => ({ other, away: apart(plain(name), plain(other)) }))
     .sort((a, b) => a.away - b.away)[0];
-  return meant && meant.away <= Math.max(1, plain(name).length / 3) ? meant.other : undefined;
+  const { length } = plain(name);
+  const isNear = meant && meant.away < length && meant.away <= Math.max(1, length / 3);
+  return isNear ? meant.other : undefined;
 }
 
 /** A name as it sounds, whoever wrote it: `max_active_runs` is `maxActiveRuns`. */
