@@ -1,5 +1,6 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
+import { option } from "./_option.ts";
 import { PLACE_COLUMNS, type Reason, type RejectRule } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
 import type { Session } from "./_session.ts";
@@ -121,7 +122,7 @@ export async function failWhere(
     `Cannot load into ${named(options)}: ${reasons[found.why]!.said}: ${
       JSON.stringify(shortened(found.value))
     }${where}. All was rolled back: the table is as it was. Change the column's type or mend the source, or let such ` +
-      `rows be kept aside (onReject, --on-reject keep)`,
+      `rows be kept aside: ${option("onReject", "keep")}`,
   );
 }
 
