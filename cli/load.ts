@@ -134,6 +134,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
         bytes_decompressed: moved("decompress"),
         seconds: Number(seconds.toFixed(3)),
         columns: loaded.columns,
+        ...loaded.discarded && { discarded: loaded.discarded },
         ...loaded.columnsInAll && { columns_in_all: loaded.columnsInAll },
         ...loaded.widened && { widened: loaded.widened },
         dialect,
@@ -180,6 +181,7 @@ async function runLoad(world: World, options: LoadFlags, source: string): Promis
   if (loaded.columnsInAll) {
     print(world, `  and ${count(loaded.columnsInAll - loaded.columns.length)} more columns`);
   }
+  if (loaded.discarded) print(world, `  left out: ${loaded.discarded.join(", ")}`);
   for (const { column, from, to, line, reread } of loaded.widened ?? []) {
     const how = reread ? ", read again from the start" : "";
     const what = from === null

@@ -139,6 +139,8 @@ export interface Copied {
   };
   /** The columns, as they arrived. */
   readonly columns: readonly Column[];
+  /** The columns that arrived and that the table lacks: nothing of them was loaded, as `evolution` says. */
+  readonly discarded?: readonly string[];
   /** How many there are, where that would be more than a task may put out: `columns` has the first of them. */
   readonly columnsInAll?: number;
   /** The columns that came late or whose inferred types did not hold for the whole source, step by step; 100 at most. */

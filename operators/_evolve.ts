@@ -1,6 +1,6 @@
 import { GiveUp } from "../engine/mod.ts";
 import type { SqlType } from "./_canonical.ts";
-import type { Column, CopyOptions } from "./_copy_options.ts";
+import type { Column, Copied, CopyOptions } from "./_copy_options.ts";
 import type { Flow } from "./_flow.ts";
 import { baseOf, isReadOfText, lossesOf } from "./_losses.ts";
 import type { Reason } from "./_reject.ts";
@@ -50,6 +50,17 @@ const HELD_BY: Readonly<Record<string, readonly string[]>> = {
 
 /** Types that text is made of and back without a loss that its spelling could be: what arrives may become text so. */
 const SPELLED = ["integer", "bigint", "date", "text"];
+
+/** Which of the columns that arrive are loaded, and which were left out as the table lacks them. */
+export function takenOf(
+  columns: readonly Column[],
+  fit: Fit | undefined,
+): Pick<Copied, "columns" | "discarded"> {
+  const taken = new Set((fit?.columns ?? columns).map(({ name }) => name));
+  const discarded = columns.filter(({ name }) => !taken.has(name)).map(({ name }) => name);
+  if (discarded.length === 0) return { columns };
+  return { columns: columns.filter(({ name }) => taken.has(name)), discarded };
+}
 
 /**
  * Fits columns to those of a table, by their names. Of those that `widened` names a value is known that needs the type.

@@ -8,7 +8,7 @@ import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { reasonsOf } from "./_constraints.ts";
 import { copySections, type Fitting, hashRows } from "./_copy_sections.ts";
 import { dedupe, revive } from "./_dedupe.ts";
-import { type Fit, fitColumns } from "./_evolve.ts";
+import { type Fit, fitColumns, takenOf } from "./_evolve.ts";
 import { explain } from "./_explain.ts";
 import { Flow } from "./_flow.ts";
 import { guard } from "./_guard.ts";
@@ -137,12 +137,13 @@ export class Load {
       const { rows: kept, ...counts } = await this.#takeTurns(() =>
         this.#settle(rows, duplicates, mark, hash)
       );
-      const { table } = this.#options, { columns, widened } = this.#flow;
+      const { table } = this.#options, { widened } = this.#flow;
       const { told } = this.#refusals, resumed = this.#staging?.resumable?.resumed;
       const steps = widened.length > 0 && { widened: widened.slice(0, MOST_TOLD) };
       const unsure = sourceOf(this.#options, this.#ctx).unverified && { unverified: true as const };
       const found = { ...steps, ...resumed && { resumed }, ...unsure };
-      const done = { table, rows: kept, ...told, columns, ...found };
+      const columns = takenOf(this.#flow.columns, (await this.#plan()).fit);
+      const done = { table, rows: kept, ...told, ...columns, ...found };
       this.#copied = mode === "merge" ? { ...done, merged: counts } : done;
       await this.#session.all("COMMIT");
       return this.#copied;

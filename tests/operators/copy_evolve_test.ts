@@ -40,6 +40,8 @@ for (const mode of MODES) {
     const options = { ...mode, evolution: "discard" } as const;
     const copied = await load(database, "x,id,y,a\nfoo,2,bar,5\n", options);
     assert.equal(copied.rows, 1);
+    assert.deepEqual(copied.columns.map(({ name }) => name), ["id", "a"]);
+    assert.deepEqual(copied.discarded, ["x", "y"]);
     assert.deepEqual(await rows(database), ["(1,1)", "(2,5)"]);
     await assert.rejects(
       load(database, "id,a\n3,x\n", options),
