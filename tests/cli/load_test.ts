@@ -281,7 +281,7 @@ Deno.test("load merges, replaces slices, evolves tables, and knows a load again"
   const said = await sluice.run(["load", file, "--into", "t", "--database", db.url, ...merge]);
   assert.match(
     said.stdout,
-    /^t: 1 rows in .*\n {2}1 inserted, 0 updated, 0 deleted, 0 duplicates\n/,
+    /^t: 1 row in .*\n {2}1 inserted, 0 updated, 0 deleted, 0 duplicates\n/,
   );
   const again = ["load", file, "--into", "u", "--database", db.url, "--if-unchanged", "skip"];
   await sluice.run(again);
