@@ -286,7 +286,7 @@ Deno.test("load merges, replaces slices, evolves tables, and knows a load again"
   const again = ["load", file, "--into", "u", "--database", db.url, "--if-unchanged", "skip"];
   await sluice.run(again);
   const { stdout } = await sluice.run(again);
-  assert.equal(stdout, "u: unchanged, 1 rows\n");
+  assert.equal(stdout, "u: unchanged, 1 row\n");
   const [entry] = await db.query<{ source_url: string; bytes: string }>(
     `SELECT source_url, bytes FROM sluice.loads WHERE target LIKE '%"u"'`,
   ) as [{ source_url: string; bytes: string }];
