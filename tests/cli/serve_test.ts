@@ -104,7 +104,7 @@ Deno.test("serve triggers runs over HTTP and tells of them as run does", async (
   const second = await sluice.run(["serve", "--port", "0", "--database", db.url]);
   assert.match(
     refusal(second, 1),
-    new RegExp(`process ${command.pid}.* Stop it, or choose another`),
+    new RegExp(`process ${command.pid}.* stop it, or choose another`),
   );
   const third = await other.run(["serve", "--port", port!, "--database", db.url]);
   assert.match(refusal(third, 2), new RegExp(`port ${port}`));
