@@ -25,12 +25,24 @@ export interface Unpaused {
 
 /** Tells how DAGs are doing, and changes that. */
 export interface Statuses {
+  /** Has a DAG start nothing by itself; what runs finishes. @throws {TypeError} when there is no such DAG */
   pause(dag: string): Promise<void>;
+  /**
+   * Has a DAG start by itself again. More than 1000 runs due at once have to be confirmed, by `all`. A dry run only tells
+   * how many are.
+   *
+   * @throws {TypeError} when there is no such DAG
+   */
   unpause(
     dag: string,
     options?: { readonly all?: boolean; readonly dryRun?: boolean },
   ): Promise<Unpaused>;
+  /** How a DAG is doing. @throws {TypeError} when there is no such DAG */
   status(dag: string): DagStatus;
+  /**
+   * The DAGs that change from now on, until the signal is aborted: those paused or let go, those whose next run is
+   * another, those replaced, added and removed. What changes again before it is asked for is told once.
+   */
   watchDags(signal: AbortSignal): AsyncIterable<DagChange>;
 }
 

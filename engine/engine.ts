@@ -19,8 +19,7 @@ import { chooseInterval, type TriggerOptions } from "./_trigger.ts";
 import { checkLimits, POOLS } from "./check_limits.ts";
 import type { Instance } from "./clear.ts";
 import type { AnyDag, Dag } from "./dag.ts";
-import type { DagChange } from "./_changes.ts";
-import { type DagStatus, statuses, type Unpaused } from "./dag_status.ts";
+import { type Statuses, statuses } from "./dag_status.ts";
 import { type Executor, inProcess } from "./executor.ts";
 import type { LogFiles } from "./log_files.ts";
 import type { Mark } from "./mark.ts";
@@ -94,7 +93,7 @@ export interface RunHandle {
 }
 
 /** Runs DAGs. Disposing of it stops all that is under way. */
-export interface Engine extends AsyncDisposable {
+export interface Engine extends Statuses, AsyncDisposable {
   /** The DAGs it knows, by id. */
   readonly dags: ReadonlyMap<string, AnyDag>;
   /** Begins to make the runs that schedules ask for. Without it, only what is triggered runs. */
@@ -120,25 +119,6 @@ export interface Engine extends AsyncDisposable {
    * @throws {TypeError} when there is no such run or task
    */
   rendered(run: string, task: string, attempt?: number): Promise<RenderedTask>;
-  /** Has a DAG start nothing by itself; what runs finishes. @throws {TypeError} when there is no such DAG */
-  pause(dag: string): Promise<void>;
-  /**
-   * Has a DAG start by itself again. More than 1000 runs due at once have to be confirmed, by `all`. A dry run only tells
-   * how many are.
-   *
-   * @throws {TypeError} when there is no such DAG
-   */
-  unpause(
-    dag: string,
-    options?: { readonly all?: boolean; readonly dryRun?: boolean },
-  ): Promise<Unpaused>;
-  /** How a DAG is doing. @throws {TypeError} when there is no such DAG */
-  status(dag: string): DagStatus;
-  /**
-   * The DAGs that change from now on, until the signal is aborted: those paused or let go, those whose next run is
-   * another, those replaced, added and removed. What changes again before it is asked for is told once.
-   */
-  watchDags(signal: AbortSignal): AsyncIterable<DagChange>;
   /** A run as it is now. */
   get(run: string): Promise<Run | undefined>;
   /** The runs that fit, the latest created first. */

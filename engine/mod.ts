@@ -77,7 +77,7 @@ export type { CheckLimitsOptions } from "./check_limits.ts";
 export { engine } from "./engine.ts";
 export type { Engine, EngineOptions, RunHandle } from "./engine.ts";
 export type { DagChange } from "./_changes.ts";
-export type { DagStatus, Unpaused } from "./dag_status.ts";
+export type { DagStatus, Statuses, Unpaused } from "./dag_status.ts";
 export type { Writes } from "./_causes.ts";
 export type { Definition } from "./_create.ts";
 export type { Backfill, BackfillOptions, ClearOptions, MarkOptions } from "./_interventions.ts";
