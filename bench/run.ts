@@ -1,6 +1,7 @@
 // Sluice beside what people use: `deno task bench [PAIRS]`. Writes results.md.
 import { MONTHS } from "../cli/_demo_data.ts";
 import { testPostgres } from "../tests/_postgres.ts";
+import { embedded } from "./_embedded.ts";
 import { type Cost, measure, median } from "./_measure.ts";
 import { serveFile, writeMonths } from "./_months.ts";
 
@@ -118,17 +119,19 @@ try {
     `set -o pipefail; curl -sf '${url}' | gunzip | psql -q '${dsn}' -c '\\copy bench_psql from stdin with (format csv, header)'`,
   ];
 
-  for (
-    const [name, settings] of [["Postgres' defaults", DEFAULTS], [
-      "the embedded server's settings",
-      EMBEDDED,
-    ]] as const
-  ) {
-    await using db = await testPostgres({ settings });
+  const servers = [
+    ["Postgres' defaults", () => testPostgres({ settings: DEFAULTS })],
+    ["the embedded server's settings", () => testPostgres({ settings: EMBEDDED })],
+    ["the embedded server", () => embedded(`${folder}/home`)],
+  ] as const;
+  for (const [name, open] of servers) {
+    await using db = await open();
+    const [version] = await db.query<{ server_version: string }>("SHOW server_version");
     const ours: Cost[] = [], theirs: Cost[] = [];
     for (let pair = -1; pair < PAIRS; pair++) {
       const steps = [
         async () => {
+          await db.query("DROP TABLE IF EXISTS bench_sluice");
           await db.query("CHECKPOINT");
           const cost = await measure(sluice(one.url, db.url), db.pid());
           if (pair >= 0) ours.push(cost);
@@ -151,7 +154,7 @@ try {
     if (!same) throw new Error("the two tables differ");
     const ratios = ours.map((cost, i) => theirs[i]!.wall / cost.wall);
     say("");
-    say(`## With ${name}`);
+    say(`## With ${name} (Postgres ${version!.server_version.split(" ")[0]})`);
     say("");
     for (const line of HEAD) say(line);
     say(row("`sluice load`", ours, ROWS));
