@@ -264,15 +264,6 @@ export function sourceOf(
   readonly unverified: boolean;
 } {
   const { evolution, on, deleteMissing, duplicates, slice } = options;
-  const way = JSON.stringify([
-    read?.way,
-    source.url,
-    evolution,
-    on,
-    deleteMissing,
-    duplicates,
-    slice,
-  ]);
   // The time of a file may be set by hand.
   const weak = read?.validator?.startsWith("W/") || read?.url?.startsWith("file:");
   return {
@@ -280,7 +271,10 @@ export function sourceOf(
     validator: source.validator ?? read?.validator,
     version: source.validator ?? (weak ? undefined : read?.validator),
     sha256: source.sha256 ?? read?.sha256,
-    way: createHash("sha256").update(way).digest("hex"),
+    get way(): string {
+      const how = [read?.way, source.url, evolution, on, deleteMissing, duplicates, slice];
+      return createHash("sha256").update(JSON.stringify(how)).digest("hex");
+    },
     bytes: read?.bytes ?? meters.read()[0]?.bytes ?? 0,
     unverified: read?.unverified ?? false,
   };
