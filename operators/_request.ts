@@ -88,9 +88,10 @@ export async function request(
         redirect: "manual",
         signal: either,
       } as const;
-      const response = target.network === "public"
-        ? await fetchPublic(url, init, target.cannot)
-        : await fetch(url, init);
+      const response = await unlessAborted(
+        target.network === "public" ? fetchPublic(url, init, target.cannot) : fetch(url, init),
+        either,
+      );
       const location = response.headers.get("location");
       if (!REDIRECTS.includes(response.status) || location === null) {
         return new Answer(response, attempt);
@@ -123,6 +124,22 @@ export async function request(
     throw failure;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/**
+ * What a promise comes to, or the reason of an abort before that. A fetch is aborted by signals made of its own, which the
+ * runtime may have collected by then: who relied on it alone would now and then wait for ever.
+ */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 
@@ -174,11 +191,13 @@ export class Answer {
    */
   async read(idle: number, least = 0): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const began = performance.now();
+    const { signal } = this.#attempt;
     const timer = setTimeout(() => {
       this.#attempt.abort(new Broken(`no byte came for ${idle / 1000} s`));
     }, idle);
     try {
-      const chunk = (await this.#reader?.read())?.value;
+      const reading = this.#reader?.read();
+      const chunk = reading && (await unlessAborted(reading, signal)).value;
       this.received += chunk?.length ?? 0;
       this.#waited += performance.now() - began;
       if (chunk && this.#waited >= idle) {

@@ -35,7 +35,7 @@ for (const [what, kills] of [["backend", soak ? 100 : 6], ["postmaster", soak ? 
       const after: State = { table, ledger: [old, made] };
       const loading = load(server.url, made, options);
       const outcome = loading.then(() => undefined, (error: Error) => error);
-      await sleep(dice() * duration * 1.2);
+      await sleep(dice() * duration * 0.8);
       if (what === "postmaster") {
         await killer.kill();
         await sleep(dice() * 300);
