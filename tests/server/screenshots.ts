@@ -16,6 +16,22 @@ const DAY = 86_400_000;
 await sharedPostgres();
 await using database = await freshDatabase();
 await using months = await demoServer();
+/** Passes the months on at a pace at which they can be looked at, on whatever machine. */
+await using slow = Deno.serve(
+  { port: 0, hostname: "127.0.0.1", onListen() {} },
+  async ({ url, headers: asked }) => {
+    const { body, status, headers } = await fetch(months.url + new URL(url).pathname, {
+      headers: asked,
+    });
+    const pace = new TransformStream<Uint8Array, Uint8Array>({
+      async transform(chunk, controller) {
+        await new Promise((resolve) => setTimeout(resolve, chunk.length / 1500));
+        controller.enqueue(chunk);
+      },
+    });
+    return new Response(body!.pipeThrough(pace), { status, headers });
+  },
+);
 await using browser = await openBrowser();
 
 const taxi = dag("yellow_taxi", {
@@ -26,7 +42,7 @@ const taxi = dag("yellow_taxi", {
   catchup: true,
   maxActiveRuns: 1,
   tags: ["taxi"],
-  params: { base: months.url },
+  params: { base: `http://127.0.0.1:${slow.addr.port}` },
 });
 const file = taxi.task(
   "download",
