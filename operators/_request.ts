@@ -88,13 +88,12 @@ export async function request(
         redirect: "manual",
         signal: either,
       } as const;
-      const response = await unlessAborted(
-        target.network === "public" ? fetchPublic(url, init, target.cannot) : fetch(url, init),
-        either,
-      );
+      const response = target.network === "public"
+        ? await fetchPublic(url, init, target.cannot)
+        : await fetch(url, init);
       const location = response.headers.get("location");
       if (!REDIRECTS.includes(response.status) || location === null) {
-        return new Answer(response, attempt);
+        return new Answer(response, attempt, either);
       }
       await response.body?.cancel();
       const next = parse(location, target.cannot, url);
@@ -128,8 +127,8 @@ export async function request(
 }
 
 /**
- * What a promise comes to, or the reason of an abort before that. A fetch is aborted by signals made of its own, which the
- * runtime may have collected by then: who relied on it alone would now and then wait for ever.
+ * What a promise comes to, or the reason of an abort before that. Once the headers are here, Deno holds the signal of a
+ * fetch no more: after a collection of garbage no abort ends the reading of its body.
  */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
@@ -163,9 +162,11 @@ export class Answer {
   /** Milliseconds for which bytes were waited for in that time. */
   #waited = 0;
   readonly #attempt: AbortController;
+  /** Aborted by the attempt, and by whoever asked for it. */
+  readonly #signal: AbortSignal;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
 
-  constructor(response: Response, attempt: AbortController) {
+  constructor(response: Response, attempt: AbortController, signal: AbortSignal) {
     const { headers } = response;
     this.status = response.status;
     this.statusText = response.statusText;
@@ -181,6 +182,7 @@ export class Answer {
     this.bounded = headers.has("content-length") || headers.has("transfer-encoding") ||
       response.url.startsWith("https:");
     this.#attempt = attempt;
+    this.#signal = signal;
     this.#reader = response.body?.getReader();
   }
 
@@ -191,13 +193,12 @@ export class Answer {
    */
   async read(idle: number, least = 0): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const began = performance.now();
-    const { signal } = this.#attempt;
     const timer = setTimeout(() => {
       this.#attempt.abort(new Broken(`no byte came for ${idle / 1000} s`));
     }, idle);
     try {
       const reading = this.#reader?.read();
-      const chunk = reading && (await unlessAborted(reading, signal)).value;
+      const chunk = reading && (await unlessAborted(reading, this.#signal)).value;
       this.received += chunk?.length ?? 0;
       this.#waited += performance.now() - began;
       if (chunk && this.#waited >= idle) {
