@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 // @ts-types="@types/pg"
 import pg from "pg";
-import { type Bytes, operator, pipe, ReadAgain, tee } from "../../engine/mod.ts";
+import { pipe, ReadAgain, tee } from "../../engine/mod.ts";
 import {
   type Copied,
   copy,
@@ -15,18 +15,10 @@ import {
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { nothingLeft, rows } from "./_load.ts";
-import { chunked, every } from "./_read_csv.ts";
+import { once } from "./_once.ts";
+import { chunked } from "./_read_csv.ts";
 
 await sharedPostgres();
-
-/** Opens a text once; a second time is the pipe's affair. */
-function once(text: string) {
-  let opened = 0;
-  return operator("once", (): Bytes => {
-    assert.equal(opened++, 0, "it can be opened only once");
-    return chunked(text, every(100_000, text.length));
-  })();
-}
 
 function context(database: TestDatabase, said: string[] = []) {
   const say = (message: string): void => void said.push(message);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { RecordBatch } from "apache-arrow";
-import { type Bytes, operator, pipe } from "../../engine/mod.ts";
+import { operator, pipe } from "../../engine/mod.ts";
 import { sqlType } from "../../operators/_canonical.ts";
 import { SiftedBatch } from "../../operators/_reject.ts";
 import { widenings } from "../../operators/_widening.ts";
@@ -17,18 +17,10 @@ import {
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { nothingLeft, rows } from "./_load.ts";
-import { chunked, every, rowsOf } from "./_read_csv.ts";
+import { once } from "./_once.ts";
+import { rowsOf } from "./_read_csv.ts";
 
 await sharedPostgres();
-
-/** Opens a text once; a second time is the pipe's affair. */
-function once(text: string) {
-  let opened = 0;
-  return operator("once", (): Bytes => {
-    assert.equal(opened++, 0, "it can be opened only once");
-    return chunked(text, every(100_000, text.length));
-  })();
-}
 
 /** What the last reading of a text gave, and how many there were. */
 interface Reading {

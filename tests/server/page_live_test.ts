@@ -3,6 +3,7 @@ import { dag, pipe } from "../../engine/mod.ts";
 import { copy, csv, decompress, http } from "../../operators/mod.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 import { type Look, look, pageTest, serve } from "./_browser.ts";
+import { MONTHS } from "./_months.ts";
 
 await sharedPostgres();
 
@@ -34,11 +35,7 @@ pageTest("the months of the taxis are loaded from the page alone", async (browse
   await using database = await freshDatabase();
   await using months = slowMonths();
   const taxi = dag("yellow_taxi", {
-    schedule: "0 6 2 * *",
-    start: "2021-01-01",
-    end: "2021-03-28",
-    catchup: true,
-    maxActiveRuns: 1,
+    ...MONTHS,
     params: { base: months.url },
   });
   const file = taxi.task(

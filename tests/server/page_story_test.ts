@@ -5,6 +5,7 @@ import { copy, csv, http } from "../../operators/mod.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 import { serve as serveFiles } from "../cli/_sluice.ts";
 import { hasBrowser, look, pageTest, serve } from "./_browser.ts";
+import { MONTHS } from "./_months.ts";
 
 if (hasBrowser) await sharedPostgres();
 
@@ -20,11 +21,7 @@ pageTest("a course's story is told from the page alone", async (browser, t) => {
     });
   });
   const taxi = dag("yellow_taxi", {
-    schedule: "0 6 2 * *",
-    start: "2021-01-01",
-    end: "2021-03-28",
-    catchup: true,
-    maxActiveRuns: 1,
+    ...MONTHS,
     params: {
       base: months.url,
       check: param({ enum: ["passes", "stumbles", "fails"], default: "passes" }),

@@ -8,6 +8,7 @@ import { copy, csv, decompress, http } from "../../operators/mod.ts";
 import { demoServer } from "../../cli/_demo_server.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 import { look, openBrowser, serve } from "./_browser.ts";
+import { MONTHS } from "./_months.ts";
 import { past } from "./_past.ts";
 
 const FOLDER = new URL("../../docs/screenshots/", import.meta.url);
@@ -36,11 +37,7 @@ await using browser = await openBrowser();
 
 const taxi = dag("yellow_taxi", {
   description: "The months of New York's yellow taxis: downloaded and loaded at the same time",
-  schedule: "0 6 2 * *",
-  start: "2021-01-01",
-  end: "2021-03-28",
-  catchup: true,
-  maxActiveRuns: 1,
+  ...MONTHS,
   tags: ["taxi"],
   params: { base: `http://127.0.0.1:${slow.addr.port}` },
 });
