@@ -13,6 +13,7 @@ import { sqlType } from "./_canonical.ts";
 import { arrowField, parseColumnType } from "./_column_type.ts";
 import { type PlannedColumn, readPlanned } from "./_columns.ts";
 import { BARE } from "./_json_fields.ts";
+import type { Read } from "./_read_column.ts";
 import {
   PLACE_COLUMNS,
   type Reject,
@@ -20,7 +21,6 @@ import {
   SiftedBatch,
   type Tolerance,
 } from "./_reject.ts";
-import { clear, misfitsOf } from "./_sieve.ts";
 import { Malformed, QUOTED } from "./_tokenizer.ts";
 
 /** How much of a refused row is kept as text. */
@@ -117,7 +117,9 @@ export class ArrowSieve {
   ): Reject {
     const { column, rule, message } = misfits.get(r)!;
     const values = columns.map((data) => textsOf(data)(r)?.replaceAll("\0", "\ufffd") ?? null);
-    const row = Object.fromEntries(this.#fields.map(({ name }, i) => [name, values[i]!]));
+    const row = JSON.stringify(
+      Object.fromEntries(this.#fields.map(({ name }, i) => [name, values[i]!])),
+    );
     const shown = JSON.stringify(textsOf(columns[column]!)(r)?.slice(0, 80));
     return {
       record: before + r + 1,
@@ -127,7 +129,7 @@ export class ArrowSieve {
       column_name: this.#fields[column]!.name,
       rule,
       message: `${shown} ${message}`,
-      raw: JSON.stringify(row).slice(0, MAX_RAW),
+      raw: row.slice(0, MAX_RAW),
       bytes: null,
       row,
     };
@@ -152,13 +154,10 @@ function made(
   const starts = written.valueOffsets.slice(0, records), ends = written.valueOffsets.slice(1);
   const fields = { starts, ends, quoted, width: 1, records, dialect: BARE };
   const block = { bytes: written.values as Uint8Array, fields };
-  for (const r of misfitsOf(planned, block, 0)) {
-    refuse(r, { rule: "type", message: `is not of type ${planned.type}` });
-    clear(block, r);
-  }
-  const read = readPlanned(planned, block, 0);
-  if (typeof read === "number") throw new Error(`Cannot read NULL as ${planned.type}`);
-  return read.data;
+  const misfits: number[] = [];
+  const { data: read } = readPlanned(planned, block, 0, misfits) as Read;
+  for (const r of misfits) refuse(r, { rule: "type", message: `is not of type ${planned.type}` });
+  return read;
 }
 
 /** Adds to a batch which records its rows are; they have no lines, no bytes of their own, and no text. */

@@ -1,3 +1,4 @@
+import type { Kernel } from "./_kernel.ts";
 import { type Dialect, ESCAPED } from "./_tokenizer.ts";
 
 /** Where the fields of records lie: field `f` of record `r` at index `r * width + f`. */
@@ -17,6 +18,8 @@ export interface Fields {
 export interface Block {
   readonly bytes: Uint8Array;
   readonly fields: Fields;
+  /** Where all of it lies in the memory of one. */
+  readonly kernel?: Kernel | undefined;
 }
 
 /** The buffers of a column that was read from a block, laid out as Arrow has them. */
@@ -24,6 +27,7 @@ export interface Column {
   readonly data: Uint8Array | Int32Array | Float64Array | BigInt64Array;
   /** One bit a record, 1 where there is a value; undefined where all have one. */
   readonly nullBitmap: Uint8Array | undefined;
+  readonly nullCount: number;
   readonly valueOffsets?: Int32Array;
   /** Whether Postgres prints each value as it was written; false where that is not sure. */
   readonly printsBack: boolean;
@@ -31,16 +35,32 @@ export interface Column {
 
 /**
  * Reads one column of a block, or returns the number of the first record whose field is not of the type. `exact`
- * refuses, too, what would lose digits.
+ * refuses, too, what would lose digits. With a list of misfits all of them are added to it instead, and what the column
+ * has in their place is nothing to go by.
  *
  * Each reader has a loop of its own, the few lines for NULL included: with the value's parser as a parameter of one
  * shared loop, the engine would call it through a pointer, for each field.
  */
-export type Reader = (block: Block, column: number, exact: boolean) => Column | number;
+export type Reader = (
+  block: Block,
+  column: number,
+  exact: boolean,
+  misfits?: number[],
+) => Column | number;
+
+/** Adds a record to the misfits; whether there is such a list. */
+export function isNoted(record: number, misfits: number[] | undefined): boolean {
+  misfits?.push(record);
+  return misfits !== undefined;
+}
+
+/** Which records of a column have a value. */
+export type Nulls = Pick<Column, "nullBitmap" | "nullCount">;
 
 /** Marks which records have a value; allocated at the first that has none. */
 export class Validity {
-  bitmap: Uint8Array | undefined;
+  #bitmap: Uint8Array | undefined;
+  #count = 0;
   readonly #records: number;
 
   constructor(records: number) {
@@ -49,9 +69,24 @@ export class Validity {
 
   /** Says that a record has no value. */
   clear(record: number): void {
-    const bitmap = this.bitmap ??= new Uint8Array((this.#records + 7) >> 3).fill(255);
+    const bitmap = this.#bitmap ??= new Uint8Array((this.#records + 7) >> 3).fill(255);
     bitmap[record >> 3]! &= ~(1 << (record & 7));
+    this.#count++;
   }
+
+  get nulls(): Nulls {
+    return { nullBitmap: this.#bitmap, nullCount: this.#count };
+  }
+}
+
+/** Begins a column: its kernel marks what has no value, where it has one. */
+export function validityOf({ fields, kernel }: Block): Pick<Validity, "nulls" | "clear"> {
+  return kernel?.begin(fields) ?? new Validity(fields.records);
+}
+
+/** The values of a column to be kept: those of a kernel are written over by the next. */
+export function kept<T extends Column["data"]>({ fields, kernel }: Block, data: T): T {
+  return kernel ? data.slice(0, fields.records) as T : data;
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -1,5 +1,6 @@
 import {
   Bool,
+  type DataType,
   DateDay,
   Field,
   FixedSizeBinary,
@@ -57,34 +58,29 @@ export function parseColumnType(name: string): ColumnType {
 /** Where a field says which Postgres type its Arrow type stands for, when that alone does not tell. */
 export const TYPE_KEY = "sluice.type";
 
+const ARROW_TYPES: Readonly<Record<ColumnType, DataType>> = {
+  "boolean": new Bool(),
+  "integer": new Int32(),
+  "bigint": new Int64(),
+  "double precision": new Float64(),
+  "numeric": new Utf8(),
+  "date": new DateDay(),
+  "timestamp": new TimestampMicrosecond(),
+  "timestamptz": new TimestampMicrosecond("UTC"),
+  "uuid": new FixedSizeBinary(16),
+  "text": new Utf8(),
+};
+
 /**
- * The Arrow field for a column: numeric is kept as its text, since Arrow's decimals have one scale for a whole
- * column; a uuid as its 16 bytes.
+ * The Arrow type of a column: numeric is kept as its text, since Arrow's decimals have one scale for a whole column; a uuid
+ * as its 16 bytes.
  */
+export function arrowType(type: ColumnType): DataType {
+  return ARROW_TYPES[type];
+}
+
+/** The Arrow field for a column. */
 export function arrowField(name: string, type: ColumnType): Field {
-  const marked = (arrow: Utf8 | FixedSizeBinary) => {
-    return new Field(name, arrow, true, new Map([[TYPE_KEY, type]]));
-  };
-  switch (type) {
-    case "boolean":
-      return new Field(name, new Bool(), true);
-    case "integer":
-      return new Field(name, new Int32(), true);
-    case "bigint":
-      return new Field(name, new Int64(), true);
-    case "double precision":
-      return new Field(name, new Float64(), true);
-    case "numeric":
-      return marked(new Utf8());
-    case "date":
-      return new Field(name, new DateDay(), true);
-    case "timestamp":
-      return new Field(name, new TimestampMicrosecond(), true);
-    case "timestamptz":
-      return new Field(name, new TimestampMicrosecond("UTC"), true);
-    case "uuid":
-      return marked(new FixedSizeBinary(16));
-    case "text":
-      return new Field(name, new Utf8(), true);
-  }
+  const marks = type === "numeric" || type === "uuid" ? new Map([[TYPE_KEY, type]]) : null;
+  return new Field(name, arrowType(type), true, marks);
 }

@@ -72,17 +72,20 @@ export function planColumn(
   return { ...decision, type: foreign ? "text" : plain, spelling: undefined };
 }
 
-/** Reads a column of a block, or returns the number of the first record whose field is not of its type. */
+/**
+ * Reads a column of a block, or returns the number of the first record whose field is not of its type; with a list of
+ * misfits all such are added to it.
+ */
 export function readPlanned(
-  { name, type, declared, spelling }: PlannedColumn,
+  { type, declared, spelling }: PlannedColumn,
   block: Block,
   column: number,
+  misfits?: number[],
 ): Read | number {
-  const field = arrowField(name, type);
-  if (!spelling) return readColumn(type, field, block, column, !declared);
-  const own = respell(block, column, spelling);
+  if (!spelling) return readColumn(type, block, column, !declared, misfits);
+  const own = respell(block, column, spelling, misfits);
   if (typeof own === "number") return own;
-  const read = readColumn(type, field, own, 0, !declared);
+  const read = readColumn(type, own, 0, !declared, misfits);
   return typeof read === "number" ? read : { ...read, printsBack: false };
 }
 

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../engine/mod.ts";
+import type { Logger, OptionNames } from "../engine/mod.ts";
 import { parseColumnType } from "./_column_type.ts";
 import { parseEncoding } from "./_encoding.ts";
 import { checkOnReject, type OnReject } from "./_reject.ts";
@@ -107,6 +107,36 @@ export const PLAIN_CSV: ReadAs = {
   header: true,
   skipped_lines: 0,
 };
+
+/** Says how a file is read, where that is not how most are. */
+export function tellReadAs(
+  { delimiter, quote, escape }: Dialect,
+  { encoding, header, skipped }: { encoding: string; header: boolean; skipped: number },
+  log: Logger,
+): void {
+  const char = (code: number) => code < 0 ? "" : String.fromCharCode(code);
+  const dialect: ReadAs = {
+    format: "csv",
+    encoding,
+    delimiter: char(delimiter),
+    quote: char(quote),
+    escape: char(escape),
+    header,
+    skipped_lines: skipped,
+  };
+  if (JSON.stringify(dialect) === JSON.stringify(PLAIN_CSV)) return;
+  const told = [
+    encoding,
+    `fields split by ${JSON.stringify(dialect.delimiter)}`,
+    quote < 0 ? "nothing quoted" : `quoted by ${dialect.quote}`,
+    ...escape === quote ? [] : [`escaped by ${dialect.escape}`],
+    header ? "with a header" : "without a header",
+    ...skipped === 0
+      ? []
+      : [`behind ${skipped === 1 ? "1 line that was" : `${skipped} lines that were`} skipped`],
+  ];
+  log.info(`reads CSV: ${told.join(", ")}`, { dialect });
+}
 
 /** Looks at the options alone. @throws {TypeError} for one that cannot be used */
 export function checkCsvOptions(options: CsvOptions): Dialect {

@@ -1,15 +1,16 @@
 import { type Data, DataType, makeData } from "apache-arrow";
 
 /** Rows from one on, and before another. */
-type Stretch = readonly [from: number, to: number];
+interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** A column without the rows before each of some stretches; its buffers, which must begin at its first row, are written over. */
 export function dropRows(column: Data, stretches: readonly Stretch[]): Data {
   if (stretches.length === 0) return column;
   const { type, length } = column;
-  const nulls = column.nullCount > 0
-    ? { nullBitmap: dropBits(column.nullBitmap, stretches), nullCount: -1 }
-    : { nullCount: 0 };
+  const nulls = nullsOf(column, stretches);
   return makeData(
     {
       type,
@@ -20,6 +21,18 @@ export function dropRows(column: Data, stretches: readonly Stretch[]): Data {
   );
 }
 
+function nullsOf({ nullCount, nullBitmap }: Data, stretches: readonly Stretch[]) {
+  if (nullCount === 0) return { nullCount };
+  let left = nullCount;
+  for (const { from } of stretches) {
+    const row = from - 1;
+    left -= 1 - ((nullBitmap[row >> 3]! >> (row & 7)) & 1);
+  }
+  return left === 0
+    ? { nullCount: 0 }
+    : { nullCount: left, nullBitmap: dropBits(nullBitmap, stretches) };
+}
+
 function dropValues(
   { type, values, valueOffsets }: Data,
   stretches: readonly Stretch[],
@@ -27,15 +40,15 @@ function dropValues(
   if (DataType.isBool(type)) return { data: dropBits(values, stretches) };
   if (!DataType.isUtf8(type)) {
     const stride = DataType.isFixedSizeBinary(type) ? type.byteWidth : 1;
-    let at = (stretches[0]![0] - 1) * stride;
-    for (const [from, to] of stretches) {
+    let at = (stretches[0]!.from - 1) * stride;
+    for (const { from, to } of stretches) {
       values.copyWithin(at, from * stride, to * stride);
       at += (to - from) * stride;
     }
     return { data: values.subarray(0, at) };
   }
-  let n = stretches[0]![0] - 1;
-  for (const [from, to] of stretches) {
+  let n = stretches[0]!.from - 1;
+  for (const { from, to } of stretches) {
     const start = valueOffsets[from]!, at = valueOffsets[n]!;
     values.copyWithin(at, start, valueOffsets[to]!);
     for (let r = from; r < to; r++) valueOffsets[++n] = at + valueOffsets[r + 1]! - start;
@@ -48,12 +61,12 @@ function dropValues(
 
 /** What is kept behind the first row that goes. */
 export function stretchesOf(rows: readonly number[], length: number): Stretch[] {
-  return rows.map((row, i) => [row + 1, rows[i + 1] ?? length]);
+  return rows.map((row, i) => ({ from: row + 1, to: rows[i + 1] ?? length }));
 }
 
 function dropBits(bits: Uint8Array, stretches: readonly Stretch[]): Uint8Array {
-  let n = stretches[0]![0] - 1;
-  for (const [from, to] of stretches) n = moveBits(bits, from, to, n);
+  let n = stretches[0]!.from - 1;
+  for (const { from, to } of stretches) n = moveBits(bits, from, to, n);
   return bits;
 }
 

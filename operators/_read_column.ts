@@ -1,6 +1,6 @@
-import { type Data, type Field, makeData } from "apache-arrow";
+import { type Data, makeData } from "apache-arrow";
 import type { Block, Reader } from "./_block.ts";
-import { COLUMN_TYPES, type ColumnType } from "./_column_type.ts";
+import { arrowType, COLUMN_TYPES, type ColumnType } from "./_column_type.ts";
 import { readBigint, readDouble, readInteger, readNumeric } from "./_read_numbers.ts";
 import { readBoolean, readText, readUuid } from "./_read_text.ts";
 import { readDate, readTimestamp, readTimestamptz } from "./_read_times.ts";
@@ -27,23 +27,24 @@ export interface Read {
 
 /**
  * Reads a column of a block as Arrow data, or returns the number of the first record whose field is not of the
- * type. `exact` refuses, too, what would lose digits.
+ * type, as a {@linkcode Reader} does.
  */
 export function readColumn(
   type: ColumnType,
-  field: Field,
   block: Block,
   column: number,
   exact: boolean,
+  misfits?: number[],
 ): Read | number {
-  const read = READERS[type](block, column, exact);
+  const read = READERS[type](block, column, exact, misfits);
   if (typeof read === "number") return read;
-  const { nullBitmap, printsBack, ...buffers } = read;
+  const { nullBitmap, nullCount, printsBack, ...buffers } = read;
   const length = block.fields.records;
   const data = makeData({
-    type: field.type,
+    type: arrowType(type),
     length,
-    ...nullBitmap ? { nullBitmap, nullCount: -1 } : { nullCount: 0 },
+    nullCount,
+    ...nullBitmap && { nullBitmap },
     ...buffers,
   } as never);
   return { data, printsBack };

@@ -1,49 +1,71 @@
-import { type Block, type Column, fieldText, Validity } from "./_block.ts";
+import {
+  type Block,
+  type Column,
+  fieldText,
+  isNoted,
+  kept,
+  Validity,
+  validityOf,
+} from "./_block.ts";
 
 const MINUS = 45, DOT = 46, ZERO = 48;
 
 /** Reads whole numbers of 32 bits. `exact` refuses a leading zero or plus sign, which a number does not keep. */
-export function readInteger(block: Block, column: number, exact: boolean): Column | number {
-  const { bytes, fields: { starts, ends, quoted, width, records } } = block;
-  const data = new Int32Array(records);
-  const valid = new Validity(records);
-  for (let r = 0, k = column; r < records; r++, k += width) {
+export function readInteger(
+  block: Block,
+  column: number,
+  exact: boolean,
+  misfits?: number[],
+): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records }, kernel } = block;
+  const data = kernel?.ints ?? new Int32Array(records);
+  const valid = validityOf(block);
+  for (let r = 0; r < records; r++) {
+    if (kernel && (r = kernel.run.integers(column, r)) === records) break;
+    const k = r * width + column;
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
       continue;
     }
     let value = plainInteger(bytes, start, end);
     if (value !== value) value = Number(wholeNumber(fieldText(block, k), exact) ?? NaN);
-    if (!(value >= -2147483648 && value <= 2147483647)) return r;
-    data[r] = value;
+    if (value >= -2147483648 && value <= 2147483647) data[r] = value;
+    else if (!isNoted(r, misfits)) return r;
   }
-  return { data, nullBitmap: valid.bitmap, printsBack: exact };
+  return { data: kept(block, data), ...valid.nulls, printsBack: exact };
 }
 
 /** Reads whole numbers of 64 bits, as {@linkcode readInteger} those of 32. */
-export function readBigint(block: Block, column: number, exact: boolean): Column | number {
-  const { bytes, fields: { starts, ends, quoted, width, records } } = block;
-  const data = new BigInt64Array(records);
-  const words = new Int32Array(data.buffer);
-  const valid = new Validity(records);
-  for (let r = 0, k = column; r < records; r++, k += width) {
+export function readBigint(
+  block: Block,
+  column: number,
+  exact: boolean,
+  misfits?: number[],
+): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records }, kernel } = block;
+  const data = kernel?.bigints ?? new BigInt64Array(records);
+  const words = new Int32Array(data.buffer, data.byteOffset);
+  const valid = validityOf(block);
+  for (let r = 0; r < records; r++) {
+    if (kernel && (r = kernel.run.bigints(column, r)) === records) break;
+    const k = r * width + column;
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
       continue;
     }
     const value = plainInteger(bytes, start, end);
     if (value === value) putInt64(words, r, value);
     else {
       const whole = wholeNumber(fieldText(block, k), exact);
-      if (whole === undefined || whole !== BigInt.asIntN(64, whole)) return r;
-      data[r] = whole;
+      if (whole !== undefined && whole === BigInt.asIntN(64, whole)) data[r] = whole;
+      else if (!isNoted(r, misfits)) return r;
     }
   }
-  return { data, nullBitmap: valid.bitmap, printsBack: exact };
+  return { data: kept(block, data), ...valid.nulls, printsBack: exact };
 }
 
 /** A whole number of at most 15 digits without a leading zero; NaN for anything else. */
@@ -133,16 +155,23 @@ function plainDouble(
  * Reads decimals as correctly rounded doubles. `exact` refuses a value that does not print back with all its
  * digits.
  */
-export function readDouble(block: Block, column: number, exact: boolean): Column | number {
-  const { bytes, fields: { starts, ends, quoted, width, records } } = block;
-  const data = new Float64Array(records);
-  const valid = new Validity(records);
+export function readDouble(
+  block: Block,
+  column: number,
+  exact: boolean,
+  misfits?: number[],
+): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records }, kernel } = block;
+  const data = kernel?.doubles ?? new Float64Array(records);
+  const valid = validityOf(block);
   let allPlain = 1;
-  for (let r = 0, k = column; r < records; r++, k += width) {
+  for (let r = 0; r < records; r++) {
+    if (kernel && (r = kernel.run.doubles(column, r)) === records) break;
+    const k = r * width + column;
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
       continue;
     }
     if (end - start <= 4) {
@@ -156,10 +185,11 @@ export function readDouble(block: Block, column: number, exact: boolean): Column
     if (data[r] === data[r]) continue;
     const value = slowDouble(fieldText(block, k), exact);
     allPlain = 0;
-    if (value === undefined) return r;
-    data[r] = value;
+    if (value !== undefined) data[r] = value;
+    else if (!isNoted(r, misfits)) return r;
   }
-  return { data, nullBitmap: valid.bitmap, printsBack: allPlain === 1 };
+  const printsBack = allPlain === 1 && kernel?.run.plain.value !== 0;
+  return { data: kept(block, data), ...valid.nulls, printsBack };
 }
 
 /** Whether Postgres prints a decimal of {@linkcode plainDouble} as it is written. */
@@ -218,7 +248,12 @@ const PLAIN_DECIMAL = /^(?:-(?=.*[1-9]))?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 const MAX_WHOLE = 131072, MAX_FRACTION = 16383;
 
 /** Reads decimals of any length as their text, for a type that keeps every digit. */
-export function readNumeric(block: Block, column: number, exact: boolean): Column | number {
+export function readNumeric(
+  block: Block,
+  column: number,
+  exact: boolean,
+  misfits?: number[],
+): Column | number {
   const { bytes, fields: { starts, ends, quoted, width, records } } = block;
   const valueOffsets = new Int32Array(records + 1);
   const valid = new Validity(records);
@@ -227,12 +262,13 @@ export function readNumeric(block: Block, column: number, exact: boolean): Colum
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
     } else {
       const text = fieldText(block, k);
       const plain = PLAIN_DECIMAL.test(text);
-      if (!(plain && text.length < MAX_FRACTION) && !isNumeric(text, exact)) return r;
+      const isFit = (plain && text.length < MAX_FRACTION) || isNumeric(text, exact);
+      if (!isFit && !isNoted(r, misfits)) return r;
       printsBack &&= plain;
     }
     length += end - start;
@@ -242,7 +278,7 @@ export function readNumeric(block: Block, column: number, exact: boolean): Colum
   for (let r = 0, k = column; r < records; r++, k += width) {
     data.set(bytes.subarray(starts[k]!, ends[k]!), valueOffsets[r]!);
   }
-  return { data, valueOffsets, nullBitmap: valid.bitmap, printsBack };
+  return { data, valueOffsets, ...valid.nulls, printsBack };
 }
 
 function isNumeric(text: string, exact: boolean): boolean {

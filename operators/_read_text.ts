@@ -1,8 +1,13 @@
-import { type Block, type Column, unescape, Validity } from "./_block.ts";
+import { type Block, type Column, isNoted, type Nulls, unescape, Validity } from "./_block.ts";
 import { ESCAPED } from "./_tokenizer.ts";
 
 /** Reads `true` and `false`, also as True and TRUE, and `t` and `f`. */
-export function readBoolean({ bytes, fields }: Block, column: number): Column | number {
+export function readBoolean(
+  { bytes, fields }: Block,
+  column: number,
+  _exact: boolean,
+  misfits?: number[],
+): Column | number {
   const { starts, ends, quoted, width, records } = fields;
   const data = new Uint8Array((records + 7) >> 3);
   const valid = new Validity(records);
@@ -10,16 +15,16 @@ export function readBoolean({ bytes, fields }: Block, column: number): Column | 
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
       continue;
     }
     const value = truth(bytes, start, end - start);
-    if (value === undefined) return r;
+    if (value === undefined && !isNoted(r, misfits)) return r;
     if (value) data[r >> 3]! |= 1 << (r & 7);
     printsBack &&= end - start > 1 && bytes[start]! >= LOWER_A;
   }
-  return { data, nullBitmap: valid.bitmap, printsBack };
+  return { data, ...valid.nulls, printsBack };
 }
 
 const LOWER_A = 97;
@@ -40,7 +45,12 @@ const LOWER_CASE = 32;
 const HYPHENS = new Set([8, 13, 18, 23]);
 
 /** Reads `8-4-4-4-12` hexadecimal digits (RFC 9562) as 16 bytes. */
-export function readUuid({ bytes, fields }: Block, column: number): Column | number {
+export function readUuid(
+  { bytes, fields }: Block,
+  column: number,
+  _exact: boolean,
+  misfits?: number[],
+): Column | number {
   const { starts, ends, quoted, width, records } = fields;
   const data = new Uint8Array(records * 16);
   const valid = new Validity(records);
@@ -48,26 +58,33 @@ export function readUuid({ bytes, fields }: Block, column: number): Column | num
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
       continue;
     }
-    if (end - start !== 36) return r;
-    let nibbles = 0;
-    for (let i = 0; i < 36; i++) {
-      const c = bytes[start + i]!;
-      if (HYPHENS.has(i)) {
-        if (c !== 45) return r;
-        continue;
-      }
-      const nibble = hex(c);
-      common &= c;
-      if (nibble < 0) return r;
-      const at = r * 16 + (nibbles++ >> 1);
-      data[at] = (data[at]! << 4) | nibble;
-    }
+    const letters = end - start === 36 ? putUuid(bytes, start, data, r * 16) : -1;
+    if (letters < 0 && !isNoted(r, misfits)) return r;
+    common &= letters;
   }
-  return { data, nullBitmap: valid.bitmap, printsBack: common === LOWER_CASE };
+  return { data, ...valid.nulls, printsBack: common === LOWER_CASE };
+}
+
+/** Stores the bytes of a UUID; gives the bits that all of its digits have, or -1 where it is none. */
+function putUuid(bytes: Uint8Array, start: number, to: Uint8Array, at: number): number {
+  let common = LOWER_CASE;
+  for (let i = 0, nibbles = 0; i < 36; i++) {
+    const c = bytes[start + i]!;
+    if (HYPHENS.has(i)) {
+      if (c !== 45) return -1;
+      continue;
+    }
+    const nibble = hex(c);
+    if (nibble < 0) return -1;
+    common &= c;
+    const place = at + (nibbles++ >> 1);
+    to[place] = (to[place]! << 4) | nibble;
+  }
+  return common;
 }
 
 function hex(c: number): number {
@@ -80,9 +97,49 @@ function hex(c: number): number {
 const SHORT = 24;
 
 /** Reads text: valid UTF-8 without NUL, which Postgres cannot keep. */
-export function readText(block: Block, column: number): Column | number {
-  const { bytes, fields } = block;
-  const { starts, ends, quoted, width, records } = fields;
+export function readText(
+  block: Block,
+  column: number,
+  _exact: boolean,
+  misfits?: number[],
+): Column | number {
+  const { valueOffsets, text, nulls, high, split } = textsOf(block, column);
+  const { records } = block.fields;
+  // Two halves of a character in neighbouring fields would look whole when only the column is looked at.
+  if (split >= 0 || text.includes(0) || (high >= 128 && !isUtf8(text))) {
+    for (let r = 0; r < records; r++) {
+      const value = text.subarray(valueOffsets[r]!, valueOffsets[r + 1]!);
+      if ((value.includes(0) || !isUtf8(value)) && !isNoted(r, misfits)) return r;
+    }
+  }
+  return { data: text, valueOffsets, ...nulls, printsBack: true };
+}
+
+/** The texts of a column one behind the other. */
+interface Texts {
+  readonly text: Uint8Array;
+  readonly valueOffsets: Int32Array;
+  readonly nulls: Nulls;
+  /** All of its bytes, at least 128 where they were not looked at. */
+  readonly high: number;
+  /** The first record that begins in the middle of a character, or -1. */
+  readonly split: number;
+}
+
+function textsOf(block: Block, column: number): Texts {
+  const { bytes, fields, kernel } = block;
+  const { starts, ends, quoted, width, records, dialect } = fields;
+  if (kernel) {
+    const { run, text, offsets } = kernel.begin(fields);
+    run.texts(column, dialect.quote, dialect.escape);
+    return {
+      text: text.slice(0, run.length.value),
+      valueOffsets: offsets.slice(0, records + 1),
+      nulls: kernel.nulls,
+      high: run.high.value,
+      split: run.split.value,
+    };
+  }
   const valueOffsets = new Int32Array(records + 1);
   const valid = new Validity(records);
   let room = 0;
@@ -112,15 +169,7 @@ export function readText(block: Block, column: number): Column | number {
     if (split < 0 && (bytes[start]! & 0xc0) === 0x80 && start < end) split = r;
     valueOffsets[r + 1] = at;
   }
-  const text = data.subarray(0, at);
-  // Two halves of a character in neighbouring fields would look whole when only the column is looked at.
-  if (split >= 0 || text.includes(0) || (high >= 128 && !isUtf8(text))) {
-    for (let r = 0; r < records; r++) {
-      const value = text.subarray(valueOffsets[r]!, valueOffsets[r + 1]!);
-      if (value.includes(0) || !isUtf8(value)) return r;
-    }
-  }
-  return { data: text, valueOffsets, nullBitmap: valid.bitmap, printsBack: true };
+  return { text: data.subarray(0, at), valueOffsets, nulls: valid.nulls, high, split };
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true });

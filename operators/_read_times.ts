@@ -1,57 +1,83 @@
-import { type Block, type Column, Validity } from "./_block.ts";
+import { type Block, type Column, isNoted, kept, Validity, validityOf } from "./_block.ts";
 import { putInt64 } from "./_read_numbers.ts";
 
 const ZERO = 48, DASH = 45, PLUS = 43, COLON = 58, DOT = 46, SPACE = 32, UPPER_T = 84, UPPER_Z = 90;
 const NO_TIME = NaN;
 
 /** Reads dates as ISO 8601 writes them, `2021-01-31`, as days since 1970. */
-export function readDate({ bytes, fields }: Block, column: number): Column | number {
+export function readDate(
+  { bytes, fields }: Block,
+  column: number,
+  _exact: boolean,
+  misfits?: number[],
+): Column | number {
   const { starts, ends, quoted, width, records } = fields;
   const data = new Int32Array(records);
   const valid = new Validity(records);
   for (let r = 0, k = column; r < records; r++, k += width) {
     const start = starts[k]!, end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
       continue;
     }
     const day = end - start === 10 ? days(bytes, start) : NO_TIME;
-    if (day !== day) return r;
-    data[r] = day;
+    if (day === day) data[r] = day;
+    else if (!isNoted(r, misfits)) return r;
   }
-  return { data, nullBitmap: valid.bitmap, printsBack: true };
+  return { data, ...valid.nulls, printsBack: true };
 }
 
 /** Reads `2021-01-31 23:59[:59[.999999]]`, with a space or T, without a zone, as microseconds since 1970. */
-export function readTimestamp(block: Block, column: number): Column | number {
-  return readTimes(block, column, false);
+export function readTimestamp(
+  block: Block,
+  column: number,
+  _exact: boolean,
+  misfits?: number[],
+): Column | number {
+  return readTimes(block, column, false, misfits);
 }
 
 /** Reads a timestamp followed by `Z`, `±HH`, `±HHMM` or `±HH:MM`, as microseconds since 1970 in UTC. */
-export function readTimestamptz(block: Block, column: number): Column | number {
-  return readTimes(block, column, true);
+export function readTimestamptz(
+  { bytes, fields }: Block,
+  column: number,
+  _exact: boolean,
+  misfits?: number[],
+): Column | number {
+  // No kernel knows zones.
+  return readTimes({ bytes, fields }, column, true, misfits);
 }
 
-function readTimes({ bytes, fields }: Block, column: number, zoned: boolean): Column | number {
-  const { starts, ends, quoted, width, records } = fields;
-  const data = new BigInt64Array(records);
-  const words = new Int32Array(data.buffer);
-  const valid = new Validity(records);
+function readTimes(
+  block: Block,
+  column: number,
+  zoned: boolean,
+  misfits: number[] | undefined,
+): Column | number {
+  const { bytes, fields: { starts, ends, quoted, width, records }, kernel } = block;
+  const data = kernel?.bigints ?? new BigInt64Array(records);
+  const words = new Int32Array(data.buffer, data.byteOffset);
+  const valid = validityOf(block);
   // Zones are not kept; what is, is printed with a space, seconds, and a fraction that does not end in zeros.
   let printsBack = !zoned;
-  for (let r = 0, k = column; r < records; r++, k += width) {
+  for (let r = 0; r < records; r++) {
+    if (kernel && (r = kernel.run.timestamps(column, r)) === records) break;
+    const k = r * width + column;
     const start = starts[k]!;
     let end = ends[k]!;
     if (start === end) {
-      if (quoted[k]) return r;
-      valid.clear(r);
+      if (!quoted[k]) valid.clear(r);
+      else if (!isNoted(r, misfits)) return r;
       continue;
     }
     let offset = 0;
     if (zoned) {
       const zone = zoneStart(bytes, start, end);
-      if (zone < 0) return r;
+      if (zone < 0) {
+        if (isNoted(r, misfits)) continue;
+        return r;
+      }
       offset = zoneOffset(bytes, zone, end);
       end = zone;
     }
@@ -59,14 +85,18 @@ function readTimes({ bytes, fields }: Block, column: number, zoned: boolean): Co
     const time = secondsOfDay(bytes, start + 10, end, zoned);
     const seconds = day * 86400 + time - offset;
     const fraction = end - start > 19 ? micros(bytes, start + 19, end) : 0;
-    if (!(seconds === seconds) || fraction < 0) return r;
+    if (!(seconds === seconds) || fraction < 0) {
+      if (isNoted(r, misfits)) continue;
+      return r;
+    }
     // Beyond the year 2255 microseconds need more than the 53 bits of a double.
     if (Math.abs(seconds) < 9e9) putInt64(words, r, seconds * 1e6 + fraction);
     else data[r] = BigInt(seconds) * 1000000n + BigInt(fraction);
     printsBack &&= bytes[start + 10] === SPACE && (end - start === 19 ||
       end - start > 19 && bytes[end - 1] !== ZERO);
   }
-  return { data, nullBitmap: valid.bitmap, printsBack };
+  printsBack &&= kernel?.run.plain.value !== 0;
+  return { data: kept(block, data), ...valid.nulls, printsBack };
 }
 
 /** Two digits as a number, or NaN. */

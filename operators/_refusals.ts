@@ -1,19 +1,20 @@
-import { dirname } from "node:path";
 import type { RecordBatch } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { checkRejectsFile } from "./check_rejects_file.ts";
 import { sourceOf } from "./_ledger.ts";
-import { localPath, reason } from "./_open_file.ts";
+import { localPath } from "./_open_file.ts";
 import type { Slice } from "./_partition.ts";
 import {
   isBeyond,
+  jsonOf,
   type Reject,
   type RejectRule,
   SiftedBatch,
   type Tolerance,
   whereIs,
 } from "./_reject.ts";
+import { jsonbOf, RejectsFile } from "./_rejects_file.ts";
 import { Repertoire } from "./_repertoire.ts";
 import type { Session } from "./_session.ts";
 import {
@@ -42,8 +43,8 @@ interface Written {
   readonly text: string;
 }
 
-/** How many rejects an error shows, how many go to or come from the server at once, and how much waits for the file. */
-const SHOWN = 3, AT_ONCE = 2000, MOST_WAITING = 1 << 20;
+/** How many rejects an error shows, and how many come from the server at once. */
+const SHOWN = 3, AT_ONCE = 2000;
 
 /** The records that one load refuses: to a file as they come, and to the table of rejects when the load is settled. */
 export class Refusals {
@@ -51,14 +52,9 @@ export class Refusals {
   #records = 0;
   /** How many broke each rule. */
   #rules = new Map<RejectRule, number>();
-  /** Bytes in the file. */
-  #size = 0;
   readonly #options: CopyOptions;
   readonly #ctx: Context;
-  readonly #first: Reject[] = [];
-  /** Lines that wait to be written, and their length. */
-  #lines: string[] = [];
-  #waiting = 0;
+  readonly #first: Pick<Reject, "record" | "line" | "rule" | "message">[] = [];
   /** Where in the file those end that were refused while they were read; of the others, how many the session holds. */
   #read: number | undefined;
   #held = 0;
@@ -67,10 +63,10 @@ export class Refusals {
   #tolerance: Tolerance | undefined;
   /** Where they stay; undefined where nobody asked for it, and nothing is kept. */
   #kept: string | undefined;
-  #path: string | undefined;
+  #file = new RejectsFile(undefined);
+  #url: string | null = null;
   /** Whether a failure says where they are. */
   #located = false;
-  #file: Deno.FsFile | undefined;
   /** Undefined where the database has all characters. */
   #repertoire: Repertoire | undefined;
 
@@ -79,9 +75,9 @@ export class Refusals {
     this.#ctx = ctx;
   }
 
-  /** Where the rows come from, as far as others may know. */
+  /** Where the rows come from, as far as others may know; asked for when there are some. */
   get #source(): string | null {
-    return sourceOf(this.#options, this.#ctx).url ?? null;
+    return this.#url ??= sourceOf(this.#options, this.#ctx).url ?? null;
   }
 
   /** Whose attempt refuses them. */
@@ -123,7 +119,7 @@ export class Refusals {
   }
 
   async #refuse(rejects: readonly Reject[], { limit }: Tolerance): Promise<void> {
-    const found = rejects.map((reject) => ({ rule: reject.rule, text: JSON.stringify(reject) }));
+    const found = rejects.map((reject) => ({ rule: reject.rule, text: jsonOf(reject) }));
     await this.#add(found, this.#ctx.now());
     // A share is known at the end.
     if (limit === 0 || limit >= 1) await this.check();
@@ -155,7 +151,7 @@ export class Refusals {
   async #add(found: readonly Written[], now: Temporal.Instant): Promise<void> {
     if (found.length === 0) return;
     const first = found.slice(0, SHOWN - this.#first.length);
-    this.#first.push(...first.map(({ text }): Reject => JSON.parse(text)));
+    this.#first.push(...first.map(({ text }) => JSON.parse(text)));
     if (this.rejected === 0) {
       const reject = this.#first[0]!;
       const where = this.#kept === undefined ? "" : ` in "${this.#kept}"`;
@@ -168,29 +164,10 @@ export class Refusals {
     this.#ctx.meter.rejected += found.length;
     const source = this.#source, { table } = this.#options, run = this.#run;
     const who = JSON.stringify({ source, table, run, refused: now.toString() }).slice(0, -1);
+    const head = new TextEncoder().encode(who);
     for (const { rule, text } of found) {
       this.#rules.set(rule, (this.#rules.get(rule) ?? 0) + 1);
-      const line = `${who},${text.slice(1)}\n`;
-      this.#lines.push(line);
-      this.#waiting += line.length;
-    }
-    if (this.#waiting > MOST_WAITING) await this.#flush();
-  }
-
-  /** Writes to the file what waits for it. */
-  async #flush(): Promise<void> {
-    const bytes = new TextEncoder().encode(this.#lines.join(""));
-    this.#lines = [];
-    this.#waiting = 0;
-    if (bytes.length === 0) return;
-    try {
-      this.#file ??= await this.#open();
-      for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
-      this.#size += bytes.length;
-    } catch (error) {
-      throw new Error(`Cannot write rejects to "${this.#path}": ${reason(error)}`, {
-        cause: error,
-      });
+      await this.#file.add(head, text);
     }
   }
 
@@ -204,19 +181,15 @@ export class Refusals {
 
   /** Where the rejects stand, to come back to. */
   async mark(): Promise<Mark> {
-    await this.#flush();
-    const { rejected } = this;
-    return { rejected, size: this.#size, rules: new Map(this.#rules), held: this.#held };
+    const size = await this.#file.flush(), { rejected } = this;
+    return { rejected, size, rules: new Map(this.#rules), held: this.#held };
   }
 
   /** Forgets what was refused since: that was undone. */
   async rewind({ rejected, size, rules, held }: Mark): Promise<void> {
     if (this.rejected === rejected) return;
-    await this.#flush();
-    await this.#file!.truncate(size);
-    await this.#file!.seek(size, Deno.SeekMode.Start);
+    await this.#file.cut(size);
     this.#ctx.meter.rejected = rejected;
-    this.#size = size;
     this.#rules = new Map(rules);
     this.#held = held;
   }
@@ -251,11 +224,11 @@ export class Refusals {
   /** Says where they are, and which are the first: for a failure, which keeps the file for it. */
   async locate(): Promise<string> {
     this.#located = true;
-    await this.#flush();
+    await this.#file.flush();
     const first = this.#first.map((reject) =>
       `\n  ${whereIs(reject)}: ${reject.message} (${reject.rule})`
     );
-    return `The rejects are in ${this.#path}; the first are${first.join("")}`;
+    return `The rejects are in ${this.#file.path}; the first are${first.join("")}`;
   }
 
   /**
@@ -299,9 +272,8 @@ export class Refusals {
         `CREATE TABLE ${table} (${REJECT_COLUMNS}); COMMENT ON TABLE ${table} IS ${literal(of)}`,
       );
     }
-    await this.#flush();
-    for await (const lines of this.#written(this.#read ?? this.#size)) {
-      const all = `[${lines.join(",")}]`;
+    const size = await this.#file.flush();
+    for await (const all of this.#file.lists(this.#read ?? size)) {
       await session.all(
         `INSERT INTO ${table} (load, place, ${REJECT_NAMES}, bytes)
          SELECT ${load}, ${where}, ${REJECT_NAMES}, pg_catalog.decode(bytes, 'base64')
@@ -309,7 +281,7 @@ export class Refusals {
            record bigint, line bigint, from_byte bigint, to_byte bigint, column_name pg_catalog.text,
            rule pg_catalog.text, message pg_catalog.text, raw pg_catalog.text, bytes pg_catalog.text,
            "row" pg_catalog.jsonb, refused pg_catalog.timestamptz)`,
-        [this.#repertoire?.escapeJson(all) ?? all],
+        [this.#repertoire?.escapeJson(new TextDecoder().decode(all)) ?? jsonbOf(all)],
       );
     }
     if (this.#held > 0) {
@@ -328,13 +300,10 @@ export class Refusals {
 
   /** Says that the load is over. A file that nobody asked for stays only where it is all there is of the rejects. */
   async end(): Promise<void> {
-    const kept = this.#kept !== undefined;
-    if (kept) await this.#flush();
-    this.#file?.close();
-    this.#file = undefined;
-    if (this.#path !== undefined && !kept && !this.#located) {
-      await Deno.remove(this.#path).catch(() => {});
-    }
+    const kept = this.#kept !== undefined, { path } = this.#file;
+    if (kept) await this.#file.flush();
+    this.#file.close();
+    if (path !== undefined && !kept && !this.#located) await Deno.remove(path).catch(() => {});
   }
 
   async #begin(tolerance: Tolerance): Promise<void> {
@@ -344,31 +313,8 @@ export class Refusals {
     this.#kept = tolerance.file === undefined ? this.#ctx.rejects(name) : localPath(tolerance.file);
     if (this.#kept === undefined) return;
     await checkRejectsFile(this.#kept, source?.url);
-    this.#path = this.#kept;
+    this.#file = new RejectsFile(this.#kept);
     // What an earlier load refused is not what this one does.
-    await Deno.remove(this.#path).catch(() => {});
-  }
-
-  async #open(): Promise<Deno.FsFile> {
-    if (this.#path === undefined) {
-      this.#path = await Deno.makeTempFile({ prefix: "sluice-rejects-", suffix: ".jsonl" });
-    } else await Deno.mkdir(dirname(this.#path), { recursive: true });
-    const all = { write: true, read: true, create: true, truncate: true };
-    return await Deno.open(this.#path, { ...all, mode: 0o600 });
-  }
-
-  /** The file's lines up to a byte, some at once. */
-  async *#written(size: number): AsyncGenerator<string[]> {
-    await this.#file?.seek(0, Deno.SeekMode.Start);
-    const decoder = new TextDecoder();
-    const buffer = new Uint8Array(1 << 18);
-    let rest = "";
-    for (let at = 0; at < size;) {
-      const n = (await this.#file!.read(buffer.subarray(0, size - at)))!;
-      const lines = (rest + decoder.decode(buffer.subarray(0, n), { stream: true })).split("\n");
-      at += n;
-      rest = lines.pop()!;
-      for (let i = 0; i < lines.length; i += AT_ONCE) yield lines.slice(i, i + AT_ONCE);
-    }
+    await Deno.remove(this.#kept).catch(() => {});
   }
 }

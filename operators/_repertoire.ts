@@ -102,7 +102,7 @@ export class Repertoire {
         places ??= batch.sifting.placed().data.children.slice(-PLACE_COLUMNS.length).map(textsOf);
         const [record, line, from, to, raw] = places.map((of) => of(r));
         const number = (text: string | null | undefined) => text ? Number(text) : null;
-        const row = Object.fromEntries(names);
+        const row = JSON.stringify(Object.fromEntries(names));
         found.set(r, {
           record: Number(record),
           line: number(line),
@@ -113,7 +113,7 @@ export class Repertoire {
           message: `${
             JSON.stringify(text.slice(0, 80))
           } has characters that the database lacks in its encoding, ${this.#encoding}`,
-          raw: (raw ?? JSON.stringify(row)).slice(0, MAX_RAW),
+          raw: (raw ?? row).slice(0, MAX_RAW),
           bytes: null,
           row,
         });

@@ -1,7 +1,6 @@
 import { makeData, RecordBatch, Schema, Struct, Utf8 } from "apache-arrow";
-import type { Json } from "../engine/mod.ts";
-import { type Block, type Fields, fieldText } from "./_block.ts";
-import { type Misfit, type Plan, type PlannedColumn, readPlanned } from "./_columns.ts";
+import { type Block, fieldText } from "./_block.ts";
+import type { Misfit, Plan } from "./_columns.ts";
 import { arrowField } from "./_column_type.ts";
 import { dropRows, stretchesOf } from "./_drop_rows.ts";
 import { putInt64 } from "./_read_numbers.ts";
@@ -15,6 +14,7 @@ import {
 } from "./_reject.ts";
 import type { Fault } from "./_tokenizer.ts";
 import type { WideningColumns } from "./_widening_columns.ts";
+import { joined } from "./_window.ts";
 
 /** Where the records of a block lie. */
 export interface Layout {
@@ -35,8 +35,6 @@ const MAX_RAW = 1 << 16;
 /** Keeps back the records that cannot be loaded, and counts them all. */
 export class Sieve {
   readonly #tolerance: Tolerance;
-  /** The columns in which records were refused: looked at first, so that the others are read once. */
-  readonly #suspects = new Set<number>();
   #records = 0;
 
   constructor(tolerance: Tolerance) {
@@ -47,73 +45,33 @@ export class Sieve {
   batch(columns: WideningColumns, block: Block, layout: Layout): SiftedBatch {
     const { records } = block.fields;
     const misfits = new Map<number, Reject>();
-    const refuse = (column: number) => {
-      for (const r of misfitsOf(columns.plan.columns[column]!, block, column)) {
+    const lineOf = ({ record }: Misfit) => layout.line(record);
+    const read = columns.readSome(block, lineOf, (column, found) => {
+      for (const r of found) {
         misfits.set(r, misfitOf(columns.plan, block, layout, r, column));
         clear(block, r);
       }
-    };
-    this.#suspects.forEach(refuse);
-    let read: RecordBatch | Misfit;
-    while ("record" in (read = columns.read(block, ({ record }) => layout.line(record)))) {
-      this.#suspects.add(read.column);
-      refuse(read.column);
-    }
+    });
     const rows = [...misfits.keys()].sort((a, b) => a - b);
-    const batch = dropped(read, rows);
+    const stretches = stretchesOf(rows, records), length = records - rows.length;
+    const children = read.children.map((column) => dropRows(column, stretches));
+    const type = new Struct(read.schema.fields);
     const faults = layout.faults.map((fault) => faultOf(layout, fault));
     const before = this.#records;
     this.#records += records + faults.length;
-    return new SiftedBatch(batch, {
+    const data = makeData({ type, length, nullCount: 0, children });
+    const batch: SiftedBatch = new SiftedBatch({ schema: read.schema, data }, {
       tolerance: this.#tolerance,
       rejects: numbered(rows.map((r) => misfits.get(r)!), faults, before),
       records: this.#records,
       placed: () => withPlaces(batch, records, misfits, layout, before),
     });
+    return batch;
   }
-}
-
-/** A batch without some of its rows. */
-function dropped({ schema, data }: RecordBatch, rows: readonly number[]): RecordBatch {
-  const stretches = stretchesOf(rows, data.length);
-  const children = data.children.map((column) => dropRows(column, stretches));
-  const length = data.length - rows.length;
-  return new RecordBatch(schema, makeData({ type: data.type, length, nullCount: 0, children }));
-}
-
-/**
- * The records whose field in a column is not of its type, or, where that was inferred, cannot even be text: each stretch
- * between two of them is read once.
- */
-export function misfitsOf(
-  inferred: PlannedColumn,
-  { bytes, fields }: Block,
-  column: number,
-): number[] {
-  const planned: PlannedColumn = inferred.declared
-    ? inferred
-    : { ...inferred, type: "text", spelling: undefined };
-  const { width, records } = fields;
-  const found: number[] = [];
-  for (let from = 0; from < records;) {
-    const rest: Fields = {
-      starts: fields.starts.subarray(from * width),
-      ends: fields.ends.subarray(from * width),
-      quoted: fields.quoted.subarray(from * width),
-      width,
-      records: records - from,
-      dialect: fields.dialect,
-    };
-    const read = readPlanned(planned, { bytes, fields: rest }, column);
-    if (typeof read !== "number") break;
-    found.push(from + read);
-    from += read + 1;
-  }
-  return found;
 }
 
 /** Makes all fields of a record NULL. */
-export function clear({ fields: { starts, ends, quoted, width } }: Block, record: number): void {
+function clear({ fields: { starts, ends, quoted, width } }: Block, record: number): void {
   for (let k = record * width; k < (record + 1) * width; k++) {
     ends[k] = starts[k]!;
     quoted[k] = 0;
@@ -132,25 +90,81 @@ function misfitOf(plan: Plan, block: Block, layout: Layout, r: number, column: n
     : text.includes("\0")
     ? ["encoding", `${shown} has a NUL byte`]
     : ["type", `${shown} is not of type ${type}`];
-  const values = plan.columns.map((planned, i) => [planned.name, valueOf(planned, block, r, i)]);
   const place = { from: layout.from(r), to: layout.to(r), line: layout.line(r) };
-  return {
-    ...shownRecord(layout, place),
-    record: r,
-    column_name: name,
-    rule,
-    message,
-    row: Object.fromEntries(values),
-  };
+  const written = shownRecord(layout, place);
+  const row = rowOf(plan, block, r, place, written.raw);
+  return { ...written, record: r, column_name: name, rule, message, row };
 }
 
-/** A field as text that Postgres reads, if it is any of its type. */
-function valueOf({ spelling }: PlannedColumn, block: Block, r: number, column: number): Json {
+/** What JSON writes between quotes as it is, and has one byte a character. */
+const BARE = /^[ !#-\[\]-~]*$/;
+
+/** The values of a record by column, as JSON; each as text that Postgres reads, if it is any of its type. */
+function rowOf(
+  { columns }: Plan,
+  block: Block,
+  r: number,
+  { from, to }: { from: number; to: number },
+  raw: string,
+): string {
   const { starts, ends, quoted, width } = block.fields;
-  const k = r * width + column;
-  if (starts[k] === ends[k] && !quoted[k]) return null;
-  const text = fieldText(block, k).replaceAll("\0", "\ufffd");
-  return spelling?.(text) ?? text;
+  const isBare = raw.length === to - from && BARE.test(raw) &&
+    columns.every(({ spelling }, column) => !spelling && !quoted[r * width + column]);
+  if (isBare) return bareRow(columns, block, r, raw.length);
+  const values = columns.map(({ name, spelling }, column) => {
+    const k = r * width + column;
+    if (starts[k] === ends[k] && !quoted[k]) return `${JSON.stringify(name)}:null`;
+    const text = fieldText(block, k).replaceAll("\0", "\ufffd");
+    return `${JSON.stringify(name)}:${JSON.stringify(spelling?.(text) ?? text)}`;
+  });
+  return `{${values.join(",")}}`;
+}
+
+const COMMA = 44, OPEN = 123, CLOSE = 125;
+
+let room = new Uint8Array(1 << 12);
+
+/** The same of a record whose bytes JSON has as they are: put together as bytes, as strings would be many. */
+function bareRow(
+  columns: Plan["columns"],
+  { bytes, fields }: Block,
+  r: number,
+  length: number,
+): string {
+  const { starts, ends, width } = fields;
+  let at = 0;
+  for (let column = 0; column < columns.length; column++) {
+    const key = keyOf(columns[column]!.name), k = r * width + column;
+    const more = key.length + length + NULL.length;
+    if (at + more > room.length) room = joined(room, new Uint8Array(room.length + more));
+    room[at++] = column === 0 ? OPEN : COMMA;
+    room.set(key, at);
+    at += key.length;
+    if (starts[k] === ends[k]) {
+      room.set(NULL, at);
+      at += NULL.length;
+      continue;
+    }
+    room[at++] = QUOTE;
+    for (let i = starts[k]!; i < ends[k]!; i++) room[at++] = bytes[i]!;
+    room[at++] = QUOTE;
+  }
+  room[at++] = CLOSE;
+  return decoder.decode(room.subarray(0, at));
+}
+
+const QUOTE = 34, NULL = new TextEncoder().encode("null");
+
+const keys = new Map<string, Uint8Array>();
+
+/** A name as a key of JSON, remembered. */
+function keyOf(name: string): Uint8Array {
+  let key = keys.get(name);
+  if (key === undefined) {
+    if (keys.size === 10_000) keys.clear();
+    keys.set(name, key = new TextEncoder().encode(`${JSON.stringify(name)}:`));
+  }
+  return key;
 }
 
 function faultOf(layout: Layout, fault: Fault): Reject {
@@ -191,8 +205,8 @@ function numbered(misfits: readonly Reject[], faults: readonly Reject[], before:
   while (m < misfits.length || f < faults.length) {
     const fault = faults[f], misfit = misfits[m];
     if (fault && (!misfit || fault.record <= misfit.record)) {
-      all.push({ ...fault, record: before + fault.record + ++f });
-    } else all.push({ ...misfit!, record: before + misfit!.record + f + 1 }), m++;
+      all.push(Object.assign(fault, { record: before + fault.record + ++f }));
+    } else all.push(Object.assign(misfit!, { record: before + misfit!.record + f + 1 })), m++;
   }
   return all;
 }

@@ -1,4 +1,4 @@
-import { type Block, fieldText } from "./_block.ts";
+import { type Block, fieldText, isNoted } from "./_block.ts";
 import type { ColumnType } from "./_column_type.ts";
 
 /** How numbers and dates are written, where it is not as computers do. */
@@ -105,16 +105,27 @@ export const SPELLED_TYPES: Readonly<Record<Spelled, readonly ColumnType[]>> = {
   date: ["date", "timestamp", "timestamptz"],
 };
 
-/** One column of a block as a block of its own, spelled anew; or the number of the first record that is not spelled so. */
-export function respell(block: Block, column: number, spelling: Spelling): Block | number {
+/**
+ * One column of a block as a block of its own, spelled anew; or the number of the first record that is not spelled so.
+ * With a list of misfits all such are added to it, and are NULL.
+ */
+export function respell(
+  block: Block,
+  column: number,
+  spelling: Spelling,
+  misfits?: number[],
+): Block | number {
   const { starts, ends, quoted, width, records, dialect } = block.fields;
   const texts: string[] = [];
   let room = 0;
   for (let r = 0, k = column; r < records; r++, k += width) {
     let text: string | undefined = "";
     if (starts[k] !== ends[k]) text = spelling(fieldText(block, k));
-    else if (quoted[k]) return r;
-    if (text === undefined) return r;
+    else if (quoted[k]) text = undefined;
+    if (text === undefined) {
+      if (!isNoted(r, misfits)) return r;
+      text = "";
+    }
     texts.push(text);
     room += text.length;
   }

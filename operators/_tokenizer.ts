@@ -1,3 +1,5 @@
+import { type Kernel, MOST_FIELDS } from "./_kernel.ts";
+
 /** How a CSV file marks its fields, as bytes. */
 export interface Dialect {
   /** What stands between fields. */
@@ -38,9 +40,6 @@ export interface Fault {
 const LF = 10;
 const CR = 13;
 
-/** The most fields to find at once, so that a file without line ends cannot fill the memory. */
-const MOST_FIELDS = 1 << 20;
-
 /** A field is {@linkcode Tokenizer.quoted}: not at all, plainly, or with escapes inside. */
 export const QUOTED = 1, ESCAPED = 2;
 
@@ -68,13 +67,17 @@ export class Tokenizer {
   faults: Fault[] | undefined;
   readonly dialect: Dialect;
   readonly #maxFieldBytes: number;
+  readonly #kernel: Kernel | undefined;
   #usedQuotes = 0;
   /** Whether the bytes to come still belong to a line that was refused. */
   #refusing = false;
 
-  constructor(dialect: Dialect, maxFieldBytes: number) {
+  /** With a kernel, for bytes that lie there, its fields do, too. */
+  constructor(dialect: Dialect, maxFieldBytes: number, kernel?: Kernel) {
     this.dialect = dialect;
     this.#maxFieldBytes = maxFieldBytes;
+    this.#kernel = kernel;
+    if (kernel) ({ starts: this.starts, ends: this.ends, quoted: this.quoted } = kernel);
   }
 
   /**
@@ -91,7 +94,7 @@ export class Tokenizer {
     if (this.faults) this.faults.length = 0;
     for (let at = this.#refusing ? this.#goOn(bytes, from, to, last) : from;;) {
       try {
-        return this.#find(bytes, at, to, last, limit);
+        return this.#findAll(bytes, at, to, last, limit);
       } catch (error) {
         if (!(error instanceof Misshapen)) throw error;
         if (!this.faults) throw new Malformed(error.message, { rule: error.rule });
@@ -100,6 +103,25 @@ export class Tokenizer {
         if (at < 0) return error.begin;
         if (limit < Infinity) return at;
       }
+    }
+  }
+
+  /** What is plain is found in the kernel, if there is one, and each other record here. */
+  #findAll(bytes: Uint8Array, from: number, to: number, last: boolean, limit: number): number {
+    const kernel = this.#kernel;
+    for (let at = from;;) {
+      if (kernel?.bytes !== bytes || kernel.starts !== this.starts) {
+        return this.#find(bytes, at, to, last, limit);
+      }
+      if (this.width > 0) {
+        at = kernel.find(this, this.dialect, at, to, limit);
+        this.#usedQuotes = Math.max(this.#usedQuotes, kernel.run.used.value);
+        if (this.records >= limit || at >= to) return Math.min(at, to);
+      }
+      const before = this.records;
+      const next = this.#find(bytes, at, to, last, before + 1);
+      if (next >= to || this.records === before || this.records >= limit) return next;
+      at = next;
     }
   }
 

@@ -1,4 +1,4 @@
-import { makeData, RecordBatch, Struct } from "apache-arrow";
+import { type Data, makeData, RecordBatch, type Schema, Struct } from "apache-arrow";
 import type { Logger } from "../engine/mod.ts";
 import type { Block } from "./_block.ts";
 import type { ColumnType } from "./_column_type.ts";
@@ -46,18 +46,53 @@ export class WideningColumns {
   /** The columns of a block as a batch, or the first field found that they do not take. */
   read(block: Block, lineOf: LineOf): RecordBatch | Misfit {
     const reads: Read[] = [];
-    for (const [column, planned] of this.plan.columns.entries()) {
-      let read = readPlanned(planned, block, column);
-      if (typeof read === "number" && !planned.declared) {
-        read = this.#widen({ column, record: read }, block, lineOf);
-      }
+    for (const column of this.plan.columns.keys()) {
+      const read = this.#read(block, column, lineOf);
       if (typeof read === "number") return { column, record: read };
       reads.push(read);
     }
-    for (const [i, { printsBack }] of reads.entries()) this.#printsBack[i] &&= printsBack;
-    const { schema } = this.plan, children = reads.map(({ data }) => data);
-    const type = new Struct(schema.fields), length = block.fields.records;
+    const { schema, children } = this.#columns(reads);
+    const type = new Struct(schema.fields), { records: length } = block.fields;
     return new RecordBatch(schema, makeData({ type, length, nullCount: 0, children }));
+  }
+
+  /**
+   * The columns of a block, in which the records that `refuse` is told of mean nothing; it takes what they have
+   * out of the block. What has a declared type is read first, so that no other column becomes wider for what is refused.
+   */
+  readSome(
+    block: Block,
+    lineOf: LineOf,
+    refuse: (column: number, records: readonly number[]) => void,
+  ): { schema: Schema; children: Data[] } {
+    const { columns } = this.plan;
+    const reads = new Array<Read>(columns.length);
+    for (const [column, planned] of columns.entries()) {
+      if (planned.declared) reads[column] = readAll(planned, block, column, refuse);
+    }
+    for (const [column, { declared }] of columns.entries()) {
+      if (declared) continue;
+      let read = this.#read(block, column, lineOf);
+      if (typeof read === "number") {
+        // There is something that cannot even be text.
+        readAll(widened(columns[column]!, "text"), block, column, refuse);
+        read = this.#read(block, column, lineOf) as Read;
+      }
+      reads[column] = read;
+    }
+    return this.#columns(reads);
+  }
+
+  #read(block: Block, column: number, lineOf: LineOf): Read | number {
+    const planned = this.plan.columns[column]!;
+    const read = readPlanned(planned, block, column);
+    if (typeof read === "object" || planned.declared) return read;
+    return this.#widen({ column, record: read }, block, lineOf);
+  }
+
+  #columns(reads: readonly Read[]): { schema: Schema; children: Data[] } {
+    for (const [i, { printsBack }] of reads.entries()) this.#printsBack[i] &&= printsBack;
+    return { schema: this.plan.schema, children: reads.map(({ data }) => data) };
   }
 
   /** Makes a column the narrowest type that takes all of a block; where not even text does, tells which record it refuses. */
@@ -99,6 +134,19 @@ export class WideningColumns {
     const wide = { ...widened(planned, to), widened: [...planned.widened ?? [], widening] };
     this.plan = planOf(columns.with(column, wide));
   }
+}
+
+/** Reads a column, and tells all of the records that it does not take. */
+function readAll(
+  planned: PlannedColumn,
+  block: Block,
+  column: number,
+  refuse: (column: number, records: readonly number[]) => void,
+): Read {
+  const misfits: number[] = [];
+  const read = readPlanned(planned, block, column, misfits) as Read;
+  if (misfits.length > 0) refuse(column, misfits);
+  return read;
 }
 
 /** A column of a wider type; text is as it was written. */

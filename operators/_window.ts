@@ -26,9 +26,9 @@ export class Window {
   /** What did not fit of the last chunk. */
   #rest: Uint8Array<ArrayBuffer> | undefined;
 
-  constructor(source: Bytes, room: number) {
-    // One byte more than is ever filled, for a tokenizer's sentinel.
-    this.bytes = new Uint8Array(room + 1);
+  /** With some bytes to fill, of which one must stay free for a tokenizer's sentinel. */
+  constructor(source: Bytes, bytes: Uint8Array<ArrayBuffer>) {
+    this.bytes = bytes;
     const reader = this.#source = source.getReader();
     this.#chunks = { next: () => this.#read(reader) };
   }

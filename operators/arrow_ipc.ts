@@ -42,7 +42,7 @@ export const arrowIpc: Operator<ArrowIpcOptions, Batches, Bytes> = operator(
   (options, ctx, bytes) => {
     checkOnReject(options.onReject);
     for (const type of Object.values(options.types ?? {})) parseColumnType(type);
-    const window = new Window(bytes, 1 << 18);
+    const window = new Window(bytes, new Uint8Array((1 << 18) + 1));
     const batches = read(window, options, ctx);
     return new ReadableStream<RecordBatch>({
       async pull(controller) {

@@ -8,14 +8,14 @@ import {
   commentOf,
   CSV_OPTIONS,
   type CsvOptions,
-  PLAIN_CSV,
-  type ReadAs,
+  tellReadAs,
 } from "./_csv_options.ts";
 import { findHeader, findMarks, type Sample } from "./_dialect.ts";
 import { encodingOf, spanOf, toUtf8 } from "./_encoding.ts";
 import { withoutFooter, withoutNuls } from "./_footer.ts";
 import { refuseForeign } from "./_foreign.ts";
 import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
+import { Kernel } from "./_kernel.ts";
 import { csvLayout } from "./_layout.ts";
 import { ENCODING_HINT, lineOf, misfit, wayOut } from "./_misfit.ts";
 import { option } from "./_option.ts";
@@ -69,6 +69,9 @@ export const csv: Operator<CsvOptions, Batches, Bytes> = operator(
 /** How much is parsed at once: what the field offsets and columns of it need fits a processor's cache. */
 const BLOCK_BYTES = 1 << 18;
 
+/** For larger samples there is no kernel. */
+const KERNEL_BYTES = 1 << 24;
+
 /** Bytes that tell a web page and others from CSV, and those that tell its dialect. */
 const HEAD_BYTES = 512, DIALECT_BYTES = 1 << 18;
 
@@ -85,6 +88,10 @@ class Parser {
   #fields: Tokenizer;
   readonly #learnt: unknown;
   #columns: WideningColumns | undefined;
+  #kernel: Kernel | undefined;
+  /** Whether there is nothing more to read, and whether somebody still reads. */
+  #over = false;
+  #busy = false;
   /** Keeps back what is refused, where that does not end the reading. */
   readonly #sieve: Sieve | undefined;
 
@@ -101,17 +108,40 @@ class Parser {
     this.#sieve = tolerance && new Sieve(tolerance);
     this.#spellings = spellings(options);
     this.#maxFieldBytes = maxFieldBytes;
-    this.#fields = this.#tokenizer(this.#told);
     this.#sampleBytes = Math.max(sampleBytes, HEAD_BYTES);
-    this.#window = new Window(bytes, Math.max(this.#sampleBytes, BLOCK_BYTES));
+    const room = Math.max(this.#sampleBytes, BLOCK_BYTES) + 1;
+    this.#kernel = room < KERNEL_BYTES ? Kernel.open(room) : undefined;
+    this.#fields = this.#tokenizer(this.#told);
+    this.#window = new Window(bytes, this.#kernel?.bytes ?? new Uint8Array(room));
   }
 
   cancel(reason: unknown): Promise<void> {
+    this.#end();
     return this.#window.cancel(reason);
+  }
+
+  /** Gives the kernel back, once nobody writes to it any more. */
+  #end(): void {
+    this.#over = true;
+    if (this.#busy) return;
+    this.#kernel?.close();
+    this.#kernel = undefined;
   }
 
   /** The next batch, or undefined at the end. */
   async next(): Promise<RecordBatch | undefined> {
+    this.#busy = true;
+    try {
+      const batch = await this.#next();
+      if (!batch) this.#over = true;
+      return batch;
+    } finally {
+      this.#busy = false;
+      if (this.#over) this.#end();
+    }
+  }
+
+  async #next(): Promise<RecordBatch | undefined> {
     const window = this.#window;
     try {
       const columns = this.#columns;
@@ -168,7 +198,7 @@ class Parser {
     names ??= Array.from({ length: width }, (_, i) => `column_${i + 1}`);
     const plan = this.#define(this.#options.names === "mend" ? mendNames(names) : names);
     this.#columns = new WideningColumns(plan, this.#learnt, this.#log);
-    this.#tell(encoding, header === true, skipped);
+    tellReadAs(this.#fields.dialect, { encoding, header: header === true, skipped }, this.#log);
     const { decimal, thousands, dateOrder } = this.#options;
     if (decimal === undefined && thousands === undefined && dateOrder === undefined) {
       for (const hint of spellingHints(plan, this.#block())) this.#log.info(hint);
@@ -240,7 +270,7 @@ class Parser {
 
   #tokenizer(dialect: Dialect): Tokenizer {
     const loose = { comment: commentOf(this.#options), pad: this.#options.ragged === "pad" };
-    return tokenizer(dialect, this.#maxFieldBytes, loose);
+    return tokenizer(dialect, this.#maxFieldBytes, loose, this.#kernel);
   }
 
   /** Passes over lines, whatever is on them. */
@@ -261,32 +291,6 @@ class Parser {
       window.from = i + 1;
     }
     if (lines > 0) await window.fill(this.#sampleBytes);
-  }
-
-  #tell(encoding: string, header: boolean, skipped: number): void {
-    const char = (code: number) => code < 0 ? "" : String.fromCharCode(code);
-    const { delimiter, quote, escape } = this.#fields.dialect;
-    const dialect: ReadAs = {
-      format: "csv",
-      encoding,
-      delimiter: char(delimiter),
-      quote: char(quote),
-      escape: char(escape),
-      header,
-      skipped_lines: skipped,
-    };
-    if (JSON.stringify(dialect) === JSON.stringify(PLAIN_CSV)) return;
-    const told = [
-      encoding,
-      `fields split by ${JSON.stringify(dialect.delimiter)}`,
-      quote < 0 ? "nothing quoted" : `quoted by ${dialect.quote}`,
-      ...escape === quote ? [] : [`escaped by ${dialect.escape}`],
-      header ? "with a header" : "without a header",
-      ...skipped === 0
-        ? []
-        : [`behind ${skipped === 1 ? "1 line that was" : `${skipped} lines that were`} skipped`],
-    ];
-    this.#log.info(`reads CSV: ${told.join(", ")}`, { dialect });
   }
 
   #define(names: readonly string[]): Plan {
@@ -324,7 +328,9 @@ class Parser {
   }
 
   #block(): Block {
-    return { bytes: this.#window.bytes, fields: this.#fields };
+    const { bytes } = this.#window, fields = this.#fields, kernel = this.#kernel;
+    const inside = bytes === kernel?.bytes && fields.starts === kernel.starts;
+    return { bytes, fields, kernel: inside ? kernel : undefined };
   }
 
   /** The line on which the block of the last scan begins. */
@@ -376,8 +382,13 @@ function isPlain(nulls: readonly string[] | undefined): boolean {
   return nulls === undefined || (nulls.length === 1 && nulls[0] === "");
 }
 
-function tokenizer(dialect: Dialect, maxFieldBytes: number, loose: Looseness): Tokenizer {
+function tokenizer(
+  dialect: Dialect,
+  maxFieldBytes: number,
+  loose: Looseness,
+  kernel?: Kernel,
+): Tokenizer {
   return loose.comment < 0 && !loose.pad
-    ? new Tokenizer(dialect, maxFieldBytes)
+    ? new Tokenizer(dialect, maxFieldBytes, kernel)
     : new LooseTokenizer(dialect, maxFieldBytes, loose);
 }

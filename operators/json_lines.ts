@@ -115,7 +115,10 @@ class Parser {
     const tolerance = checkOnReject(options.onReject);
     this.#sieve = tolerance && new Sieve(tolerance);
     if (this.#sieve) this.#fields.faults = [];
-    this.#window = new Window(bytes, Math.max(this.#sampleBytes, BLOCK_BYTES));
+    this.#window = new Window(
+      bytes,
+      new Uint8Array(Math.max(this.#sampleBytes, BLOCK_BYTES) + 1),
+    );
   }
 
   cancel(reason: unknown): Promise<void> {

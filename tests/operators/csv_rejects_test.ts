@@ -182,7 +182,10 @@ Deno.test("a reject has its values by column, its bytes and its place", async ()
   const text = bytes('a,b,c\n1,x,2021-01-01\n"z",,31.12.2021\n', [51, 0xfe], ',"",2.2.2022\n');
   const { rejects } = await siftCsv(text, { types: { a: "integer" }, dateOrder: "dmy" });
   assert.deepEqual(
-    rejects.map(({ row, bytes, from_byte, to_byte }) => ({ row, bytes, from_byte, to_byte })),
+    rejects.map(({ row, bytes, from_byte, to_byte }) => ({
+      ...{ bytes, from_byte, to_byte },
+      row: JSON.parse(row!),
+    })),
     [
       {
         row: { a: "z", b: null, c: "31.12.2021" },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Dialect, Malformed, QUOTED, Tokenizer } from "../../operators/_tokenizer.ts";
 import { fieldText } from "../../operators/_block.ts";
+import { Kernel } from "../../operators/_kernel.ts";
 import { chunked, every, readCsv } from "./_read_csv.ts";
 
 const RFC: Dialect = { delimiter: 44, quote: 34, escape: 34 };
@@ -60,11 +61,25 @@ const CASES: readonly (readonly [name: string, text: string, rows: Rows, dialect
   ["backslash before others", '"\\n","\\,"\n\\a,\\\n', [["\\n", "\\,"], ["\\a", "\\"]], BACKSLASH],
 ];
 
+const kernel = Kernel.open(1 << 20)!;
+
 /** Feeds a file so that blocks end where `cuts` say, keeping what was left over before each. */
 function read(text: string, cuts: Iterable<number>, dialect = RFC, limit?: number): Rows {
+  const rows = readBy(undefined, text, cuts, dialect, limit);
+  assert.deepEqual(readBy(kernel, text, cuts, dialect, limit), rows, "in the kernel");
+  return rows;
+}
+
+function readBy(
+  kernel: Kernel | undefined,
+  text: string,
+  cuts: Iterable<number>,
+  dialect: Dialect,
+  limit?: number,
+): Rows {
   const whole = new TextEncoder().encode(text);
-  const bytes = new Uint8Array(whole.length + 1);
-  const fields = new Tokenizer(dialect, 1 << 20);
+  const bytes = kernel?.bytes ?? new Uint8Array(whole.length + 1);
+  const fields = new Tokenizer(dialect, 1 << 20, kernel);
   const rows: Rows = [];
   let from = 0;
   for (const to of [...cuts, whole.length, whole.length]) {
