@@ -1,5 +1,6 @@
 import type { RecordBatch } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
+import { CopyIn } from "./_copy_in.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
 import { checkRejectsFile } from "./check_rejects_file.ts";
 import { sourceOf } from "./_ledger.ts";
@@ -14,7 +15,8 @@ import {
   type Tolerance,
   whereIs,
 } from "./_reject.ts";
-import { jsonbOf, RejectsFile } from "./_rejects_file.ts";
+import { COPIED, copied, copyText } from "./_rejects_copy.ts";
+import { RejectsFile } from "./_rejects_file.ts";
 import { Repertoire } from "./_repertoire.ts";
 import type { Session } from "./_session.ts";
 import {
@@ -22,7 +24,6 @@ import {
   REFUSED,
   REFUSED_NAMES,
   REJECT_COLUMNS,
-  REJECT_NAMES,
   rejectsComment,
   rejectsName,
 } from "./_reject_table.ts";
@@ -165,10 +166,8 @@ export class Refusals {
     const source = this.#source, { table } = this.#options, run = this.#run;
     const who = JSON.stringify({ source, table, run, refused: now.toString() }).slice(0, -1);
     const head = new TextEncoder().encode(who);
-    for (const { rule, text } of found) {
-      this.#rules.set(rule, (this.#rules.get(rule) ?? 0) + 1);
-      await this.#file.add(head, text);
-    }
+    for (const { rule } of found) this.#rules.set(rule, (this.#rules.get(rule) ?? 0) + 1);
+    await this.#file.add(head, found);
   }
 
   /** What the load says of them. */
@@ -273,17 +272,7 @@ export class Refusals {
       );
     }
     const size = await this.#file.flush();
-    for await (const all of this.#file.lists(this.#read ?? size)) {
-      await session.all(
-        `INSERT INTO ${table} (load, place, ${REJECT_NAMES}, bytes)
-         SELECT ${load}, ${where}, ${REJECT_NAMES}, pg_catalog.decode(bytes, 'base64')
-         FROM pg_catalog.jsonb_to_recordset($1) AS r (run pg_catalog.text, source pg_catalog.text,
-           record bigint, line bigint, from_byte bigint, to_byte bigint, column_name pg_catalog.text,
-           rule pg_catalog.text, message pg_catalog.text, raw pg_catalog.text, bytes pg_catalog.text,
-           "row" pg_catalog.jsonb, refused pg_catalog.timestamptz)`,
-        [this.#repertoire?.escapeJson(new TextDecoder().decode(all)) ?? jsonbOf(all)],
-      );
-    }
+    await this.#copy(session, `${table} (load, place, ${COPIED})`, this.#read ?? size, [key, put]);
     if (this.#held > 0) {
       await session.all(
         `INSERT INTO ${table} (load, place, run, source, ${REFUSED_NAMES}, refused)
@@ -296,6 +285,30 @@ export class Refusals {
       `DELETE FROM ${table} AS r USING ${table} AS o WHERE r.load = ${load} AND r.replayed IS NULL
          AND o.load = r.load AND o.replayed IS NOT NULL AND (o.record, o.raw) = (r.record, r.raw)`,
     );
+  }
+
+  /** Copies the lines of the file up to a byte. */
+  async #copy(
+    { client }: Session,
+    into: string,
+    size: number,
+    [load, place]: readonly [string, unknown],
+  ): Promise<void> {
+    if (size === 0) return;
+    const head = [load, place === undefined ? null : JSON.stringify(place)].map(copied).join("");
+    const copy = new CopyIn(client, `COPY ${into} FROM STDIN`);
+    const write = async (lines: Uint8Array) => {
+      const told = this.#repertoire?.escapeJson(new TextDecoder().decode(lines));
+      const json = told === undefined ? lines : new TextEncoder().encode(told);
+      await this.#ctx.meter.wait("the database", copy.write(copyText(json, head)));
+    };
+    try {
+      for await (const lines of this.#file.lines(size)) await write(lines);
+      await this.#ctx.meter.wait("the database", copy.finish());
+    } catch (error) {
+      await copy.fail(error);
+      throw error;
+    }
   }
 
   /** Says that the load is over. A file that nobody asked for stays only where it is all there is of the rejects. */

@@ -1,10 +1,6 @@
 import { createHash } from "node:crypto";
 import { quoted } from "./_table.ts";
 
-/** What the table of rejects has of each line of the file, beside the key of its load. */
-export const REJECT_NAMES =
-  `run, source, record, line, from_byte, to_byte, column_name, rule, message, raw, "row", refused`;
-
 /**
  * The columns of a table of rejects, for CREATE TABLE. `place` tells where in the table a row was to go that was not just
  * added: `{"on": …}`, the columns by which it was to be merged, or `{"slice": …}`.

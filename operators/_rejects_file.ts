@@ -1,4 +1,3 @@
-import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { reason } from "./_open_file.ts";
 import { joined } from "./_window.ts";
@@ -6,10 +5,7 @@ import { joined } from "./_window.ts";
 /** How much waits to be written. */
 const MOST_WAITING = 1 << 20;
 
-const LF = 10, COMMA = 44, OPEN = 91, CLOSE = 93;
-
-/** What jsonb begins with on its way to Postgres (jsonb_recv). */
-const JSONB_VERSION = 1;
+const LF = 10, COMMA = 44;
 
 const encoder = new TextEncoder();
 
@@ -27,19 +23,21 @@ export class RejectsFile {
     this.path = path;
   }
 
-  /** Adds a line of an object's beginning, without its last brace, and of the object with the rest. */
-  async add(head: Uint8Array, rest: string): Promise<void> {
-    const most = head.length + rest.length * 3 + 1;
-    if (this.#waiting + most > this.#lines.length) {
-      await this.flush();
-      if (most > this.#lines.length) this.#lines = new Uint8Array(Math.max(most, MOST_WAITING));
+  /** Adds lines: each of the head, an object's beginning without its last brace, and of an object with the rest. */
+  async add(head: Uint8Array, rests: readonly { readonly text: string }[]): Promise<void> {
+    for (const { text } of rests) {
+      const most = this.#waiting + head.length + text.length * 3 + 1;
+      if (most > this.#lines.length) {
+        this.#lines = joined(this.#lines, new Uint8Array(Math.max(most, MOST_WAITING)));
+      }
+      this.#lines.set(head, this.#waiting);
+      const at = this.#waiting + head.length;
+      const end = at + encoder.encodeInto(text, this.#lines.subarray(at)).written;
+      this.#lines[at] = COMMA; // in place of a brace
+      this.#lines[end] = LF;
+      this.#waiting = end + 1;
     }
-    this.#lines.set(head, this.#waiting);
-    const at = this.#waiting + head.length;
-    const end = at + encoder.encodeInto(rest, this.#lines.subarray(at)).written;
-    this.#lines[at] = COMMA; // in place of a brace
-    this.#lines[end] = LF;
-    this.#waiting = end + 1;
+    if (this.#waiting > MOST_WAITING) await this.flush();
   }
 
   /** Writes what waits, and gives how many bytes the file has. */
@@ -64,27 +62,22 @@ export class RejectsFile {
     this.#size = size;
   }
 
-  /** The objects in the first so many bytes, some at once, each time as a list of them. */
-  async *lists(size: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  /** The lines in the first so many bytes, some at once; they are not to be kept. */
+  async *lines(size: number): AsyncGenerator<Uint8Array> {
     await this.#file?.seek(0, Deno.SeekMode.Start);
     let buffer = new Uint8Array(1 << 18);
-    buffer[0] = OPEN;
-    for (let at = 0, held = 1; at < size;) {
+    for (let at = 0, held = 0; at < size;) {
       const n = await this.#file!.read(buffer.subarray(held, held + size - at)) ?? 0;
       if (n === 0) throw new Error(`Cannot read rejects from "${this.path}": it was cut`);
       at += n;
       held += n;
-      const end = buffer.subarray(0, held).lastIndexOf(LF);
-      if (end < 0) {
+      const end = buffer.subarray(0, held).lastIndexOf(LF) + 1;
+      if (end > 0) {
+        yield buffer.subarray(0, end);
+        buffer.copyWithin(0, end, held);
+        held -= end;
         // A line may be longer than all that were.
-        if (held === buffer.length) buffer = joined(buffer, new Uint8Array(held));
-        continue;
-      }
-      for (let i = buffer.indexOf(LF); i < end; i = buffer.indexOf(LF, i + 1)) buffer[i] = COMMA;
-      buffer[end] = CLOSE;
-      yield buffer.slice(0, end + 1);
-      buffer.copyWithin(1, end + 1, held);
-      held -= end;
+      } else if (held === buffer.length) buffer = joined(buffer, new Uint8Array(held));
     }
   }
 
@@ -101,9 +94,4 @@ export class RejectsFile {
     const all = { write: true, read: true, create: true, truncate: true };
     return await Deno.open(this.path, { ...all, mode: 0o600 });
   }
-}
-
-/** JSON as a parameter of type jsonb, without making a string of it. */
-export function jsonbOf(json: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.of(JSONB_VERSION), json]);
 }

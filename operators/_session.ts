@@ -40,7 +40,7 @@ export class Session {
   /** Runs one statement, or several without parameters; gives the result of each. */
   async all<T extends pg.QueryResultRow>(
     sql: string,
-    params?: readonly (string | Uint8Array)[],
+    params?: readonly string[],
   ): Promise<pg.QueryResult<T>[]> {
     const ran = this.client.query(sql, params as string[]);
     return [await this.#ctx.meter.wait("the database", ran)].flat() as never;

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { CopyIn } from "../../operators/_copy_in.ts";
+import { jsonOf, type Reject } from "../../operators/_reject.ts";
+import { COPIED, copied, copyText } from "../../operators/_rejects_copy.ts";
+import { freshDatabase, sharedPostgres } from "../_postgres.ts";
+// @ts-types="@types/pg"
+import pg from "pg";
+
+await sharedPostgres();
+
+const text = fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", ""));
+const odd = fc.constantFrom(
+  ..."\b\f\n\r\t\v\\\"'/{}[],:\u0001\u001f\u007f\u2028𝄞".split(""),
+  "\\N",
+  "\\.",
+  "\\u0041",
+  "null",
+);
+const any = fc.array(fc.oneof(text, odd), { maxLength: 6 }).map((parts) => parts.join(""))
+  .filter((text) => text.isWellFormed());
+const whole = fc.maxSafeInteger();
+const rejects: fc.Arbitrary<Reject> = fc.record({
+  record: whole,
+  line: fc.option(whole),
+  from_byte: fc.option(whole),
+  to_byte: fc.option(whole),
+  column_name: fc.option(any),
+  rule: fc.constantFrom("type", "encoding", "fields"),
+  message: any,
+  raw: any,
+  bytes: fc.option(
+    fc.uint8Array({ maxLength: 9 }).map((bytes) => btoa(String.fromCharCode(...bytes))),
+  ),
+  row: fc.option(fc.dictionary(any, fc.option(any)).map((row) => JSON.stringify(row))),
+});
+
+Deno.test("lines of rejects are copied as they stand, whatever is in them", async () => {
+  await using database = await freshDatabase();
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    await client.query(
+      `CREATE TEMPORARY TABLE r (load text, run text, source text, record bigint, line bigint, from_byte bigint,
+         to_byte bigint, column_name text, rule text, message text, raw text, bytes bytea, "row" jsonb,
+         refused timestamptz)`,
+    );
+    const heads = fc.record({ source: fc.option(any), table: any, run: any, load: any });
+    const property = fc.asyncProperty(
+      heads,
+      fc.array(rejects, { minLength: 1, maxLength: 20 }),
+      async (head, all) => {
+        const { load, source, table, run } = head;
+        const who = { source, table, run, refused: "2021-01-02T03:04:05.123456789Z" };
+        const lines = all.map((one) =>
+          `${JSON.stringify(who).slice(0, -1)},${jsonOf(one).slice(1)}\n`
+        );
+        const bytes = new TextEncoder().encode(lines.join(""));
+        const copy = new CopyIn(client, `COPY r (load, ${COPIED}) FROM STDIN`);
+        await copy.write(copyText(bytes, copied(load)));
+        assert.equal(await copy.finish(), all.length);
+        const { rows } = await client.query("SELECT *, encode(bytes, 'base64') AS base64 FROM r");
+        await client.query("TRUNCATE r");
+        for (const [i, one] of all.entries()) {
+          const { bytes: _, base64, refused, row, ...found } = rows[i];
+          const { bytes, row: values, ...told } = one;
+          const numbers = ["record", "line", "from_byte", "to_byte"].map((
+            name,
+          ) => [name, found[name] === null ? null : Number(found[name])]);
+          assert.deepEqual({ ...found, ...Object.fromEntries(numbers) }, {
+            load,
+            source,
+            run,
+            ...told,
+          });
+          assert.equal(base64?.replaceAll("\n", "") ?? null, bytes);
+          assert.deepEqual(row, values === null ? null : JSON.parse(values));
+          assert.equal(refused.toISOString(), "2021-01-02T03:04:05.123Z");
+        }
+      },
+    );
+    await fc.assert(property, { numRuns: 200 });
+  } finally {
+    await client.end();
+  }
+});
