@@ -59,22 +59,36 @@ Deno.test("lines of rejects are copied as they stand, whatever is in them", asyn
         const copy = new CopyIn(client, `COPY r (load, ${COPIED}) FROM STDIN`);
         await copy.write(copyText(bytes, copied(load)));
         assert.equal(await copy.finish(), all.length);
-        const { rows } = await client.query("SELECT *, encode(bytes, 'base64') AS base64 FROM r");
+        // As text: the runtime's JSON.parse takes an escaped key for another after some objects.
+        const { rows } = await client.query(
+          `SELECT r.*, encode(bytes, 'base64') AS base64, "row"::text AS values FROM r`,
+        );
+        const asked = await client.query(
+          "SELECT v::jsonb::text AS values FROM unnest($1::text[]) WITH ORDINALITY AS t (v, n) ORDER BY n",
+          [all.map(({ row }) => row)],
+        );
         await client.query("TRUNCATE r");
         for (const [i, one] of all.entries()) {
-          const { bytes: _, base64, refused, row, ...found } = rows[i];
-          const { bytes, row: values, ...told } = one;
-          const numbers = ["record", "line", "from_byte", "to_byte"].map((
-            name,
-          ) => [name, found[name] === null ? null : Number(found[name])]);
-          assert.deepEqual({ ...found, ...Object.fromEntries(numbers) }, {
-            load,
-            source,
-            run,
-            ...told,
-          });
-          assert.equal(base64?.replaceAll("\n", "") ?? null, bytes);
-          assert.deepEqual(row, values === null ? null : JSON.parse(values));
+          const { base64, refused, values, ...found } = rows[i];
+          const told = { load, source, run, ...one };
+          for (
+            const name of [
+              "load",
+              "source",
+              "run",
+              "column_name",
+              "rule",
+              "message",
+              "raw",
+            ] as const
+          ) {
+            assert.equal(found[name], told[name], name);
+          }
+          for (const name of ["record", "line", "from_byte", "to_byte"] as const) {
+            assert.equal(found[name] === null ? null : Number(found[name]), told[name], name);
+          }
+          assert.equal(base64?.replaceAll("\n", "") ?? null, one.bytes);
+          assert.equal(values, asked.rows[i].values);
           assert.equal(refused.toISOString(), "2021-01-02T03:04:05.123Z");
         }
       },
