@@ -51,7 +51,8 @@ Deno.exit(
       stderr: { write: write(Deno.stderr) },
       env: Deno.env.toObject(),
     },
-    command: Deno.build.standalone ? "sluice" : "deno task",
+    // Built, it is a command of its own.
+    command: Deno.build.standalone || !import.meta.url.endsWith(".ts") ? "sluice" : "deno task",
     cwd: Deno.cwd(),
     screen: () => Deno.stderr.isTerminal() ? Deno.consoleSize() : undefined,
     ask: Deno.stdin.isTerminal() && Deno.stderr.isTerminal() ? ask : undefined,

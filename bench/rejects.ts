@@ -1,10 +1,10 @@
 // What refused records cost, and what several connections bring: `deno task bench:rejects [PAIRS]`. Prints tables.
 import { demoMonth, MONTHS } from "../cli/_demo_data.ts";
+import { build } from "../cli/build.ts";
 import { testPostgres } from "../tests/_postgres.ts";
 import { type Cost, measure, median } from "./_measure.ts";
 
 const PAIRS = Number(Deno.args[0] ?? 7);
-const root = new URL("..", import.meta.url).pathname;
 
 /** The columns whose types are declared: values of others are never refused. */
 const TYPES = {
@@ -50,6 +50,7 @@ interface Way {
 }
 
 const folder = await Deno.makeTempDir({ prefix: "sluice-bench-" });
+await build(`${folder}/dist`);
 const [clean, spoilt, forbidden] = ["clean", "spoilt", "forbidden"].map((name) =>
   `${folder}/${name}.csv`
 );
@@ -89,16 +90,9 @@ async function load({ file, flags, costs }: Way, counts: boolean, before?: strin
   if (before) await db.query(before);
   const into = before ? "checked" : "bench";
   const types = Object.entries(TYPES).flatMap(([name, type]) => ["--type", `${name}=${type}`]);
-  const command = [
-    "deno",
-    "run",
-    "-A",
-    "--v8-flags=--max-semi-space-size=1",
-    `${root}main.ts`,
+  const args = [
     "load",
     file,
-  ];
-  const args = [
     "--into",
     into,
     "--database",
@@ -108,7 +102,7 @@ async function load({ file, flags, costs }: Way, counts: boolean, before?: strin
     "--json",
     ...types,
   ];
-  const cost = await measure([...command, ...args, ...flags], db.pid());
+  const cost = await measure([`${folder}/dist/sluice`, ...args, ...flags], db.pid());
   if (counts) costs.push(cost);
 }
 

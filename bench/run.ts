@@ -1,5 +1,6 @@
 // Sluice beside what people use: `deno task bench [PAIRS]`. Writes results.md.
 import { MONTHS } from "../cli/_demo_data.ts";
+import { build } from "../cli/build.ts";
 import { testPostgres } from "../tests/_postgres.ts";
 import { embedded } from "./_embedded.ts";
 import { type Cost, measure, median } from "./_measure.ts";
@@ -79,6 +80,7 @@ function pgloaderScript(dsn: string): string {
 
 const folder = await Deno.makeTempDir({ prefix: "sluice-bench-" });
 try {
+  await build(`${folder}/dist`);
   const month = `${folder}/month.csv.gz`;
   await writeMonths(month, 1);
   const { size } = await Deno.stat(month);
@@ -100,11 +102,7 @@ try {
     url: string,
     dsn: string,
   ) => [
-    "deno",
-    "run",
-    "-A",
-    "--v8-flags=--max-semi-space-size=1",
-    `${root}main.ts`,
+    `${folder}/dist/sluice`,
     "load",
     url,
     "--into",

@@ -1,3 +1,5 @@
+import { extname } from "node:path";
+
 /** Options for {@linkcode demoServer}. */
 export interface DemoServerOptions {
   /** Makes every month that small. @default as many rows as the real files have */
@@ -24,7 +26,11 @@ export async function demoServer(options: DemoServerOptions = {}): Promise<DemoS
     throw new RangeError(`Cannot make months of ${rows} rows: give a whole number, 0 or more`);
   }
   signal?.throwIfAborted();
-  const worker = new Worker(new URL("./_demo_worker.ts", import.meta.url), { type: "module" });
+  const worker = new Worker(
+    // Built, it is JavaScript like this.
+    new URL(`./_demo_worker${extname(import.meta.url)}`, import.meta.url),
+    { type: "module" },
+  );
   const ready = Promise.withResolvers<number>();
   const stop = (): void => {
     signal?.removeEventListener("abort", stop);

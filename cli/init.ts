@@ -61,14 +61,11 @@ function files(): Readonly<Record<string, string>> {
 /** For editors and `deno check`; and for `deno task`, where there is no binary: the same verbs as here. */
 function configuration(): Record<string, unknown> {
   if (Deno.build.standalone) return { unstable: ["temporal"] };
-  const root = fileURLToPath(new URL("..", import.meta.url));
-  const config = join(root, "deno.json");
-  const main = `--config '${config}' '${join(root, "main.ts")}'`;
+  const config = fileURLToPath(new URL("deno.json", Deno.mainModule));
+  const main = `--config '${config}' '${fileURLToPath(Deno.mainModule)}'`;
   const here: Record<string, string> = JSON.parse(Deno.readTextFileSync(config)).tasks;
-  const tasks = Object.entries(here).filter(([, command]) =>
-    /^deno run .* main\.ts( |$)/.test(command)
-  )
-    .map(([verb, command]) => [verb, command.replace(" main.ts", () => ` ${main}`)]);
+  const tasks = Object.entries(here).filter(([, command]) => / main\.[jt]s( |$)/.test(command))
+    .map(([verb, command]) => [verb, command.replace(/ main\.[jt]s/, () => ` ${main}`)]);
   return { importMap: config, unstable: ["temporal"], tasks: Object.fromEntries(tasks) };
 }
 

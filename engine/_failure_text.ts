@@ -3,6 +3,8 @@ import type { Failure } from "./state.ts";
 /** Frames below these folders, and of what they import, are not of whoever wrote the task. */
 const OURS = ["engine", "operators", "adapters", "server", "cli", "main.ts"]
   .map((name) => new URL(`../${name}`, import.meta.url).href);
+/** Where all of it is beside this file, in JavaScript, once it is built. */
+const BUILT = import.meta.url.endsWith(".js") ? new URL(".", import.meta.url).href : undefined;
 
 /**
  * An error for people, with what it came from. Of its stack the frames in files of the user's own; where there are none,
@@ -21,6 +23,7 @@ export function failureText({ name, message, stack = "", cause }: Failure): stri
 
 function isOfUser(frame: string): boolean {
   const path = /file:\/\/[^\s)]*/.exec(frame)?.[0];
-  return path !== undefined && !/\/(npm|node_modules)\//.test(path) &&
-    !OURS.some((ours) => path.startsWith(ours));
+  if (path === undefined || /\/(npm|node_modules)\//.test(path)) return false;
+  if (BUILT !== undefined) return new URL(".", path).href !== BUILT;
+  return !OURS.some((ours) => path.startsWith(ours));
 }

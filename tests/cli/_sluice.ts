@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 
 const root = new URL("../../", import.meta.url).pathname;
 const { tasks } = JSON.parse(await Deno.readTextFile(`${root}deno.json`));
-/** The command line as the tasks start it, with what they tell the runtime. */
-const main: string[] = tasks.sluice.replace("main.ts", `${root}main.ts`).split(" ").slice(1);
+/** The command as the tasks start it, with what they tell the runtime. */
+const COMMAND: readonly string[] = [
+  Deno.execPath(),
+  ...tasks.sluice.replace("main.ts", `${root}main.ts`).split(" ").slice(1),
+];
 
 /** What came of a command. */
 export interface Outcome {
@@ -37,8 +40,10 @@ export interface Size {
 export class Sluice implements AsyncDisposable {
   readonly folder: string = Deno.makeTempDirSync({ prefix: "sluice-cli-", dir: "/tmp" });
   readonly #running = new Set<Command>();
+  readonly #command: readonly string[];
 
-  constructor() {
+  constructor(command: readonly string[] = COMMAND) {
+    this.#command = command;
     // The embedded Postgres runs as somebody else when we are root.
     Deno.chmodSync(this.folder, 0o755);
   }
@@ -58,7 +63,7 @@ export class Sluice implements AsyncDisposable {
 
   /** Starts a command. */
   start(args: readonly string[], options: RunOptions = {}): Command {
-    return this.#start(Deno.execPath(), [...main, ...args], options);
+    return this.#start([...this.#command, ...args], options);
   }
 
   /** Starts a command on a terminal. What it writes is its stdout. */
@@ -67,16 +72,16 @@ export class Sluice implements AsyncDisposable {
     { columns, rows }: Size,
     options: RunOptions = {},
   ): Command {
-    const words = [Deno.execPath(), ...main, ...args];
-    const line = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+    const line = [...this.#command, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`)
+      .join(" ");
     const sized = `stty cols ${columns} rows ${rows} && ${line}`;
-    return this.#start("script", ["-qec", sized, "/dev/null"], options);
+    return this.#start(["script", "-qec", sized, "/dev/null"], options);
   }
 
   /** Starts a program of the user's own. */
   program(path: string, options: RunOptions = {}): Command {
     const config = ["--config", `${root}deno.json`];
-    return this.#start(Deno.execPath(), ["run", "-A", ...config, path], options);
+    return this.#start([Deno.execPath(), "run", "-A", ...config, path], options);
   }
 
   /** Runs a command to its end. */
@@ -84,8 +89,8 @@ export class Sluice implements AsyncDisposable {
     return this.start(args, options).ended;
   }
 
-  #start(program: string, args: readonly string[], options: RunOptions): Command {
-    const [first, ...rest] = [...options.under ?? [], program, ...args];
+  #start(words: readonly string[], options: RunOptions): Command {
+    const [first, ...rest] = [...options.under ?? [], ...words];
     const command = new Command(first!, rest, this, options);
     this.#running.add(command);
     command.ended.finally(() => this.#running.delete(command)).catch(() => {});
