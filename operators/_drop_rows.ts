@@ -1,9 +1,18 @@
 import { type Data, DataType, makeData } from "apache-arrow";
+import type { Block } from "./_block.ts";
 
 /** Rows from one on, and before another. */
-interface Stretch {
+export interface Stretch {
   readonly from: number;
   readonly to: number;
+}
+
+/** A block without the records before each of some stretches; where its fields lie is written over. */
+export function dropRecords(block: Block, stretches: readonly Stretch[]): Block {
+  const { starts, ends, quoted, width, records, dialect } = block.fields;
+  for (const each of [starts, ends, quoted]) dropNumbers(each, stretches, width);
+  const left = records - stretches.length;
+  return { ...block, fields: { starts, ends, quoted, width, records: left, dialect } };
 }
 
 /** A column without the rows before each of some stretches; its buffers, which must begin at its first row, are written over. */
@@ -40,12 +49,7 @@ function dropValues(
   if (DataType.isBool(type)) return { data: dropBits(values, stretches) };
   if (!DataType.isUtf8(type)) {
     const stride = DataType.isFixedSizeBinary(type) ? type.byteWidth : 1;
-    let at = (stretches[0]!.from - 1) * stride;
-    for (const { from, to } of stretches) {
-      values.copyWithin(at, from * stride, to * stride);
-      at += (to - from) * stride;
-    }
-    return { data: values.subarray(0, at) };
+    return { data: dropNumbers(values, stretches, stride) };
   }
   let n = stretches[0]!.from - 1;
   for (const { from, to } of stretches) {
@@ -57,6 +61,20 @@ function dropValues(
     data: values.subarray(0, valueOffsets[n]!),
     valueOffsets: valueOffsets.subarray(0, n + 1),
   };
+}
+
+/** Numbers, so many to a row, without the rows before each of some stretches; they are written over. */
+export function dropNumbers<T extends Int32Array | Uint8Array>(
+  numbers: T,
+  stretches: readonly Stretch[],
+  stride = 1,
+): T {
+  let at = (stretches[0]!.from - 1) * stride;
+  for (const { from, to } of stretches) {
+    numbers.copyWithin(at, from * stride, to * stride);
+    at += (to - from) * stride;
+  }
+  return numbers.subarray(0, at) as T;
 }
 
 /** What is kept behind the first row that goes. */

@@ -19,9 +19,9 @@ export function csvLayout(bytes: Uint8Array, fields: Tokenizer, place: CsvPlace)
   const { offsetOf } = place;
   const isQuoted = (k: number) =>
     starts[k]! > place.from && bytes[starts[k]! - 1] === quote && fields.quoted[k] !== 0;
-  const from = (r: number) => starts[r * width]! - (isQuoted(r * width) ? 1 : 0);
-  const to = (r: number) => {
-    const k = r * width + width - 1;
+  const from = (_: number, row: number) => starts[row * width]! - (isQuoted(row * width) ? 1 : 0);
+  const to = (_: number, row: number) => {
+    const k = row * width + width - 1;
     let i = isQuoted(k) ? fields.ends[k]! + 1 : starts[k]!;
     while (i < place.to && !isEnd(bytes[i]!)) i++;
     return i;
@@ -37,7 +37,8 @@ export function csvLayout(bytes: Uint8Array, fields: Tokenizer, place: CsvPlace)
     to,
     line(r) {
       if (single) return place.line + r + countBefore(faults, r);
-      lines ??= linesOf(bytes, place, records, from);
+      // The first one to be refused asks for it while all are there.
+      lines ??= linesOf(bytes, place, records, (row) => from(row, row));
       return lines[r]!;
     },
   };

@@ -2,7 +2,7 @@ import { makeData, RecordBatch, Schema, Struct, Utf8 } from "apache-arrow";
 import { type Block, fieldText } from "./_block.ts";
 import type { Misfit, Plan } from "./_columns.ts";
 import { arrowField } from "./_column_type.ts";
-import { dropRows, stretchesOf } from "./_drop_rows.ts";
+import { dropNumbers, dropRecords } from "./_drop_rows.ts";
 import { putInt64 } from "./_read_numbers.ts";
 import { isUtf8 } from "./_read_text.ts";
 import {
@@ -22,8 +22,9 @@ export interface Layout {
   readonly bytes: Uint8Array;
   /** Where a byte lies in the source; undefined where bytes were changed so that this is not known. */
   readonly offsetOf: ((at: number) => number) | undefined;
-  from(record: number): number;
-  to(record: number): number;
+  /** Where a record lies, whose fields are now those of a row. */
+  from(record: number, row: number): number;
+  to(record: number, row: number): number;
   line(record: number): number;
   /** Those that were refused for their shape. */
   readonly faults: readonly Fault[];
@@ -41,44 +42,50 @@ export class Sieve {
     this.#tolerance = tolerance;
   }
 
-  /** Makes a batch of the records of a block that fit. What does not is NULL in the block then. */
+  /** Makes a batch of the records of a block that fit; those that do not are no more in it then. */
   batch(columns: WideningColumns, block: Block, layout: Layout): SiftedBatch {
     const { records } = block.fields;
-    const misfits = new Map<number, Reject>();
-    const lineOf = ({ record }: Misfit) => layout.line(record);
-    const read = columns.readSome(block, lineOf, (column, found) => {
-      for (const r of found) {
-        misfits.set(r, misfitOf(columns.plan, block, layout, r, column));
-        clear(block, r);
+    const misfits: Reject[] = [];
+    /** Which of the records each row is, once some are gone. */
+    let numbers: Int32Array | undefined;
+    const numberOf = (row: number): number => numbers?.[row] ?? row;
+    const lineOf = ({ record }: Misfit) => layout.line(numberOf(record));
+    const { schema, children } = columns.readSome(block, lineOf, (found, stretches) => {
+      for (const { record: row, column } of found) {
+        misfits.push(misfitOf(columns.plan, block, layout, { record: numberOf(row), row }, column));
       }
+      numbers = dropNumbers(numbers ?? upTo(records), stretches);
+      return block = dropRecords(block, stretches);
     });
-    const rows = [...misfits.keys()].sort((a, b) => a - b);
-    const stretches = stretchesOf(rows, records), length = records - rows.length;
-    const children = read.children.map((column) => dropRows(column, stretches));
-    const type = new Struct(read.schema.fields);
+    const { records: length } = block.fields;
+    const type = new Struct(schema.fields);
     const faults = layout.faults.map((fault) => faultOf(layout, fault));
     const before = this.#records;
     this.#records += records + faults.length;
     const data = makeData({ type, length, nullCount: 0, children });
-    const batch: SiftedBatch = new SiftedBatch({ schema: read.schema, data }, {
+    const batch: SiftedBatch = new SiftedBatch({ schema, data }, {
       tolerance: this.#tolerance,
-      rejects: numbered(rows.map((r) => misfits.get(r)!), faults, before),
+      rejects: numbered(misfits.sort((a, b) => a.record - b.record), faults, before),
       records: this.#records,
-      placed: () => withPlaces(batch, records, misfits, layout, before),
+      placed: () => withPlaces(batch, numberOf, layout, before),
     });
     return batch;
   }
 }
 
-/** Makes all fields of a record NULL. */
-function clear({ fields: { starts, ends, quoted, width } }: Block, record: number): void {
-  for (let k = record * width; k < (record + 1) * width; k++) {
-    ends[k] = starts[k]!;
-    quoted[k] = 0;
-  }
+function upTo(records: number): Int32Array {
+  const numbers = new Int32Array(records);
+  for (let r = 0; r < records; r++) numbers[r] = r;
+  return numbers;
 }
 
-function misfitOf(plan: Plan, block: Block, layout: Layout, r: number, column: number): Reject {
+function misfitOf(
+  plan: Plan,
+  block: Block,
+  layout: Layout,
+  { record, row: r }: { record: number; row: number },
+  column: number,
+): Reject {
   const { name, type } = plan.columns[column]!;
   const { bytes, fields: { starts, ends, width } } = block;
   const k = r * width + column;
@@ -90,10 +97,11 @@ function misfitOf(plan: Plan, block: Block, layout: Layout, r: number, column: n
     : text.includes("\0")
     ? ["encoding", `${shown} has a NUL byte`]
     : ["type", `${shown} is not of type ${type}`];
-  const place = { from: layout.from(r), to: layout.to(r), line: layout.line(r) };
+  const from = layout.from(record, r), to = layout.to(record, r), line = layout.line(record);
+  const place = { from, to, line };
   const written = shownRecord(layout, place);
   const row = rowOf(plan, block, r, place, written.raw);
-  return { ...written, record: r, column_name: name, rule, message, row };
+  return { ...written, record, column_name: name, rule, message, row };
 }
 
 /** What JSON writes between quotes as it is, and has one byte a character. */
@@ -211,11 +219,10 @@ function numbered(misfits: readonly Reject[], faults: readonly Reject[], before:
   return all;
 }
 
-/** Adds to a batch where its rows come from. */
+/** Adds to a batch where its rows come from; `numberOf` tells which of the records each is. */
 function withPlaces(
   batch: RecordBatch,
-  records: number,
-  misfits: ReadonlyMap<number, unknown>,
+  numberOf: (row: number) => number,
   { bytes, offsetOf, faults, from, to, line }: Layout,
   before: number,
 ): RecordBatch {
@@ -223,23 +230,20 @@ function withPlaces(
   const numbers = PLACE_COLUMNS.slice(0, 4).map(() => new BigInt64Array(rows));
   const words = numbers.map(({ buffer }) => new Int32Array(buffer));
   const offsets = new Int32Array(rows + 1);
-  let size = 0;
-  for (let r = 0, n = 0; r < records; r++) {
-    if (misfits.has(r)) continue;
-    offsets[n + 1] = size += to(r) - from(r);
-    n++;
+  for (let n = 0; n < rows; n++) {
+    const r = numberOf(n);
+    offsets[n + 1] = offsets[n]! + to(r, n) - from(r, n);
   }
-  const raw = new Uint8Array(size);
-  for (let r = 0, n = 0, f = 0; r < records; r++) {
+  const raw = new Uint8Array(offsets[rows]!);
+  for (let n = 0, f = 0; n < rows; n++) {
+    const r = numberOf(n);
     while (f < faults.length && faults[f]!.before <= r) f++;
-    if (misfits.has(r)) continue;
-    const start = from(r), end = to(r);
+    const start = from(r, n), end = to(r, n);
     putInt64(words[0]!, n, before + r + f + 1);
     putInt64(words[1]!, n, line(r));
     putInt64(words[2]!, n, offsetOf?.(start) ?? 0);
     putInt64(words[3]!, n, offsetOf?.(end) ?? 0);
     raw.set(bytes.subarray(start, end), offsets[n]!);
-    n++;
   }
   const fields = PLACE_COLUMNS.map(({ name, type }) => arrowField(name, type));
   const nowhere = new Uint8Array((rows + 7) >> 3);

@@ -2,6 +2,7 @@ import { type Data, makeData, RecordBatch, type Schema, Struct } from "apache-ar
 import type { Logger } from "../engine/mod.ts";
 import type { Block } from "./_block.ts";
 import type { ColumnType } from "./_column_type.ts";
+import { dropRows, type Stretch, stretchesOf } from "./_drop_rows.ts";
 import { type Misfit, type Plan, type PlannedColumn, planOf, readPlanned } from "./_columns.ts";
 import { isCastable, joined, staysWritten, wider } from "./_lattice.ts";
 import type { Read } from "./_read_column.ts";
@@ -57,30 +58,46 @@ export class WideningColumns {
   }
 
   /**
-   * The columns of a block, in which the records that `refuse` is told of mean nothing; it takes what they have
-   * out of the block. What has a declared type is read first, so that no other column becomes wider for what is refused.
+   * The columns of a block without the records that do not fit: `refuse` is told of those, each by its first column, and
+   * gives the block without them. What has a declared type is read first, so that no other column becomes wider for
+   * what is refused.
    */
   readSome(
     block: Block,
     lineOf: LineOf,
-    refuse: (column: number, records: readonly number[]) => void,
+    refuse: (misfits: readonly Misfit[], stretches: readonly Stretch[]) => Block,
   ): { schema: Schema; children: Data[] } {
     const { columns } = this.plan;
-    const reads = new Array<Read>(columns.length);
+    const reads = new Array<Read | undefined>(columns.length);
+    const leave = (misfits: readonly Misfit[]): void => {
+      if (misfits.length === 0) return;
+      const firsts = new Map<number, Misfit>();
+      for (const one of misfits) if (!firsts.has(one.record)) firsts.set(one.record, one);
+      const rows = [...firsts.keys()].sort((a, b) => a - b);
+      const stretches = stretchesOf(rows, block.fields.records);
+      block = refuse(rows.map((row) => firsts.get(row)!), stretches);
+      for (const [i, read] of reads.entries()) {
+        if (read) reads[i] = { ...read, data: dropRows(read.data, stretches) };
+      }
+    };
+    const misfits: Misfit[] = [];
     for (const [column, planned] of columns.entries()) {
-      if (planned.declared) reads[column] = readAll(planned, block, column, refuse);
+      if (planned.declared) reads[column] = readAll(planned, block, column, misfits);
     }
+    leave(misfits);
     for (const [column, { declared }] of columns.entries()) {
       if (declared) continue;
       let read = this.#read(block, column, lineOf);
       if (typeof read === "number") {
         // There is something that cannot even be text.
-        readAll(widened(columns[column]!, "text"), block, column, refuse);
+        const misfits: Misfit[] = [];
+        readAll(widened(columns[column]!, "text"), block, column, misfits);
+        leave(misfits);
         read = this.#read(block, column, lineOf) as Read;
       }
       reads[column] = read;
     }
-    return this.#columns(reads);
+    return this.#columns(reads as Read[]);
   }
 
   #read(block: Block, column: number, lineOf: LineOf): Read | number {
@@ -136,16 +153,11 @@ export class WideningColumns {
   }
 }
 
-/** Reads a column, and tells all of the records that it does not take. */
-function readAll(
-  planned: PlannedColumn,
-  block: Block,
-  column: number,
-  refuse: (column: number, records: readonly number[]) => void,
-): Read {
-  const misfits: number[] = [];
-  const read = readPlanned(planned, block, column, misfits) as Read;
-  if (misfits.length > 0) refuse(column, misfits);
+/** Reads a column, and adds all of the records that it does not take. */
+function readAll(planned: PlannedColumn, block: Block, column: number, misfits: Misfit[]): Read {
+  const records: number[] = [];
+  const read = readPlanned(planned, block, column, records) as Read;
+  for (const record of records) misfits.push({ column, record });
   return read;
 }
 
