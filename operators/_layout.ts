@@ -1,4 +1,4 @@
-import { type Fault, isEnd, type Tokenizer } from "./_tokenizer.ts";
+import { countBefore, isEnd, type Tokenizer } from "./_tokenizer.ts";
 import type { Layout } from "./_sieve.ts";
 
 /** Where a block of CSV lies. */
@@ -42,17 +42,6 @@ export function csvLayout(bytes: Uint8Array, fields: Tokenizer, place: CsvPlace)
       return lines[r]!;
     },
   };
-}
-
-/** How many faults come before a record. */
-function countBefore(faults: readonly Fault[], record: number): number {
-  let low = 0, high = faults.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (faults[middle]!.before <= record) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** The line of each record. */

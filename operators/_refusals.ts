@@ -15,6 +15,7 @@ import {
   type Tolerance,
   whereIs,
 } from "./_reject.ts";
+import { WrittenReject } from "./_reject_writer.ts";
 import { COPIED, copied, copyText } from "./_rejects_copy.ts";
 import { RejectsFile } from "./_rejects_file.ts";
 import { Repertoire } from "./_repertoire.ts";
@@ -41,7 +42,7 @@ export interface Mark {
 /** A record that was refused, as JSON of {@linkcode Reject}. */
 interface Written {
   readonly rule: RejectRule;
-  readonly text: string;
+  readonly text: string | Uint8Array;
 }
 
 /** How many rejects an error shows, and how many come from the server at once. */
@@ -120,7 +121,10 @@ export class Refusals {
   }
 
   async #refuse(rejects: readonly Reject[], { limit }: Tolerance): Promise<void> {
-    const found = rejects.map((reject) => ({ rule: reject.rule, text: jsonOf(reject) }));
+    const found = rejects.map((reject) => ({
+      rule: reject.rule,
+      text: reject instanceof WrittenReject ? reject.json : jsonOf(reject),
+    }));
     await this.#add(found, this.#ctx.now());
     // A share is known at the end.
     if (limit === 0 || limit >= 1) await this.check();
@@ -151,8 +155,10 @@ export class Refusals {
   /** Adds some to the file. */
   async #add(found: readonly Written[], now: Temporal.Instant): Promise<void> {
     if (found.length === 0) return;
-    const first = found.slice(0, SHOWN - this.#first.length);
-    this.#first.push(...first.map(({ text }) => JSON.parse(text)));
+    for (const { text } of found.slice(0, SHOWN - this.#first.length)) {
+      const json = typeof text === "string" ? text : new TextDecoder().decode(text);
+      this.#first.push(JSON.parse(json));
+    }
     if (this.rejected === 0) {
       const reject = this.#first[0]!;
       const where = this.#kept === undefined ? "" : ` in "${this.#kept}"`;

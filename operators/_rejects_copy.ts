@@ -20,7 +20,6 @@ export function copyText(lines: Uint8Array, head: string): Uint8Array<ArrayBuffe
   let out = new Uint8Array(lines.length * 2), n = 0;
   for (let i = 0, escape = -1; i < lines.length;) {
     const end = lines.indexOf(LF, i);
-    if (escape < i) escape = lines.indexOf(BACKSLASH, i) >>> 0; // as good as never, where there is none
     const room = n + start.length + (end - i) * 2 + KEYS;
     if (room > out.length) {
       const wider = new Uint8Array(room * 2);
@@ -32,13 +31,16 @@ export function copyText(lines: Uint8Array, head: string): Uint8Array<ArrayBuffe
     for (let key = 0; key < KEYS; key++) {
       i = lines.indexOf(COLON, i) + 1;
       const before = n;
-      if (lines[i] === OPEN && escape > end) { // the row, which is the last
-        out.set(lines.subarray(i, end - 1), n);
-        n += end - 1 - i;
-      } else if (lines[i] === OPEN) {
-        for (; i < end - 1; i++) {
-          if (lines[i] === BACKSLASH) out[n++] = BACKSLASH;
-          out[n++] = lines[i]!;
+      if (lines[i] === OPEN) { // the row, which is the last
+        if (escape < i) escape = lines.indexOf(BACKSLASH, i) >>> 0; // as good as never, where there is none
+        if (escape > end) {
+          out.set(lines.subarray(i, end - 1), n);
+          n += end - 1 - i;
+        } else {
+          for (; i < end - 1; i++) {
+            if (lines[i] === BACKSLASH) out[n++] = BACKSLASH;
+            out[n++] = lines[i]!;
+          }
         }
       } else if (lines[i] === QUOTE) {
         const close = closing(lines, i + 1);

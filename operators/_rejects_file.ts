@@ -24,7 +24,10 @@ export class RejectsFile {
   }
 
   /** Adds lines: each of the head, an object's beginning without its last brace, and of an object with the rest. */
-  async add(head: Uint8Array, rests: readonly { readonly text: string }[]): Promise<void> {
+  async add(
+    head: Uint8Array,
+    rests: readonly { readonly text: string | Uint8Array }[],
+  ): Promise<void> {
     for (const { text } of rests) {
       const most = this.#waiting + head.length + text.length * 3 + 1;
       if (most > this.#lines.length) {
@@ -32,7 +35,13 @@ export class RejectsFile {
       }
       this.#lines.set(head, this.#waiting);
       const at = this.#waiting + head.length;
-      const end = at + encoder.encodeInto(text, this.#lines.subarray(at)).written;
+      let end = at;
+      if (typeof text === "string") {
+        end += encoder.encodeInto(text, this.#lines.subarray(at)).written;
+      } else {
+        this.#lines.set(text, at);
+        end += text.length;
+      }
       this.#lines[at] = COMMA; // in place of a brace
       this.#lines[end] = LF;
       this.#waiting = end + 1;

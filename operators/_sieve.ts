@@ -12,9 +12,9 @@ import {
   SiftedBatch,
   type Tolerance,
 } from "./_reject.ts";
-import type { Fault } from "./_tokenizer.ts";
+import { isBare, RejectWriter } from "./_reject_writer.ts";
+import { countBefore, type Fault } from "./_tokenizer.ts";
 import type { WideningColumns } from "./_widening_columns.ts";
-import { joined } from "./_window.ts";
 
 /** Where the records of a block lie. */
 export interface Layout {
@@ -32,10 +32,13 @@ export interface Layout {
 
 /** How much of a refused record is kept. */
 const MAX_RAW = 1 << 16;
+/** How much of a field a message shows. */
+const MOST_SHOWN = 80;
 
 /** Keeps back the records that cannot be loaded, and counts them all. */
 export class Sieve {
   readonly #tolerance: Tolerance;
+  readonly #writer = new RejectWriter();
   #records = 0;
 
   constructor(tolerance: Tolerance) {
@@ -44,32 +47,86 @@ export class Sieve {
 
   /** Makes a batch of the records of a block that fit; those that do not are no more in it then. */
   batch(columns: WideningColumns, block: Block, layout: Layout): SiftedBatch {
-    const { records } = block.fields;
-    const misfits: Reject[] = [];
+    const { records } = block.fields, { faults } = layout;
+    const before = this.#records;
+    const rejects = faults.map((fault, i) => this.#fault(layout, fault, before + i + 1));
     /** Which of the records each row is, once some are gone. */
     let numbers: Int32Array | undefined;
     const numberOf = (row: number): number => numbers?.[row] ?? row;
     const lineOf = ({ record }: Misfit) => layout.line(numberOf(record));
     const { schema, children } = columns.readSome(block, lineOf, (found, stretches) => {
-      for (const { record: row, column } of found) {
-        misfits.push(misfitOf(columns.plan, block, layout, { record: numberOf(row), row }, column));
+      for (const misfit of found) {
+        const which = numberOf(misfit.record);
+        rejects.push(this.#misfit(columns.plan, block, layout, misfit, which, before));
       }
       numbers = dropNumbers(numbers ?? upTo(records), stretches);
       return block = dropRecords(block, stretches);
     });
-    const { records: length } = block.fields;
-    const type = new Struct(schema.fields);
-    const faults = layout.faults.map((fault) => faultOf(layout, fault));
-    const before = this.#records;
+    this.#writer.flush();
     this.#records += records + faults.length;
+    const { records: length } = block.fields, type = new Struct(schema.fields);
     const data = makeData({ type, length, nullCount: 0, children });
     const batch: SiftedBatch = new SiftedBatch({ schema, data }, {
       tolerance: this.#tolerance,
-      rejects: numbered(misfits.sort((a, b) => a.record - b.record), faults, before),
+      rejects: rejects.sort((a, b) => a.record - b.record),
       records: this.#records,
       placed: () => withPlaces(batch, numberOf, layout, before),
     });
     return batch;
+  }
+
+  /** Refuses a field of one of the records, `which` is its number in the block, and `before` how many came before that. */
+  #misfit(
+    plan: Plan,
+    block: Block,
+    layout: Layout,
+    { record: row, column }: Misfit,
+    which: number,
+    before: number,
+  ): Reject {
+    const { name, type } = plan.columns[column]!;
+    const { bytes, fields: { starts, ends, width } } = block;
+    const start = starts[row * width + column]!, end = ends[row * width + column]!;
+    const from = layout.from(which, row), to = layout.to(which, row), line = layout.line(which);
+    const record = before + which + countBefore(layout.faults, which) + 1;
+    const place = { from, to, line, offsetOf: layout.offsetOf };
+    const writer = this.#writer;
+    if (end - start <= MOST_SHOWN && isBare(bytes, start, end)) {
+      writer.begin(record, place, name, "type");
+      writer.quoting(bytes, start, end, ` is not of type ${type}`);
+      this.#raw(layout, place);
+      writer.row(plan, block, row);
+      return writer.end(record, "type", true);
+    }
+    const text = fieldText(block, row * width + column);
+    const shown = JSON.stringify(
+      text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text,
+    );
+    const [rule, message]: [RejectRule, string] = !isUtf8(bytes.subarray(start, end))
+      ? ["encoding", `${shown} is not valid in the encoding of the file`]
+      : text.includes("\0")
+      ? ["encoding", `${shown} has a NUL byte`]
+      : ["type", `${shown} is not of type ${type}`];
+    writer.begin(record, place, name, rule);
+    writer.message(message);
+    this.#raw(layout, place);
+    writer.row(plan, block, row);
+    return writer.end(record, rule, true);
+  }
+
+  #fault(layout: Layout, { from, to, line, rule, message, before }: Fault, first: number): Reject {
+    const record = first + before, writer = this.#writer;
+    const place = { from, to, line, offsetOf: layout.offsetOf };
+    writer.begin(record, place, null, rule);
+    writer.message(message);
+    this.#raw(layout, place);
+    return writer.end(record, rule, false);
+  }
+
+  #raw({ bytes }: Layout, { from, to }: { from: number; to: number }): void {
+    const end = Math.min(to, from + MAX_RAW);
+    if (isBare(bytes, from, end)) this.#writer.bare(bytes, from, end);
+    else this.#writer.raw(...shown(bytes.subarray(from, end)));
   }
 }
 
@@ -79,144 +136,13 @@ function upTo(records: number): Int32Array {
   return numbers;
 }
 
-function misfitOf(
-  plan: Plan,
-  block: Block,
-  layout: Layout,
-  { record, row: r }: { record: number; row: number },
-  column: number,
-): Reject {
-  const { name, type } = plan.columns[column]!;
-  const { bytes, fields: { starts, ends, width } } = block;
-  const k = r * width + column;
-  const field = bytes.subarray(starts[k]!, ends[k]!);
-  const text = fieldText(block, k);
-  const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-  const [rule, message]: [RejectRule, string] = !isUtf8(field)
-    ? ["encoding", `${shown} is not valid in the encoding of the file`]
-    : text.includes("\0")
-    ? ["encoding", `${shown} has a NUL byte`]
-    : ["type", `${shown} is not of type ${type}`];
-  const from = layout.from(record, r), to = layout.to(record, r), line = layout.line(record);
-  const place = { from, to, line };
-  const written = shownRecord(layout, place);
-  const row = rowOf(plan, block, r, place, written.raw);
-  return { ...written, record, column_name: name, rule, message, row };
-}
-
-/** What JSON writes between quotes as it is, and has one byte a character. */
-const BARE = /^[ !#-\[\]-~]*$/;
-
-/** The values of a record by column, as JSON; each as text that Postgres reads, if it is any of its type. */
-function rowOf(
-  { columns }: Plan,
-  block: Block,
-  r: number,
-  { from, to }: { from: number; to: number },
-  raw: string,
-): string {
-  const { starts, ends, quoted, width } = block.fields;
-  const isBare = raw.length === to - from && BARE.test(raw) &&
-    columns.every(({ spelling }, column) => !spelling && !quoted[r * width + column]);
-  if (isBare) return bareRow(columns, block, r, raw.length);
-  const values = columns.map(({ name, spelling }, column) => {
-    const k = r * width + column;
-    if (starts[k] === ends[k] && !quoted[k]) return `${JSON.stringify(name)}:null`;
-    const text = fieldText(block, k).replaceAll("\0", "\ufffd");
-    return `${JSON.stringify(name)}:${JSON.stringify(spelling?.(text) ?? text)}`;
-  });
-  return `{${values.join(",")}}`;
-}
-
-const COMMA = 44, OPEN = 123, CLOSE = 125;
-
-let room = new Uint8Array(1 << 12);
-
-/** The same of a record whose bytes JSON has as they are: put together as bytes, as strings would be many. */
-function bareRow(
-  columns: Plan["columns"],
-  { bytes, fields }: Block,
-  r: number,
-  length: number,
-): string {
-  const { starts, ends, width } = fields;
-  let at = 0;
-  for (let column = 0; column < columns.length; column++) {
-    const key = keyOf(columns[column]!.name), k = r * width + column;
-    const more = key.length + length + NULL.length;
-    if (at + more > room.length) room = joined(room, new Uint8Array(room.length + more));
-    room[at++] = column === 0 ? OPEN : COMMA;
-    room.set(key, at);
-    at += key.length;
-    if (starts[k] === ends[k]) {
-      room.set(NULL, at);
-      at += NULL.length;
-      continue;
-    }
-    room[at++] = QUOTE;
-    for (let i = starts[k]!; i < ends[k]!; i++) room[at++] = bytes[i]!;
-    room[at++] = QUOTE;
-  }
-  room[at++] = CLOSE;
-  return decoder.decode(room.subarray(0, at));
-}
-
-const QUOTE = 34, NULL = new TextEncoder().encode("null");
-
-const keys = new Map<string, Uint8Array>();
-
-/** A name as a key of JSON, remembered. */
-function keyOf(name: string): Uint8Array {
-  let key = keys.get(name);
-  if (key === undefined) {
-    if (keys.size === 10_000) keys.clear();
-    keys.set(name, key = new TextEncoder().encode(`${JSON.stringify(name)}:`));
-  }
-  return key;
-}
-
-function faultOf(layout: Layout, fault: Fault): Reject {
-  const { before, rule, message } = fault;
-  return {
-    ...shownRecord(layout, fault),
-    record: before,
-    column_name: null,
-    rule,
-    message,
-    row: null,
-  };
-}
-
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Where a record is, and how it is written. */
-function shownRecord(
-  { bytes, offsetOf }: Layout,
-  { from, to, line }: { from: number; to: number; line: number },
-): Pick<Reject, "line" | "from_byte" | "to_byte" | "raw" | "bytes"> {
-  const kept = bytes.subarray(from, Math.min(to, from + MAX_RAW));
+/** How bytes are written: as text, and in base64 where they are none. */
+function shown(kept: Uint8Array): [text: string, bytes: string | null] {
   const text = decoder.decode(kept);
-  const plain = !text.includes("\0") && (!text.includes("\ufffd") || isUtf8(kept));
-  return {
-    line,
-    from_byte: offsetOf?.(from) ?? null,
-    to_byte: offsetOf?.(to) ?? null,
-    raw: plain ? text : text.replaceAll("\0", "\ufffd"),
-    bytes: plain ? null : btoa(String.fromCharCode.apply(null, kept as never)),
-  };
-}
-
-/** All that were refused in the order of the source, numbered in it: until then, by how many records found are before. */
-function numbered(misfits: readonly Reject[], faults: readonly Reject[], before: number): Reject[] {
-  const all: Reject[] = [];
-  let m = 0, f = 0;
-  while (m < misfits.length || f < faults.length) {
-    const fault = faults[f], misfit = misfits[m];
-    if (fault && (!misfit || fault.record <= misfit.record)) {
-      all.push(Object.assign(fault, { record: before + fault.record + ++f }));
-    } else all.push(Object.assign(misfit!, { record: before + misfit!.record + f + 1 })), m++;
-  }
-  return all;
+  if (!text.includes("\0") && (!text.includes("\ufffd") || isUtf8(kept))) return [text, null];
+  return [text.replaceAll("\0", "\ufffd"), btoa(String.fromCharCode.apply(null, kept as never))];
 }
 
 /** Adds to a batch where its rows come from; `numberOf` tells which of the records each is. */

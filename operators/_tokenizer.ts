@@ -37,6 +37,19 @@ export interface Fault {
   readonly message: string;
 }
 
+/** How many faults come before a record. */
+export function countBefore(faults: readonly Fault[], record: number): number {
+  let low = 0, high = faults.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (faults[middle]!.before <= record) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const decoder = new TextDecoder();
+
 const LF = 10;
 const CR = 13;
 
@@ -266,7 +279,7 @@ export class Tokenizer {
     line: number,
     inner: number,
   ): never {
-    const text = new TextDecoder().decode(bytes.subarray(at, Math.min(to, at + 20)));
+    const text = decoder.decode(bytes.subarray(at, Math.min(to, at + 20)));
     const what = `has ${JSON.stringify(text)} behind a closing quote, expected ` +
       `${JSON.stringify(String.fromCharCode(this.dialect.delimiter))} or the end of the line`;
     throw new Misshapen("quotes", what, begin, at, line, inner, false);
