@@ -24,20 +24,27 @@ const SPOIL: readonly ((record: string) => string)[] = [
   (record) => record.replace(/^([^,]*)/, '"$1"?'),
 ];
 
-/** Writes a month of which each hundredth record is changed. */
-async function writeMonth(
+/** Of a load that is longer, in which what the start costs is of less weight. */
+const MONTHS_LONG = 5;
+
+/** Writes a month, so many times, of which each hundredth record is changed. */
+async function writeMonths(
   path: string,
   change: (record: string, n: number) => string,
+  months: number,
 ): Promise<void> {
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   const decoder = new TextDecoder(), encoder = new TextEncoder();
-  let rest = "", line = 0;
-  for (const chunk of demoMonth("2021-01")) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    const changed = lines.map((text) => line++ % 100 === 50 ? change(text, line) : text);
-    const bytes = encoder.encode(changed.map((text) => `${text}\n`).join(""));
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+  for (let month = 0; month < months; month++) {
+    let rest = "", line = 0;
+    for (const chunk of demoMonth("2021-01")) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = lines.pop()!;
+      const changed = lines.map((text) => line++ % 100 === 50 ? change(text, line) : text);
+      if (month > 0 && line === lines.length) changed.shift(); // the header
+      const bytes = encoder.encode(changed.map((text) => `${text}\n`).join(""));
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    }
   }
 }
 
@@ -51,12 +58,22 @@ interface Way {
 
 const folder = await Deno.makeTempDir({ prefix: "sluice-bench-" });
 await build(`${folder}/dist`);
-const [clean, spoilt, forbidden] = ["clean", "spoilt", "forbidden"].map((name) =>
-  `${folder}/${name}.csv`
-);
-await writeMonth(clean!, (record) => record);
-await writeMonth(spoilt!, (record, n) => SPOIL[Math.floor(n / 100) % SPOIL.length]!(record));
-await writeMonth(forbidden!, (record) => record.replace(/[^,]*$/, "-100"));
+/** Writes a file of each kind, of so many months. */
+async function files(
+  months: number,
+): Promise<{ clean: string; spoilt: string; forbidden: string }> {
+  const path = (name: string) => `${folder}/${name}_${months}.csv`;
+  const [clean, spoilt, forbidden] = [path("clean"), path("spoilt"), path("forbidden")];
+  await writeMonths(clean, (record) => record, months);
+  await writeMonths(
+    spoilt,
+    (record, n) => SPOIL[Math.floor(n / 100) % SPOIL.length]!(record),
+    months,
+  );
+  await writeMonths(forbidden, (record) => record.replace(/[^,]*$/, "-100"), months);
+  return { clean, spoilt, forbidden };
+}
+const month = await files(1), long = await files(MONTHS_LONG);
 await using db = await testPostgres();
 const kept = ["--max-rejects", "2%", "--rejects", `${folder}/rejects.jsonl`];
 const way = (name: string, file: string, ...flags: string[]): Way => ({
@@ -66,23 +83,34 @@ const way = (name: string, file: string, ...flags: string[]): Way => ({
   costs: [],
 });
 
-/** Pairs of ways, the second to be told in shares of the first. */
-const COMPARED: readonly { title: string; before?: string; pair: readonly [Way, Way] }[] = [
+/** Two ways, the second to be told in shares of the first. */
+interface Comparison {
+  readonly title: string;
+  readonly before?: string;
+  readonly pair: readonly [Way, Way];
+}
+
+/** What refused records cost in files of a size. */
+const refused = ({ clean, spoilt, forbidden }: typeof month, size: string): Comparison[] => [
   {
-    title: "One record in a hundred refused when it is read",
-    pair: [way("none is", clean!), way("1 % are", spoilt!, ...kept)],
+    title: `${size}: one record in a hundred refused when it is read`,
+    pair: [way("none is", clean), way("1 % are", spoilt, ...kept)],
   },
   {
-    title: "One record in a hundred refused by a check of the table",
+    title: `${size}: one record in a hundred refused by a check of the table`,
     before: `TRUNCATE checked`,
     pair: [
-      way("none is", clean!, "--mode", "append", ...kept),
-      way("1 % are", forbidden!, "--mode", "append", ...kept),
+      way("none is", clean, "--mode", "append", ...kept),
+      way("1 % are", forbidden, "--mode", "append", ...kept),
     ],
   },
+];
+const COMPARED: readonly Comparison[] = [
+  ...refused(month, "A month"),
+  ...refused(long, `${MONTHS_LONG} months in one file`),
   {
-    title: "Two connections",
-    pair: [way("one", clean!), way("two", clean!, "--parallel", "2")],
+    title: "A month over two connections",
+    pair: [way("one", month.clean), way("two", month.clean, "--parallel", "2")],
   },
 ];
 
