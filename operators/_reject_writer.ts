@@ -100,10 +100,8 @@ export class RejectWriter {
     }
     for (let c = 0, k = row * width; c < this.#keys.length; c++, k++) {
       this.#byte(c === 0 ? OPEN : COMMA);
-      const key = this.#keys[c]!,
-        start = starts[k]!,
-        end = ends[k]!,
-        { spelling } = plan.columns[c]!;
+      const key = this.#keys[c]!, { spelling } = plan.columns[c]!;
+      const start = starts[k]!, end = ends[k]!;
       this.#copy(key, 0, key.length);
       if (start === end && !quoted[k]) this.#ascii("null");
       else if (!spelling && !quoted[k] && isBare(bytes, start, end)) {

@@ -90,25 +90,12 @@ export class Sieve {
     const from = layout.from(which, row), to = layout.to(which, row), line = layout.line(which);
     const record = before + which + countBefore(layout.faults, which) + 1;
     const place = { from, to, line, offsetOf: layout.offsetOf };
-    const writer = this.#writer;
-    if (end - start <= MOST_SHOWN && isBare(bytes, start, end)) {
-      writer.begin(record, place, name, "type");
-      writer.quoting(bytes, start, end, ` is not of type ${type}`);
-      this.#raw(layout, place);
-      writer.row(plan, block, row);
-      return writer.end(record, "type", true);
-    }
-    const text = fieldText(block, row * width + column);
-    const shown = JSON.stringify(
-      text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text,
-    );
-    const [rule, message]: [RejectRule, string] = !isUtf8(bytes.subarray(start, end))
-      ? ["encoding", `${shown} is not valid in the encoding of the file`]
-      : text.includes("\0")
-      ? ["encoding", `${shown} has a NUL byte`]
-      : ["type", `${shown} is not of type ${type}`];
+    const bare = end - start <= MOST_SHOWN && isBare(bytes, start, end);
+    const fault = bare ? undefined : misfitOf(block, row * width + column, type);
+    const rule = fault?.rule ?? "type", writer = this.#writer;
     writer.begin(record, place, name, rule);
-    writer.message(message);
+    if (fault) writer.message(fault.message);
+    else writer.quoting(bytes, start, end, isNot(type));
     this.#raw(layout, place);
     writer.row(plan, block, row);
     return writer.end(record, rule, true);
@@ -129,6 +116,20 @@ export class Sieve {
     else this.#writer.raw(...shown(bytes.subarray(from, end)));
   }
 }
+
+/** What is wrong with a field. */
+function misfitOf(block: Block, k: number, type: string): { rule: RejectRule; message: string } {
+  const { bytes, fields: { starts, ends } } = block, text = fieldText(block, k);
+  const cut = text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
+  const shown = JSON.stringify(cut);
+  if (!isUtf8(bytes.subarray(starts[k]!, ends[k]!))) {
+    return { rule: "encoding", message: `${shown} is not valid in the encoding of the file` };
+  }
+  if (text.includes("\0")) return { rule: "encoding", message: `${shown} has a NUL byte` };
+  return { rule: "type", message: shown + isNot(type) };
+}
+
+const isNot = (type: string): string => ` is not of type ${type}`;
 
 function upTo(records: number): Int32Array {
   const numbers = new Int32Array(records);
