@@ -17,7 +17,6 @@ export function dropRecords(block: Block, stretches: readonly Stretch[]): Block 
 
 /** A column without the rows before each of some stretches; its buffers, which must begin at its first row, are written over. */
 export function dropRows(column: Data, stretches: readonly Stretch[]): Data {
-  if (stretches.length === 0) return column;
   const { type, length } = column;
   const nulls = nullsOf(column, stretches);
   return makeData(

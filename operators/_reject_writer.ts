@@ -44,7 +44,12 @@ export class RejectWriter {
   #keys: readonly Uint8Array[] = [];
 
   /** Begins an object; its message is to come. */
-  begin(record: number, { line, from, to, offsetOf }: Place, column: string | null, rule: string) {
+  begin(
+    record: number,
+    { line, from, to, offsetOf }: Place,
+    column: string | null,
+    rule: RejectRule,
+  ): void {
     this.#begin = this.#at;
     this.#ascii('{"record":');
     this.#number(record);

@@ -85,13 +85,13 @@ export class Sieve {
     before: number,
   ): Reject {
     const { name, type } = plan.columns[column]!;
-    const { bytes, fields: { starts, ends, width } } = block;
-    const start = starts[row * width + column]!, end = ends[row * width + column]!;
+    const { bytes, fields: { starts, ends, quoted, width } } = block, k = row * width + column;
+    const start = starts[k]!, end = ends[k]!;
     const from = layout.from(which, row), to = layout.to(which, row), line = layout.line(which);
     const record = before + which + countBefore(layout.faults, which) + 1;
     const place = { from, to, line, offsetOf: layout.offsetOf };
-    const bare = end - start <= MOST_SHOWN && isBare(bytes, start, end);
-    const fault = bare ? undefined : misfitOf(block, row * width + column, type);
+    const bare = !quoted[k] && end - start <= MOST_SHOWN && isBare(bytes, start, end);
+    const fault = bare ? undefined : misfitOf(block, k, type);
     const rule = fault?.rule ?? "type", writer = this.#writer;
     writer.begin(record, place, name, rule);
     if (fault) writer.message(fault.message);

