@@ -51,7 +51,7 @@ export async function beginAttempt(
     await session.all(BEGIN);
     return none;
   }
-  if (!look.made) await makeLedger(session.client, look);
+  if (!look.made) await makeLedger(session.client);
   const ledger = new Ledger(target, options, ctx);
   const drawn = await session.row<Drawn>(`${BEGIN}; ${ledger.begin}`);
   if (drawn.leftovers) {

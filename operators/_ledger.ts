@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type pg from "pg";
 import type { Context } from "../engine/mod.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
-import type { Session } from "./_session.ts";
+import { BEGIN, type Session } from "./_session.ts";
 import { literal, quoted, quoteName } from "./_table.ts";
 import { rowsOf, type Target } from "./_target.ts";
 
@@ -89,10 +89,16 @@ export function grants(look: Look): string[] {
 }
 
 /** Makes what is missing of the ledger, in a transaction of its own. */
-export async function makeLedger(client: pg.Client, look: Look): Promise<void> {
+export async function makeLedger(client: pg.Client): Promise<void> {
   try {
-    await client.query(`BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(${lockKey("sluice")});
-      ${look.schema ? "" : "CREATE SCHEMA IF NOT EXISTS sluice;"} ${TABLES}; COMMIT`);
+    await client.query(`${BEGIN}; SET LOCAL lock_timeout = '90s';
+      SELECT pg_catalog.pg_advisory_xact_lock(${lockKey("sluice")})`);
+    // Somebody may just have made it, whose load reads it now: to change it would be to wait for that load's end.
+    const [look] = (await client.query<Look>(LOOK)).rows;
+    if (!look!.made) {
+      await client.query(`${look!.schema ? "" : "CREATE SCHEMA IF NOT EXISTS sluice;"} ${TABLES}`);
+    }
+    await client.query("COMMIT");
   } catch (error) {
     await client.query("ROLLBACK").catch(() => {});
     throw error;

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RecordBatch } from "apache-arrow";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { makeLedger } from "../../operators/_ledger.ts";
 import { type Copied, copy, type CopyOptions } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
@@ -258,6 +261,22 @@ Deno.test("of several attempts at what is to be appended anew, one does it", asy
   const all = await Promise.all([1, 2, 3].map(() => loadTask(database, "a\n1\n", append)));
   assert.deepEqual(all.map(({ unchanged = false }) => unchanged).sort(), [false, true, true]);
   assert.deepEqual(await rows(database), ["(1)"]);
+});
+
+Deno.test("who finds no ledger, and then one that a load reads, does not wait for that load", async () => {
+  await using database = await freshDatabase();
+  const { stream, end } = held("a\n1\n");
+  const reading = loadTask(database, stream);
+  await until(async () =>
+    (await database.query("SELECT FROM pg_stat_progress_copy WHERE relid <> 0")).length > 0
+  );
+  const late = new pg.Client(database.url);
+  await late.connect();
+  await late.query("SET statement_timeout = '10s'");
+  await makeLedger(late);
+  await late.end();
+  end();
+  assert.equal((await reading).rows, 1);
 });
 
 Deno.test("without rights, replace and append go without a ledger, and all else is refused", async () => {
