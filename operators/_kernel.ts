@@ -11,6 +11,8 @@ interface Exports {
   readonly high: WebAssembly.Global;
   readonly split: WebAssembly.Global;
   readonly length: WebAssembly.Global;
+  readonly faults: WebAssembly.Global;
+  readonly mostFaults: WebAssembly.Global;
   place(
     bytes: number,
     starts: number,
@@ -20,6 +22,7 @@ interface Exports {
     out: number,
     offsets: number,
     known: number,
+    refused: number,
     capacity: number,
   ): void;
   find(
@@ -42,11 +45,27 @@ interface Exports {
 /** The most fields to find at once, so that a file without line ends cannot fill the memory. */
 export const MOST_FIELDS: number = 1 << 20;
 
+/** A record, of one line, that is misshapen. */
+export interface Misshape {
+  /** How many records the same scan had found before it. */
+  readonly before: number;
+  /** Where it lies, without its line end. */
+  readonly from: number;
+  readonly to: number;
+  readonly line: number;
+  /** How many it has; 0 where quotes cannot be trusted: */
+  readonly fields: number;
+  /** where what stands behind one that closes a field. */
+  readonly junk: number;
+}
+
 /** Below this the compiler has its constants. */
 const BASE = 1 << 12;
 const PAGE = 1 << 16;
 /** What it remembers of numbers. */
 const KNOWN = 24 << 12;
+/** How many records it refuses at once, and how many numbers it tells of each. */
+const MOST_FAULTS = 1 << 10, FAULT = 6;
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -74,6 +93,7 @@ export class Kernel {
   readonly offsets: Int32Array<ArrayBuffer>;
   readonly run: Exports;
   readonly #valid: Uint8Array<ArrayBuffer>;
+  readonly #refused: Int32Array<ArrayBuffer>;
   #records = 0;
 
   private constructor(room: number) {
@@ -87,11 +107,13 @@ export class Kernel {
     const quoted = take(MOST_FIELDS), valid = take((MOST_FIELDS + 7) >> 3);
     const outBytes = Math.max(room, MOST_FIELDS * 8), out = take(outBytes);
     const offsets = take((MOST_FIELDS + 1) * 4), known = take(KNOWN);
+    const refused = take(MOST_FAULTS * FAULT * 4);
     const memory = new WebAssembly.Memory({ initial: Math.ceil(at / PAGE) });
     compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNEL), (c) => c.charCodeAt(0)));
     this.run = new WebAssembly.Instance(compiled, { env: { memory } })
       .exports as unknown as Exports;
-    this.run.place(bytes, starts, ends, quoted, valid, out, offsets, known, MOST_FIELDS);
+    const places = [bytes, starts, ends, quoted, valid, out, offsets, known, refused] as const;
+    this.run.place(...places, MOST_FIELDS);
     const buffer = memory.buffer as ArrayBuffer;
     this.bytes = new Uint8Array(buffer, bytes, room);
     this.starts = new Int32Array(buffer, starts, MOST_FIELDS);
@@ -103,6 +125,7 @@ export class Kernel {
     this.doubles = new Float64Array(buffer, out, MOST_FIELDS);
     this.text = new Uint8Array(buffer, out, outBytes);
     this.offsets = new Int32Array(buffer, offsets, MOST_FIELDS + 1);
+    this.#refused = new Int32Array(buffer, refused, MOST_FAULTS * FAULT);
   }
 
   /** With room for a block of so many bytes; undefined where the machine has no room for it, or no vectors. */
@@ -129,22 +152,32 @@ export class Kernel {
     if (idle.push(this) > MOST_IDLE) idle.shift();
   }
 
-  /** Finds whole plain records as `Tokenizer.scan` does; returns where the first begins that is none. */
+  /**
+   * Finds whole plain records as `Tokenizer.scan` does; returns where the first begins that is none. With `refuse` it is
+   * told of those that are misshapen, and goes on behind them.
+   */
   find(
     found: { records: number; width: number; line: number },
     { delimiter, quote, escape }: { delimiter: number; quote: number; escape: number },
     from: number,
     to: number,
     limit: number,
+    refuse?: (fault: Misshape) => void,
   ): number {
-    const { records, width, line, used, find } = this.run;
+    const { records, width, line, used, find, faults, mostFaults } = this.run;
     records.value = found.records;
     width.value = found.width;
     line.value = found.line;
-    used.value = 0;
+    used.value = faults.value = 0;
+    mostFaults.value = refuse ? MOST_FAULTS : 0;
     const next = find(from, to, Math.min(limit, MOST_FIELDS), delimiter, quote, escape);
     found.records = records.value;
     found.line = line.value;
+    for (let at = 0, end = faults.value * FAULT; at < end; at += FAULT) {
+      const told = (n: number): number => this.#refused[at + n]!;
+      const place = { before: told(0), from: told(1), to: told(2), line: told(3) };
+      refuse!({ ...place, fields: told(4), junk: told(5) });
+    }
     return next;
   }
 

@@ -16,7 +16,7 @@ import {
   whereIs,
 } from "./_reject.ts";
 import { WrittenReject } from "./_reject_writer.ts";
-import { COPIED, copied, copyText } from "./_rejects_copy.ts";
+import { COPIED, RejectRows } from "./_rejects_copy.ts";
 import { RejectsFile } from "./_rejects_file.ts";
 import { Repertoire } from "./_repertoire.ts";
 import type { Session } from "./_session.ts";
@@ -28,6 +28,7 @@ import {
   rejectsComment,
   rejectsName,
 } from "./_reject_table.ts";
+import { PREAMBLE, TRAILER } from "./_encoder.ts";
 import { literal, quoted } from "./_table.ts";
 import type { Target } from "./_target.ts";
 
@@ -247,11 +248,13 @@ export class Refusals {
     const place = { schema: target.schema, name: rejectsName(target.name) };
     const table = quoted(place);
     const of = rejectsComment(target);
-    const { comment, there, old } = await session.row<
-      { comment: string | null; there: boolean; old: boolean }
+    const { comment, there, old, jsonb } = await session.row<
+      { comment: string | null; there: boolean; old: boolean; jsonb: boolean }
     >(
       `SELECT c.oid IS NOT NULL AS there, pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
-         NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname = 'place') AS old
+         NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname = 'place') AS old,
+         EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname = 'row'
+           AND atttypid = 'pg_catalog.jsonb'::pg_catalog.regtype) AS jsonb
        FROM (SELECT pg_catalog.to_regclass(${literal(table)}) AS oid) AS c`,
     );
     const ours = there && comment === of;
@@ -278,7 +281,8 @@ export class Refusals {
       );
     }
     const size = await this.#file.flush();
-    await this.#copy(session, `${table} (load, place, ${COPIED})`, this.#read ?? size, [key, put]);
+    const rows = new RejectRows(key, put, jsonb);
+    await this.#copy(session, `${table} (${COPIED})`, this.#read ?? size, rows);
     if (this.#held > 0) {
       await session.all(
         `INSERT INTO ${table} (load, place, run, source, ${REFUSED_NAMES}, refused)
@@ -294,22 +298,18 @@ export class Refusals {
   }
 
   /** Copies the lines of the file up to a byte. */
-  async #copy(
-    { client }: Session,
-    into: string,
-    size: number,
-    [load, place]: readonly [string, unknown],
-  ): Promise<void> {
+  async #copy({ client }: Session, into: string, size: number, rows: RejectRows): Promise<void> {
     if (size === 0) return;
-    const head = [load, place === undefined ? null : JSON.stringify(place)].map(copied).join("");
-    const copy = new CopyIn(client, `COPY ${into} FROM STDIN`);
+    const copy = new CopyIn(client, `COPY ${into} FROM STDIN (FORMAT binary)`);
     const write = async (lines: Uint8Array) => {
       const told = this.#repertoire?.escapeJson(new TextDecoder().decode(lines));
       const json = told === undefined ? lines : new TextEncoder().encode(told);
-      await this.#ctx.meter.wait("the database", copy.write(copyText(json, head)));
+      await this.#ctx.meter.wait("the database", copy.write(rows.of(json)));
     };
     try {
+      await copy.write(PREAMBLE);
       for await (const lines of this.#file.lines(size)) await write(lines);
+      await copy.write(TRAILER);
       await this.#ctx.meter.wait("the database", copy.finish());
     } catch (error) {
       await copy.fail(error);

@@ -9,7 +9,7 @@ export const REJECT_COLUMNS = `id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KE
   load pg_catalog.text NOT NULL, run pg_catalog.text NOT NULL, source pg_catalog.text,
   record bigint NOT NULL, line bigint, from_byte bigint, to_byte bigint,
   column_name pg_catalog.text, rule pg_catalog.text NOT NULL, message pg_catalog.text NOT NULL,
-  raw pg_catalog.text NOT NULL, bytes pg_catalog.bytea, "row" pg_catalog.jsonb,
+  raw pg_catalog.text NOT NULL, bytes pg_catalog.bytea, "row" pg_catalog.json,
   refused pg_catalog.timestamptz NOT NULL, replayed pg_catalog.timestamptz, place pg_catalog.jsonb`;
 
 /**
@@ -26,7 +26,7 @@ export const REFUSED_NAMES =
 export const MAKE_REFUSED = `CREATE TEMPORARY TABLE IF NOT EXISTS sluice_refused (
   round integer, refused pg_catalog.timestamptz, record bigint, line bigint, from_byte bigint, to_byte bigint,
   raw pg_catalog.text, column_name pg_catalog.text, rule pg_catalog.text, message pg_catalog.text,
-  "row" pg_catalog.jsonb) ON COMMIT DROP`;
+  "row" pg_catalog.json) ON COMMIT DROP`;
 
 /** The most bytes a name may have. */
 const MAX_NAME_BYTES = 63, SUFFIX = "__rejects";

@@ -1,7 +1,8 @@
 import { type Block, fieldText } from "./_block.ts";
 import type { Plan } from "./_columns.ts";
+import { isUtf8 } from "./_read_text.ts";
 import type { Reject, RejectRule } from "./_reject.ts";
-import { joined } from "./_window.ts";
+import { RejectMemory } from "./_reject_memory.ts";
 
 /** Where a record lies, in bytes and in the source. */
 export interface Place {
@@ -11,185 +12,151 @@ export interface Place {
   readonly offsetOf: ((at: number) => number) | undefined;
 }
 
-const encoder = new TextEncoder(), decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-const QUOTE = 34, COMMA = 44, ZERO = 48, BACKSLASH = 92, OPEN = 123, CLOSE = 125;
+/** How much of a refused record is kept. */
+const MAX_RAW = 1 << 16;
 
-/** Of each byte, whether JSON has it between quotes as it is, and it is a character. */
-const BARE = Uint8Array.from(
-  { length: 256 },
-  (_, c) => c >= 32 && c < 127 && c !== QUOTE && c !== BACKSLASH ? 1 : 0,
-);
+/** Texts that are the same in each reject; then come, for each column, what is before and behind a misfit, and its key. */
+const TEXTS = [
+  ...['{"record":', ',"line":', ',"from_byte":', ',"to_byte":'],
+  ...[',"raw":"', '","bytes":null,"row":', "null}", "}}"],
+];
+const RAW = 4, BYTES = 5, NO_ROW = 6, END = 7, COLUMNS = TEXTS.length;
 
-/** The same of a text. */
-const PLAIN = /^[ !#-\[\]-~]*$/;
-
-/** Whether JSON has bytes between quotes as they are. */
-export function isBare(bytes: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i < to; i++) if (BARE[bytes[i]!] === 0) return false;
-  return true;
-}
+/** Room for all of an object but its texts and what it has of the record: that twice or three times, each byte as up to six. */
+const ROOM = 1 << 10, TIMES = 18;
 
 /**
  * Writes rejects as JSON objects, one behind the other, into bytes of their own: a load may have very many of them, and
  * strings, of which each would be several, take much longer and are left to the collector.
  */
 export class RejectWriter {
-  #bytes = new Uint8Array(1 << 12);
-  #at = 0;
+  readonly #memory = new RejectMemory();
+  #batch: { bytes: Uint8Array } = { bytes: new Uint8Array(0) };
   #begin = 0;
-  #batch: { bytes: Uint8Array } = { bytes: this.#bytes };
-  /** The names of the columns as keys of JSON, of the plan that was last. */
+  /** The plan whose columns the memory knows, how long a record it has room for, and how long all its texts are. */
   #plan: Plan | undefined;
-  #keys: readonly Uint8Array[] = [];
+  #longest = 0;
+  #texts = 0;
+  /** The record as it is written; it lies in the memory so much behind where it was, up to there. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #raw: Uint8Array = this.#bytes;
+  #shift = 0;
+  #end = 0;
 
-  /** Begins an object; its message is to come. */
-  begin(
-    record: number,
-    { line, from, to, offsetOf }: Place,
-    column: string | null,
-    rule: RejectRule,
-  ): void {
-    this.#begin = this.#at;
-    this.#ascii('{"record":');
-    this.#number(record);
-    this.#ascii(',"line":');
-    this.#number(line);
-    this.#ascii(',"from_byte":');
-    this.#number(offsetOf?.(from));
-    this.#ascii(',"to_byte":');
-    this.#number(offsetOf?.(to));
-    this.#ascii(',"column_name":');
-    this.#json(column);
-    this.#ascii(`,"rule":"`);
-    this.#ascii(rule);
-    this.#ascii('","message":');
+  /** Begins an object, of a record that would be a row of a plan; why it is none is to come. */
+  begin(plan: Plan, bytes: Uint8Array, record: number, { line, from, to, offsetOf }: Place): void {
+    this.#bytes = bytes;
+    this.#raw = bytes.subarray(from, Math.min(to, from + MAX_RAW));
+    const { length } = this.#raw, memory = this.#memory;
+    if (plan !== this.#plan || length > this.#longest) this.#layOut(plan, length);
+    memory.room(ROOM + this.#texts + TIMES * length);
+    const at = memory.input + fieldBytes(plan);
+    memory.bytes.set(this.#raw, at);
+    this.#shift = at - from;
+    this.#end = at + length;
+    this.#begin = memory.written;
+    memory.run.numbers(record, line, offsetOf?.(from) ?? NaN, offsetOf?.(to) ?? NaN);
   }
 
-  /** A message. */
-  message(text: string): void {
-    this.#json(text);
+  /** Whether bytes are at hand in the memory. */
+  has(bytes: Uint8Array, end: number): boolean {
+    return bytes === this.#bytes && end + this.#shift <= this.#end;
   }
 
-  /** A message that begins with bare bytes in quotes. */
-  quoting(bytes: Uint8Array, from: number, to: number, rest: string): void {
-    this.#ascii('"\\"');
-    this.#copy(bytes, from, to);
-    this.#ascii('\\"');
-    this.#ascii(rest);
-    this.#byte(QUOTE);
+  /** Says that a field is not of the type of its column: one that is written as it is, and lies in the memory. */
+  misfit(column: number, from: number, to: number): void {
+    const { run } = this.#memory, text = COLUMNS + column * 3;
+    run.put(text);
+    run.quoted(from + this.#shift, to + this.#shift);
+    run.put(text + 1);
   }
 
-  /** How the record is written: bare bytes, */
-  bare(bytes: Uint8Array, from: number, to: number): void {
-    this.#ascii(',"raw":"');
-    this.#copy(bytes, from, to);
-    this.#ascii('","bytes":null,"row":');
+  /** Says why the record is refused. */
+  reason(column: string | null, rule: RejectRule, message: string): void {
+    const [name, why] = [column, message].map((text) => JSON.stringify(text));
+    this.#memory.write(`,"column_name":${name},"rule":"${rule}","message":${why}`);
   }
 
-  /** or a text, and what is no text in base64. */
-  raw(text: string, bytes: string | null): void {
-    this.#ascii(',"raw":');
-    this.#json(text);
-    this.#ascii(',"bytes":');
-    this.#json(bytes);
-    this.#ascii(',"row":');
+  /** Ends an object without values. */
+  endWithout(record: number, rule: RejectRule): WrittenReject {
+    this.#record();
+    this.#memory.run.put(NO_ROW);
+    return this.#written(record, rule);
   }
 
-  /** Its values by column, each as text that Postgres reads, if it is any of its type. */
-  row(plan: Plan, block: Block, row: number): void {
-    const { bytes, fields: { starts, ends, quoted, width } } = block;
-    if (plan !== this.#plan) {
-      this.#plan = plan;
-      this.#keys = plan.columns.map(({ name }) => encoder.encode(`${JSON.stringify(name)}:`));
+  /** Ends an object, with the values of a row by column, each as text that Postgres reads, if it is any of its type. */
+  end(record: number, rule: RejectRule, block: Block, row: number): WrittenReject {
+    this.#record();
+    const { bytes, fields: { starts, ends, quoted, width } } = block, first = row * width;
+    const memory = this.#memory, { run, input } = memory, { columns } = this.#plan!;
+    const { length } = columns, behind = first + length, flags = input + length * 8;
+    const near = this.#bytes === bytes;
+    if (near) {
+      memory.ints.set(starts.subarray(first, behind), input >> 2);
+      memory.ints.set(ends.subarray(first, behind), (input >> 2) + length);
+      memory.bytes.set(quoted.subarray(first, behind), flags);
+      for (let c = 0; c < length; c++) if (columns[c]!.spelling) memory.bytes[flags + c] = 255;
     }
-    for (let c = 0, k = row * width; c < this.#keys.length; c++, k++) {
-      this.#byte(c === 0 ? OPEN : COMMA);
-      const key = this.#keys[c]!, { spelling } = plan.columns[c]!;
-      const start = starts[k]!, end = ends[k]!;
-      this.#copy(key, 0, key.length);
-      if (start === end && !quoted[k]) this.#ascii("null");
-      else if (!spelling && !quoted[k] && isBare(bytes, start, end)) {
-        this.#byte(QUOTE);
-        this.#copy(bytes, start, end);
-        this.#byte(QUOTE);
-      } else {
-        const text = fieldText(block, k).replaceAll("\0", "\ufffd");
-        this.#json(spelling?.(text) ?? text);
-      }
+    for (let c = 0; c < length; c++) {
+      if (near) c = run.members(c, length, input, this.#shift, this.#end);
+      if (c === length) break;
+      const k = first + c, nothing = starts[k] === ends[k] && !quoted[k];
+      const text = nothing ? null : fieldText(block, k).replaceAll("\0", "\ufffd");
+      run.put(COLUMNS + c * 3 + 2);
+      memory.write(JSON.stringify(text && (columns[c]!.spelling?.(text) ?? text)));
     }
-    this.#byte(CLOSE);
-  }
-
-  /** Ends the object. */
-  end(record: number, rule: RejectRule, hasRow: boolean): WrittenReject {
-    if (!hasRow) this.#ascii("null");
-    this.#byte(CLOSE);
-    return new WrittenReject(record, rule, this.#batch, this.#begin, this.#at);
+    run.put(END);
+    return this.#written(record, rule);
   }
 
   /** Gives those that were written since the last time what they are to have for themselves. */
   flush(): void {
-    if (this.#at === 0) return;
-    this.#batch.bytes = this.#bytes.slice(0, this.#at);
-    this.#batch = { bytes: this.#bytes };
-    this.#at = 0;
+    this.#batch.bytes = this.#memory.take().slice();
+    this.#batch = { bytes: new Uint8Array(0) };
   }
 
-  #room(more: number): void {
-    if (this.#at + more <= this.#bytes.length) return;
-    this.#bytes = joined(this.#bytes, new Uint8Array(this.#bytes.length + more));
+  #layOut(plan: Plan, longest: number): void {
+    this.flush();
+    this.#plan = plan;
+    this.#longest = Math.max(this.#longest, longest);
+    const texts = plan.columns.flatMap(({ name, type }, c) => {
+      const json = JSON.stringify(name);
+      return [
+        `,"column_name":${json},"rule":"type","message":"\\"`,
+        `\\" is not of type ${type}"`,
+        `${c === 0 ? "{" : ","}${json}:`,
+      ];
+    });
+    this.#texts = this.#memory.layOut(
+      [...TEXTS, ...texts],
+      fieldBytes(plan) + this.#longest,
+    );
+    this.#memory.run.keys(COLUMNS + 2, 3);
   }
 
-  #byte(c: number): void {
-    this.#room(1);
-    this.#bytes[this.#at++] = c;
+  /** Writes the record as it is: as text, and what is no text in base64, too. */
+  #record(): void {
+    const { run } = this.#memory, { at } = run, end = this.#end, before = at.value;
+    run.put(RAW);
+    if (run.quoted(end - this.#raw.length, end)) return run.put(BYTES);
+    at.value = before;
+    const text = decoder.decode(this.#raw);
+    const isText = !text.includes("\0") && (!text.includes("\ufffd") || isUtf8(this.#raw));
+    const shown = JSON.stringify(isText ? text : text.replaceAll("\0", "\ufffd"));
+    const bytes = isText ? null : `"${btoa(String.fromCharCode.apply(null, this.#raw as never))}"`;
+    this.#memory.write(`,"raw":${shown},"bytes":${bytes},"row":`);
   }
 
-  #ascii(text: string): void {
-    this.#room(text.length);
-    const to = this.#bytes;
-    let at = this.#at;
-    for (let i = 0; i < text.length; i++) to[at++] = text.charCodeAt(i);
-    this.#at = at;
-  }
-
-  #copy(bytes: Uint8Array, from: number, end: number): void {
-    this.#room(end - from);
-    const to = this.#bytes;
-    let at = this.#at;
-    for (let i = from; i < end; i++) to[at++] = bytes[i]!;
-    this.#at = at;
-  }
-
-  #number(n: number | undefined): void {
-    if (n === undefined) return this.#ascii("null");
-    this.#room(16);
-    const to = this.#bytes, begin = this.#at;
-    let at = begin;
-    for (let rest = n; at === begin || rest > 0; rest = Math.floor(rest / 10)) {
-      to[at++] = ZERO + rest % 10;
-    }
-    this.#at = at;
-    for (let i = begin; i < --at; i++) {
-      const digit = to[i]!;
-      to[i] = to[at]!;
-      to[at] = digit;
-    }
-  }
-
-  #json(text: string | null): void {
-    if (text === null) return this.#ascii("null");
-    if (PLAIN.test(text)) {
-      this.#byte(QUOTE);
-      this.#ascii(text);
-      return this.#byte(QUOTE);
-    }
-    const json = JSON.stringify(text);
-    this.#room(json.length * 3);
-    this.#at += encoder.encodeInto(json, this.#bytes.subarray(this.#at)).written;
+  #written(record: number, rule: RejectRule): WrittenReject {
+    const { written } = this.#memory;
+    return new WrittenReject(record, rule, this.#batch, this.#begin, written);
   }
 }
+
+/** What it takes to say where the fields of a record lie. */
+const fieldBytes = ({ columns }: Plan): number => (columns.length * 9 + 7) & ~7;
 
 /** A reject that is JSON already. */
 export class WrittenReject implements Reject {

@@ -12,7 +12,7 @@ import {
   SiftedBatch,
   type Tolerance,
 } from "./_reject.ts";
-import { isBare, RejectWriter } from "./_reject_writer.ts";
+import { RejectWriter } from "./_reject_writer.ts";
 import { countBefore, type Fault } from "./_tokenizer.ts";
 import type { WideningColumns } from "./_widening_columns.ts";
 
@@ -30,15 +30,15 @@ export interface Layout {
   readonly faults: readonly Fault[];
 }
 
-/** How much of a refused record is kept. */
-const MAX_RAW = 1 << 16;
 /** How much of a field a message shows. */
 const MOST_SHOWN = 80;
+
+const QUOTE = 34, BACKSLASH = 92;
 
 /** Keeps back the records that cannot be loaded, and counts them all. */
 export class Sieve {
   readonly #tolerance: Tolerance;
-  readonly #writer = new RejectWriter();
+  #writer: RejectWriter | undefined;
   #records = 0;
 
   constructor(tolerance: Tolerance) {
@@ -49,7 +49,9 @@ export class Sieve {
   batch(columns: WideningColumns, block: Block, layout: Layout): SiftedBatch {
     const { records } = block.fields, { faults } = layout;
     const before = this.#records;
-    const rejects = faults.map((fault, i) => this.#fault(layout, fault, before + i + 1));
+    const rejects = faults.map((fault, i) =>
+      this.#fault(columns.plan, layout, fault, before + i + 1)
+    );
     /** Which of the records each row is, once some are gone. */
     let numbers: Int32Array | undefined;
     const numberOf = (row: number): number => numbers?.[row] ?? row;
@@ -62,7 +64,7 @@ export class Sieve {
       numbers = dropNumbers(numbers ?? upTo(records), stretches);
       return block = dropRecords(block, stretches);
     });
-    this.#writer.flush();
+    this.#writer?.flush();
     this.#records += records + faults.length;
     const { records: length } = block.fields, type = new Struct(schema.fields);
     const data = makeData({ type, length, nullCount: 0, children });
@@ -89,32 +91,40 @@ export class Sieve {
     const start = starts[k]!, end = ends[k]!;
     const from = layout.from(which, row), to = layout.to(which, row), line = layout.line(which);
     const record = before + which + countBefore(layout.faults, which) + 1;
-    const place = { from, to, line, offsetOf: layout.offsetOf };
-    const bare = !quoted[k] && end - start <= MOST_SHOWN && isBare(bytes, start, end);
-    const fault = bare ? undefined : misfitOf(block, k, type);
-    const rule = fault?.rule ?? "type", writer = this.#writer;
-    writer.begin(record, place, name, rule);
-    if (fault) writer.message(fault.message);
-    else writer.quoting(bytes, start, end, isNot(type));
-    this.#raw(layout, place);
-    writer.row(plan, block, row);
-    return writer.end(record, rule, true);
+    const writer = this.#writer ??= new RejectWriter();
+    writer.begin(plan, layout.bytes, record, { from, to, line, offsetOf: layout.offsetOf });
+    let rule: RejectRule = "type";
+    if (!quoted[k] && isBare(bytes, start, end) && writer.has(bytes, end)) {
+      writer.misfit(column, start, end);
+    } else {
+      const fault = misfitOf(block, k, type);
+      rule = fault.rule;
+      writer.reason(name, rule, fault.message);
+    }
+    return writer.end(record, rule, block, row);
   }
 
-  #fault(layout: Layout, { from, to, line, rule, message, before }: Fault, first: number): Reject {
-    const record = first + before, writer = this.#writer;
-    const place = { from, to, line, offsetOf: layout.offsetOf };
-    writer.begin(record, place, null, rule);
-    writer.message(message);
-    this.#raw(layout, place);
-    return writer.end(record, rule, false);
+  #fault(
+    plan: Plan,
+    layout: Layout,
+    { from, to, line, rule, message, before }: Fault,
+    first: number,
+  ): Reject {
+    const record = first + before, writer = this.#writer ??= new RejectWriter();
+    writer.begin(plan, layout.bytes, record, { from, to, line, offsetOf: layout.offsetOf });
+    writer.reason(null, rule, message);
+    return writer.endWithout(record, rule);
   }
+}
 
-  #raw({ bytes }: Layout, { from, to }: { from: number; to: number }): void {
-    const end = Math.min(to, from + MAX_RAW);
-    if (isBare(bytes, from, end)) this.#writer.bare(bytes, from, end);
-    else this.#writer.raw(...shown(bytes.subarray(from, end)));
+/** Whether a field is short, and shown as it is written. */
+function isBare(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start > MOST_SHOWN) return false;
+  for (let i = start; i < end; i++) {
+    const c = bytes[i]!;
+    if (c < 32 || c > 126 || c === QUOTE || c === BACKSLASH) return false;
   }
+  return true;
 }
 
 /** What is wrong with a field. */
@@ -126,10 +136,8 @@ function misfitOf(block: Block, k: number, type: string): { rule: RejectRule; me
     return { rule: "encoding", message: `${shown} is not valid in the encoding of the file` };
   }
   if (text.includes("\0")) return { rule: "encoding", message: `${shown} has a NUL byte` };
-  return { rule: "type", message: shown + isNot(type) };
+  return { rule: "type", message: `${shown} is not of type ${type}` };
 }
-
-const isNot = (type: string): string => ` is not of type ${type}`;
 
 function upTo(records: number): Int32Array {
   const numbers = new Int32Array(records);
@@ -138,13 +146,6 @@ function upTo(records: number): Int32Array {
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** How bytes are written: as text, and in base64 where they are none. */
-function shown(kept: Uint8Array): [text: string, bytes: string | null] {
-  const text = decoder.decode(kept);
-  if (!text.includes("\0") && (!text.includes("\ufffd") || isUtf8(kept))) return [text, null];
-  return [text.replaceAll("\0", "\ufffd"), btoa(String.fromCharCode.apply(null, kept as never))];
-}
 
 /** Adds to a batch where its rows come from; `numberOf` tells which of the records each is. */
 function withPlaces(

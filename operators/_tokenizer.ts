@@ -1,4 +1,4 @@
-import { type Kernel, MOST_FIELDS } from "./_kernel.ts";
+import { type Kernel, type Misshape, MOST_FIELDS } from "./_kernel.ts";
 
 /** How a CSV file marks its fields, as bytes. */
 export interface Dialect {
@@ -122,12 +122,15 @@ export class Tokenizer {
   /** What is plain is found in the kernel, if there is one, and each other record here. */
   #findAll(bytes: Uint8Array, from: number, to: number, last: boolean, limit: number): number {
     const kernel = this.#kernel;
+    const refuse = this.faults && limit === Infinity
+      ? (found: Misshape) => this.#refused(found, bytes, to)
+      : undefined;
     for (let at = from;;) {
       if (kernel?.bytes !== bytes || kernel.starts !== this.starts) {
         return this.#find(bytes, at, to, last, limit);
       }
       if (this.width > 0) {
-        at = kernel.find(this, this.dialect, at, to, limit);
+        at = kernel.find(this, this.dialect, at, to, limit, refuse);
         this.#usedQuotes = Math.max(this.#usedQuotes, kernel.run.used.value);
         if (this.records >= limit || at >= to) return Math.min(at, to);
       }
@@ -136,6 +139,13 @@ export class Tokenizer {
       if (next >= to || this.records === before || this.records >= limit) return next;
       at = next;
     }
+  }
+
+  /** Takes a record that the kernel has refused for a fault. */
+  #refused({ fields, junk, ...place }: Misshape, bytes: Uint8Array, to: number): void {
+    const rule = fields > 0 ? "fields" : "quotes";
+    const what = fields > 0 ? miscount(fields, this.width) : this.#behind(bytes, junk, to);
+    this.faults!.push({ ...place, rule, message: `line ${place.line} ${what}` });
   }
 
   #find(bytes: Uint8Array, from: number, to: number, last: boolean, limit: number): number {
@@ -279,10 +289,14 @@ export class Tokenizer {
     line: number,
     inner: number,
   ): never {
+    throw new Misshapen("quotes", this.#behind(bytes, at, to), begin, at, line, inner, false);
+  }
+
+  /** Says what stands behind a closing quote. */
+  #behind(bytes: Uint8Array, at: number, to: number): string {
     const text = decoder.decode(bytes.subarray(at, Math.min(to, at + 20)));
-    const what = `has ${JSON.stringify(text)} behind a closing quote, expected ` +
+    return `has ${JSON.stringify(text)} behind a closing quote, expected ` +
       `${JSON.stringify(String.fromCharCode(this.dialect.delimiter))} or the end of the line`;
-    throw new Misshapen("quotes", what, begin, at, line, inner, false);
   }
 
   /** Takes a record for a fault, and returns where the next one begins; -1 where that is not there yet. */

@@ -7,7 +7,7 @@ const LF: i32 = 10, CR: i32 = 13, QUOTED: u8 = 1, ESCAPED: u8 = 2;
 
 /** Where what is read lies, and what is made of it; all set once. */
 let bytes: usize, starts: usize, ends: usize, quoted: usize, valid: usize, out: usize, offsets: usize, known: usize,
-  capacity: i32;
+  refused: usize, capacity: i32;
 
 /** What the last calls found. */
 export let records: i32 = 0;
@@ -24,11 +24,14 @@ export let high: i32 = 0;
 export let split: i32 = -1;
 /** Behind the last byte of a text. */
 export let length: i32 = 0;
+/** How many records were refused for their shape, and how many may be at most. */
+export let faults: i32 = 0;
+export let mostFaults: i32 = 0;
 
 export function place(
-  b: usize, s: usize, e: usize, q: usize, v: usize, o: usize, f: usize, n: usize, fields: i32,
+  b: usize, s: usize, e: usize, q: usize, v: usize, o: usize, f: usize, n: usize, r: usize, fields: i32,
 ): void {
-  bytes = b; starts = s; ends = e; quoted = q; valid = v; out = o; offsets = f; known = n; capacity = fields;
+  bytes = b; starts = s; ends = e; quoted = q; valid = v; out = o; offsets = f; known = n; refused = r; capacity = fields;
 }
 
 @inline
@@ -44,6 +47,52 @@ function marks(at: i32, d: v128, lf: v128, cr: v128): u64 {
     marks16(at + 48, d, lf, cr) << 48;
 }
 
+// A record that was refused: how many were found before it, where it begins and ends, its line, how many fields it has or
+// 0, and where what stands behind a closing quote.
+const FAULT: usize = 24;
+
+/** Refuses a record for its shape; returns where the next begins, 0 where all of this is not told here. */
+function refuse(from: i32, to: i32, delimiter: i32, quote: i32, escape: i32): i32 {
+  if (faults >= mostFaults) return 0;
+  let i = from, count = 0, junk = 0, c: i32;
+  for (;;) {
+    c = <i32>load<u8>(bytes + i);
+    if (c == quote) {
+      for (i++;; i++) {
+        if (i >= to) return 0;
+        c = <i32>load<u8>(bytes + i);
+        if (c == LF || c == CR) return 0; // more than one line
+        const next = <i32>load<u8>(bytes + i + 1);
+        if (c == quote) {
+          if (escape != quote || next != quote) break;
+          i++;
+        } else if (c == escape && (next == quote || next == escape)) i++;
+      }
+      c = <i32>load<u8>(bytes + ++i);
+      if (c != delimiter && c != LF && c != CR && junk == 0) junk = i;
+    }
+    while ((c != delimiter || junk > 0) && c != LF && c != CR) c = <i32>load<u8>(bytes + ++i);
+    if (i >= to) return 0;
+    count++;
+    if (c != delimiter || junk > 0) break;
+    i++;
+  }
+  const end = i++;
+  if (c == CR) {
+    if (i >= to) return 0; // a line feed may follow
+    if (<i32>load<u8>(bytes + i) == LF) i++;
+  }
+  const fault = refused + <usize>faults * FAULT;
+  faults++;
+  store<i32>(fault, records);
+  store<i32>(fault, from, 4);
+  store<i32>(fault, end, 8);
+  store<i32>(fault, line++, 12);
+  store<i32>(fault, junk > 0 ? 0 : count, 16);
+  store<i32>(fault, junk, 20);
+  return i;
+}
+
 /** Finds whole records of `width` fields from `from` on, and returns where the first begins that is none. */
 export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, escape: i32): i32 {
   const d = i8x16.splat(<i8>delimiter), lf = i8x16.splat(10), cr = i8x16.splat(13);
@@ -52,7 +101,7 @@ export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, 
   let first = records * width, n = first, begin = from, start = from, inner = 0;
   let base = from, mask = marks(base, d, lf, cr);
   while (begin < to && records < most && first + width <= capacity) {
-    let i: i32, c: i32;
+    let i: i32, c: i32, misshapen = false;
     if (<i32>load<u8>(bytes + start) == quote) {
       let j = start + 1, lines = 0, flag = QUOTED;
       for (;; j++) {
@@ -80,7 +129,7 @@ export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, 
       inner += lines;
       i = j + 1;
       c = <i32>load<u8>(bytes + i);
-      if (c != delimiter && c != LF && c != CR) return begin;
+      misshapen = c != delimiter && c != LF && c != CR;
       base = i;
       mask = marks(base, d, lf, cr);
       mask &= mask - 1;
@@ -97,26 +146,37 @@ export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, 
     if (i >= to) return begin;
     n++;
     if (c == delimiter) {
-      if (n - first >= width) return begin;
-      start = i + 1;
-      continue;
+      if (n - first < width) {
+        start = i + 1;
+        continue;
+      }
+      misshapen = true;
     }
-    if (c == CR) {
-      if (i + 1 >= to) return begin; // a line feed may follow
-      if (<i32>load<u8>(bytes + i + 1) == LF) i++;
+    if (!misshapen) {
+      if (c == CR) {
+        if (i + 1 >= to) return begin; // a line feed may follow
+        if (<i32>load<u8>(bytes + i + 1) == LF) i++;
+      }
+      i++;
+      if (
+        n - first == 1 && width != 1 && load<i32>(starts + (<usize>first << 2)) == load<i32>(ends + (<usize>first << 2)) &&
+        load<u8>(quoted + first) == 0
+      ) {
+        n = first; // an empty line
+      } else if (n - first != width) misshapen = true;
+      else {
+        first = n;
+        records++;
+      }
     }
-    i++;
-    if (
-      n - first == 1 && width != 1 && load<i32>(starts + (<usize>first << 2)) == load<i32>(ends + (<usize>first << 2)) &&
-      load<u8>(quoted + first) == 0
-    ) {
-      n = first; // an empty line
-    } else if (n - first != width) return begin;
-    else {
-      first = n;
-      records++;
-    }
-    line += 1 + inner;
+    if (misshapen) {
+      i = refuse(begin, to, delimiter, quote, escape);
+      if (i == 0) return begin;
+      memory.fill(quoted + first, 0, width);
+      n = first;
+      base = i;
+      mask = marks(base, d, lf, cr);
+    } else line += 1 + inner;
     inner = 0;
     begin = start = i;
   }
