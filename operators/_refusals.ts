@@ -20,14 +20,7 @@ import { COPIED, RejectRows } from "./_rejects_copy.ts";
 import { RejectsFile } from "./_rejects_file.ts";
 import { Repertoire } from "./_repertoire.ts";
 import type { Session } from "./_session.ts";
-import {
-  MAKE_REFUSED,
-  REFUSED,
-  REFUSED_NAMES,
-  REJECT_COLUMNS,
-  rejectsComment,
-  rejectsName,
-} from "./_reject_table.ts";
+import { REFUSED, REJECT_COLUMNS, rejectsComment, rejectsName } from "./_reject_table.ts";
 import { PREAMBLE, TRAILER } from "./_encoder.ts";
 import { literal, quoted } from "./_table.ts";
 import type { Target } from "./_target.ts";
@@ -37,7 +30,6 @@ export interface Mark {
   readonly rejected: number;
   readonly size: number;
   readonly rules: ReadonlyMap<RejectRule, number>;
-  readonly held: number;
 }
 
 /** A record that was refused, as JSON of {@linkcode Reject}. */
@@ -58,11 +50,6 @@ export class Refusals {
   readonly #options: CopyOptions;
   readonly #ctx: Context;
   readonly #first: Pick<Reject, "record" | "line" | "rule" | "message">[] = [];
-  /** Where in the file those end that were refused while they were read; of the others, how many the session holds. */
-  #read: number | undefined;
-  #held = 0;
-  /** How often rows were given to it to hold. */
-  #round = 0;
   #tolerance: Tolerance | undefined;
   /** Where they stay; undefined where nobody asked for it, and nothing is kept. */
   #kept: string | undefined;
@@ -132,25 +119,28 @@ export class Refusals {
   }
 
   /**
-   * Takes the rows of a staging table that Postgres refuses, which a query gives: the session holds them for the table
-   * of rejects, and the file has them, too. Gives how many.
+   * Takes rows of a staging table that Postgres refuses, which a query gives as {@linkcode Reject} has them; {@linkcode REFUSED}
+   * has their records then. Gives how many.
    */
   async hold(session: Session, query: string): Promise<number> {
-    const before = this.#held, now = this.#ctx.now();
-    this.#read ??= (await this.mark()).size;
-    const made = await session.all(
-      `${MAKE_REFUSED}; INSERT INTO ${REFUSED} (round, refused, ${REFUSED_NAMES})
-         SELECT ${++this.#round}, ${literal(now.toString())}, q.* FROM (${query}) AS q;
-       DECLARE sluice_refused NO SCROLL CURSOR FOR SELECT rule, pg_catalog.row_to_json(r)::pg_catalog.text AS text
-       FROM (SELECT ${REFUSED_NAMES}, NULL AS bytes FROM ${REFUSED} WHERE round = ${this.#round}) AS r`,
+    const before = this.rejected, now = this.#ctx.now();
+    await session.all(
+      `CREATE TEMPORARY TABLE IF NOT EXISTS sluice_refused (record bigint) ON COMMIT DROP;
+       DECLARE sluice_rejects NO SCROLL CURSOR FOR
+       SELECT record::pg_catalog.text, rule, pg_catalog.row_to_json(r)::pg_catalog.text AS text
+       FROM (${query}) AS r (record, line, from_byte, to_byte, column_name, rule, message, raw, bytes, "row")`,
     );
-    this.#held += made[1]!.rowCount!;
-    for (let n = before; n < this.#held; n += AT_ONCE) {
-      const [found] = await session.all<Written>(`FETCH ${AT_ONCE} FROM sluice_refused`);
+    let records: readonly string[] = [];
+    do {
+      const [, found] = await session.all<Written & { readonly record: string }>(
+        `INSERT INTO ${REFUSED} SELECT pg_catalog.unnest('{${records}}'::bigint[]);
+         FETCH ${AT_ONCE} FROM sluice_rejects`,
+      );
+      records = found!.rows.map(({ record }) => record);
       await this.#add(found!.rows, now);
-    }
-    await session.all("CLOSE sluice_refused");
-    return this.#held - before;
+    } while (records.length > 0);
+    await session.all("CLOSE sluice_rejects");
+    return this.rejected - before;
   }
 
   /** Adds some to the file. */
@@ -188,16 +178,15 @@ export class Refusals {
   /** Where the rejects stand, to come back to. */
   async mark(): Promise<Mark> {
     const size = await this.#file.flush(), { rejected } = this;
-    return { rejected, size, rules: new Map(this.#rules), held: this.#held };
+    return { rejected, size, rules: new Map(this.#rules) };
   }
 
   /** Forgets what was refused since: that was undone. */
-  async rewind({ rejected, size, rules, held }: Mark): Promise<void> {
+  async rewind({ rejected, size, rules }: Mark): Promise<void> {
     if (this.rejected === rejected) return;
     await this.#file.cut(size);
     this.#ctx.meter.rejected = rejected;
     this.#rules = new Map(rules);
-    this.#held = held;
   }
 
   /** Checks that every record was copied or refused. */
@@ -280,16 +269,7 @@ export class Refusals {
         `CREATE TABLE ${table} (${REJECT_COLUMNS}); COMMENT ON TABLE ${table} IS ${literal(of)}`,
       );
     }
-    const size = await this.#file.flush();
-    const rows = new RejectRows(key, put, jsonb);
-    await this.#copy(session, `${table} (${COPIED})`, this.#read ?? size, rows);
-    if (this.#held > 0) {
-      await session.all(
-        `INSERT INTO ${table} (load, place, run, source, ${REFUSED_NAMES}, refused)
-         SELECT ${load}, ${where}, ${[this.#run, this.#source].map(literal).join(", ")},
-           ${REFUSED_NAMES}, refused FROM ${REFUSED} ORDER BY record`,
-      );
-    }
+    await this.#copy(session, `${table} (${COPIED})`, new RejectRows(key, put, jsonb));
     if (!ours || mode !== "merge") return;
     await session.all(
       `DELETE FROM ${table} AS r USING ${table} AS o WHERE r.load = ${load} AND r.replayed IS NULL
@@ -297,9 +277,9 @@ export class Refusals {
     );
   }
 
-  /** Copies the lines of the file up to a byte. */
-  async #copy({ client }: Session, into: string, size: number, rows: RejectRows): Promise<void> {
-    if (size === 0) return;
+  /** Copies the lines of the file. */
+  async #copy({ client }: Session, into: string, rows: RejectRows): Promise<void> {
+    const size = await this.#file.flush();
     const copy = new CopyIn(client, `COPY ${into} FROM STDIN (FORMAT binary)`);
     const write = async (lines: Uint8Array) => {
       const told = this.#repertoire?.escapeJson(new TextDecoder().decode(lines));

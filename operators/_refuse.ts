@@ -84,13 +84,13 @@ export async function refuse(
   const values = columns.map(({ name }, i) => `${text(name)} AS ${names[i]}`).join(", ");
   const row = (as: string) => `(SELECT pg_catalog.${as} FROM (SELECT ${values}) AS r)`;
   // What has no text of its own is told by its values.
-  const places = PLACE_COLUMNS.map(({ name }) =>
-    name === "sluice:raw" ? `coalesce("${name}", ${row("row_to_json(r)::text")})` : `"${name}"`
-  );
+  const places = PLACE_COLUMNS.map(({ name }) => `"${name}"`), raw = places.pop();
   return await refusals.hold(
     session,
     `SELECT ${places.join(", ")}, "sluice:field", "sluice:rule", "sluice:message",
-       CASE WHEN NOT "sluice:untold" THEN ${row("to_jsonb(r)")} END
+       coalesce(${raw}, ${row("row_to_json(r)::text")}), NULL, CASE WHEN NOT "sluice:untold" THEN ${
+      row("row_to_json(r)")
+    } END
      FROM (SELECT ${STAGED}.*, ${by} AS "sluice:why" FROM ${table} AS ${STAGED} ${join}) AS "sluice:row"
      JOIN pg_catalog.jsonb_to_recordset(${literal(JSON.stringify(whys))}) AS "sluice:refused" (
        "sluice:of" bigint, "sluice:field" pg_catalog.text, "sluice:rule" pg_catalog.text,

@@ -12,21 +12,8 @@ export const REJECT_COLUMNS = `id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KE
   raw pg_catalog.text NOT NULL, bytes pg_catalog.bytea, "row" pg_catalog.json,
   refused pg_catalog.timestamptz NOT NULL, replayed pg_catalog.timestamptz, place pg_catalog.jsonb`;
 
-/**
- * A table of the session: the rows that Postgres has refused, until the load is settled and they go to the table of
- * rejects. It goes with the transaction.
- */
+/** A table of the session: the records of rows that Postgres has refused. It goes with the transaction. */
 export const REFUSED = "pg_temp.sluice_refused";
-
-/** What it has of each of them, beside when it was refused, and in which round of that. */
-export const REFUSED_NAMES =
-  `record, line, from_byte, to_byte, raw, column_name, rule, message, "row"`;
-
-/** Makes it, where it is not there yet. */
-export const MAKE_REFUSED = `CREATE TEMPORARY TABLE IF NOT EXISTS sluice_refused (
-  round integer, refused pg_catalog.timestamptz, record bigint, line bigint, from_byte bigint, to_byte bigint,
-  raw pg_catalog.text, column_name pg_catalog.text, rule pg_catalog.text, message pg_catalog.text,
-  "row" pg_catalog.json) ON COMMIT DROP`;
 
 /** The most bytes a name may have. */
 const MAX_NAME_BYTES = 63, SUFFIX = "__rejects";
