@@ -4,7 +4,7 @@ import { GiveUp } from "../engine/mod.ts";
 import type { CopyOptions } from "./_copy_options.ts";
 import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
-import { isBroken, RECORD, refuse, type Refused, refuseWhere, takeOut } from "./_refuse.ts";
+import { isBroken, RECORD, refuse, type Refused, refuseWhere } from "./_refuse.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
 import { option } from "./_option.ts";
@@ -94,10 +94,10 @@ export async function revive(
       AND NOT EXISTS (SELECT FROM ${staging.table} AS s WHERE ${same("s")}))`;
   const before = refusals.rejected;
   await refuse(session, { ...staging, table: BEATEN }, { by: RECORD }, tried, refusals);
-  await takeOut(session, BEATEN);
+  await refusals.takeOut(session, BEATEN, RECORD);
   if (broken.length > 0) {
     await refuseWhere(session, { ...staging, table: orphans }, broken, refusals);
-    await takeOut(session, BEATEN);
+    await refusals.takeOut(session, BEATEN, RECORD);
   }
   const back = await session.all(
     `WITH back AS (DELETE FROM ${BEATEN} WHERE ${RECORD} IN (SELECT ${RECORD} FROM ${orphans} AS orphans) RETURNING *)

@@ -5,15 +5,7 @@ import { BEATEN, heirsOf } from "./_dedupe.ts";
 import type { Filling, Placement } from "./_placement.ts";
 import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
-import {
-  failWhere,
-  RECORD,
-  refuse,
-  type Refused,
-  refuseWhere,
-  takeOut,
-  without,
-} from "./_refuse.ts";
+import { failWhere, RECORD, refuse, type Refused, refuseWhere, without } from "./_refuse.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
 import { literal } from "./_table.ts";
@@ -68,7 +60,7 @@ export async function putRows(
   if (losses.length > 0) {
     await asking();
     if (await refuseWhere(session, staging, losses, refusals) > 0) {
-      await takeOut(session, table);
+      await refusals.takeOut(session, table, RECORD);
       if (revive) await revive(losses, []);
       await check();
     }
@@ -103,7 +95,9 @@ export async function putRows(
     // Which of two rows with one key is refused depends on what else is: only what is told one by one is sure now.
     asked = asked.filter(({ twice }) => !twice);
     try {
-      if (await refuseWhere(session, staging, asked, refusals) > 0) await takeOut(session, table);
+      if (await refuseWhere(session, staging, asked, refusals) > 0) {
+        await refusals.takeOut(session, table, RECORD);
+      }
     } catch (error) {
       // A check may fail itself, of a row that something else would have kept from it.
       await undo(error);
@@ -112,7 +106,7 @@ export async function putRows(
     refused = await isolate(session, table, filling, revive ? heirsOf(table, work.options) : "");
     await refuse(session, staging, { by: RECORD }, refused, refusals);
   }
-  await takeOut(session, table);
+  await refusals.takeOut(session, table, RECORD);
   if (revive && refusals.rejected > mark.rejected) {
     await revive(asked, refused);
     await check();

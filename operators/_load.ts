@@ -20,7 +20,7 @@ import { another, AppendedBefore, refuseFenced } from "./_prior.ts";
 import { heir, place, type Placement, replacesWhole } from "./_placement.ts";
 import type { Reason } from "./_reject.ts";
 import { type Mark, Refusals } from "./_refusals.ts";
-import { type Refused, refuseWhere, takeOut } from "./_refuse.ts";
+import { RECORD, type Refused, refuseWhere } from "./_refuse.ts";
 import { Again, BEGIN, isTaken, PATIENT, Session } from "./_session.ts";
 import { stage, type Staging } from "./_stage.ts";
 import { dropStaging, unregisterStaging } from "./_staging.ts";
@@ -122,7 +122,7 @@ export class Load {
     if (mode === "merge" && this.#refusals.tolerant && this.#staging) {
       const reasons = keyless(this.#options);
       rows -= await refuseWhere(this.#session, this.#staging, reasons, this.#refusals);
-      if (rows < copied) await takeOut(this.#session, this.#staging.table);
+      if (rows < copied) await this.#refusals.takeOut(this.#session, this.#staging.table, RECORD);
     }
     const duplicates = mode === "merge" && rows > 0
       ? await dedupe(client, this.#staging!.table, this.#refusals.tolerant, this.#options)

@@ -20,7 +20,7 @@ import { COPIED, RejectRows } from "./_rejects_copy.ts";
 import { RejectsFile } from "./_rejects_file.ts";
 import { Repertoire } from "./_repertoire.ts";
 import type { Session } from "./_session.ts";
-import { REFUSED, REJECT_COLUMNS, rejectsComment, rejectsName } from "./_reject_table.ts";
+import { REJECT_COLUMNS, rejectsComment, rejectsName } from "./_reject_table.ts";
 import { PREAMBLE, TRAILER } from "./_encoder.ts";
 import { literal, quoted } from "./_table.ts";
 import type { Target } from "./_target.ts";
@@ -30,6 +30,7 @@ export interface Mark {
   readonly rejected: number;
   readonly size: number;
   readonly rules: ReadonlyMap<RejectRule, number>;
+  readonly held: number;
 }
 
 /** A record that was refused, as JSON of {@linkcode Reject}. */
@@ -49,6 +50,8 @@ export class Refusals {
   #rules = new Map<RejectRule, number>();
   readonly #options: CopyOptions;
   readonly #ctx: Context;
+  /** Which records of staging tables were refused. */
+  readonly #held: string[] = [];
   readonly #first: Pick<Reject, "record" | "line" | "rule" | "message">[] = [];
   #tolerance: Tolerance | undefined;
   /** Where they stay; undefined where nobody asked for it, and nothing is kept. */
@@ -118,29 +121,32 @@ export class Refusals {
     if (limit === 0 || limit >= 1) await this.check();
   }
 
-  /**
-   * Takes rows of a staging table that Postgres refuses, which a query gives as {@linkcode Reject} has them; {@linkcode REFUSED}
-   * has their records then. Gives how many.
-   */
+  /** Takes rows of a staging table that Postgres refuses, which a query gives as {@linkcode Reject} has them; gives how many. */
   async hold(session: Session, query: string): Promise<number> {
     const before = this.rejected, now = this.#ctx.now();
     await session.all(
-      `CREATE TEMPORARY TABLE IF NOT EXISTS sluice_refused (record bigint) ON COMMIT DROP;
-       DECLARE sluice_rejects NO SCROLL CURSOR FOR
+      `DECLARE sluice_rejects NO SCROLL CURSOR FOR
        SELECT record::pg_catalog.text, rule, pg_catalog.row_to_json(r)::pg_catalog.text AS text
        FROM (${query}) AS r (record, line, from_byte, to_byte, column_name, rule, message, raw, bytes, "row")`,
     );
-    let records: readonly string[] = [];
-    do {
-      const [, found] = await session.all<Written & { readonly record: string }>(
-        `INSERT INTO ${REFUSED} SELECT pg_catalog.unnest('{${records}}'::bigint[]);
-         FETCH ${AT_ONCE} FROM sluice_rejects`,
+    for (let more = true; more;) {
+      const [found] = await session.all<Written & { readonly record: string }>(
+        `FETCH ${AT_ONCE} FROM sluice_rejects`,
       );
-      records = found!.rows.map(({ record }) => record);
+      for (const { record } of found!.rows) this.#held.push(record);
       await this.#add(found!.rows, now);
-    } while (records.length > 0);
+      more = found!.rows.length === AT_ONCE;
+    }
     await session.all("CLOSE sluice_rejects");
     return this.rejected - before;
+  }
+
+  /** Takes the rows that were refused out of a staging table, in which a column tells their records. */
+  async takeOut(session: Session, table: string, column: string): Promise<void> {
+    await session.all(
+      `DELETE FROM ${table} AS s USING pg_catalog.unnest('{${this.#held}}'::bigint[]) AS r (record)
+       WHERE s.${column} = r.record`,
+    );
   }
 
   /** Adds some to the file. */
@@ -178,15 +184,16 @@ export class Refusals {
   /** Where the rejects stand, to come back to. */
   async mark(): Promise<Mark> {
     const size = await this.#file.flush(), { rejected } = this;
-    return { rejected, size, rules: new Map(this.#rules) };
+    return { rejected, size, rules: new Map(this.#rules), held: this.#held.length };
   }
 
   /** Forgets what was refused since: that was undone. */
-  async rewind({ rejected, size, rules }: Mark): Promise<void> {
+  async rewind({ rejected, size, rules, held }: Mark): Promise<void> {
     if (this.rejected === rejected) return;
     await this.#file.cut(size);
     this.#ctx.meter.rejected = rejected;
     this.#rules = new Map(rules);
+    this.#held.length = held;
   }
 
   /** Checks that every record was copied or refused. */

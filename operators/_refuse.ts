@@ -5,7 +5,6 @@ import { PLACE_COLUMNS, type Reason, type RejectRule } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
-import { REFUSED } from "./_reject_table.ts";
 import { literal, named, quoteName } from "./_table.ts";
 
 /** What a row of a staging table is known by. */
@@ -132,13 +131,6 @@ function text(column: string): string {
 
 function shortened(text: string): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-}
-
-/** Takes the rows that were refused out of a staging table. */
-export async function takeOut(session: Session, table: string): Promise<void> {
-  await session.all(
-    `DELETE FROM ${table} AS "sluice:row" USING ${REFUSED} AS r WHERE "sluice:row".${RECORD} = r.record`,
-  );
 }
 
 const RULES: Readonly<Record<string, RejectRule>> = {

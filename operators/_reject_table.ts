@@ -12,9 +12,6 @@ export const REJECT_COLUMNS = `id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KE
   raw pg_catalog.text NOT NULL, bytes pg_catalog.bytea, "row" pg_catalog.json,
   refused pg_catalog.timestamptz NOT NULL, replayed pg_catalog.timestamptz, place pg_catalog.jsonb`;
 
-/** A table of the session: the records of rows that Postgres has refused. It goes with the transaction. */
-export const REFUSED = "pg_temp.sluice_refused";
-
 /** The most bytes a name may have. */
 const MAX_NAME_BYTES = 63, SUFFIX = "__rejects";
 
