@@ -36,7 +36,7 @@ export interface Mark {
 /** A record that was refused, as JSON of {@linkcode Reject}. */
 interface Written {
   readonly rule: RejectRule;
-  readonly text: string | Uint8Array;
+  readonly json: string | Uint8Array;
 }
 
 /** How many rejects an error shows, and how many come from the server at once. */
@@ -112,10 +112,9 @@ export class Refusals {
   }
 
   async #refuse(rejects: readonly Reject[], { limit }: Tolerance): Promise<void> {
-    const found = rejects.map((reject) => ({
-      rule: reject.rule,
-      text: reject instanceof WrittenReject ? reject.json : jsonOf(reject),
-    }));
+    const found = rejects.map((reject): Written =>
+      reject instanceof WrittenReject ? reject : { rule: reject.rule, json: jsonOf(reject) }
+    );
     await this.#add(found, this.#ctx.now());
     // A share is known at the end.
     if (limit === 0 || limit >= 1) await this.check();
@@ -126,7 +125,7 @@ export class Refusals {
     const before = this.rejected, now = this.#ctx.now();
     await session.all(
       `DECLARE sluice_rejects NO SCROLL CURSOR FOR
-       SELECT record::pg_catalog.text, rule, pg_catalog.row_to_json(r)::pg_catalog.text AS text
+       SELECT record::pg_catalog.text, rule, pg_catalog.row_to_json(r)::pg_catalog.text AS json
        FROM (${query}) AS r (record, line, from_byte, to_byte, column_name, rule, message, raw, bytes, "row")`,
     );
     for (let more = true; more;) {
@@ -152,9 +151,10 @@ export class Refusals {
   /** Adds some to the file. */
   async #add(found: readonly Written[], now: Temporal.Instant): Promise<void> {
     if (found.length === 0) return;
-    for (const { text } of found.slice(0, SHOWN - this.#first.length)) {
-      const json = typeof text === "string" ? text : new TextDecoder().decode(text);
-      this.#first.push(JSON.parse(json));
+    for (const { json } of found.slice(0, SHOWN - this.#first.length)) {
+      this.#first.push(
+        JSON.parse(typeof json === "string" ? json : new TextDecoder().decode(json)),
+      );
     }
     if (this.rejected === 0) {
       const reject = this.#first[0]!;

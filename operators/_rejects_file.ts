@@ -26,21 +26,21 @@ export class RejectsFile {
   /** Adds lines: each of the head, an object's beginning without its last brace, and of an object with the rest. */
   async add(
     head: Uint8Array,
-    rests: readonly { readonly text: string | Uint8Array }[],
+    rests: readonly { readonly json: string | Uint8Array }[],
   ): Promise<void> {
-    for (const { text } of rests) {
-      const most = this.#waiting + head.length + text.length * 3 + 1;
+    for (const { json } of rests) {
+      const most = this.#waiting + head.length + json.length * 3 + 1;
       if (most > this.#lines.length) {
         this.#lines = joined(this.#lines, new Uint8Array(Math.max(most, MOST_WAITING)));
       }
       this.#lines.set(head, this.#waiting);
       const at = this.#waiting + head.length;
       let end = at;
-      if (typeof text === "string") {
-        end += encoder.encodeInto(text, this.#lines.subarray(at)).written;
+      if (typeof json === "string") {
+        end += encoder.encodeInto(json, this.#lines.subarray(at)).written;
       } else {
-        this.#lines.set(text, at);
-        end += text.length;
+        this.#lines.set(json, at);
+        end += json.length;
       }
       this.#lines[at] = COMMA; // in place of a brace
       this.#lines[end] = LF;
