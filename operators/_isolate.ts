@@ -5,7 +5,15 @@ import { BEATEN, heirsOf } from "./_dedupe.ts";
 import type { Filling, Placement } from "./_placement.ts";
 import type { Reason } from "./_reject.ts";
 import type { Refusals } from "./_refusals.ts";
-import { failWhere, RECORD, refuse, type Refused, refuseWhere, without } from "./_refuse.ts";
+import {
+  failWhere,
+  noting,
+  RECORD,
+  refuse,
+  type Refused,
+  refuseNoted,
+  refuseWhere,
+} from "./_refuse.ts";
 import type { Session } from "./_session.ts";
 import type { Staging } from "./_stage.ts";
 import { literal } from "./_table.ts";
@@ -47,7 +55,7 @@ export async function putRows(
 ): Promise<pg.QueryResult[]> {
   const { staging, placement: { steps, filling }, after, losses, reasons, check, revive } = work;
   const { table } = staging;
-  const put = (rows?: string) => session.all([...steps(table, rows), ...after].join(";\n"));
+  const put = () => session.all([...steps(table), ...after].join(";\n"));
   // How few rows are refused no planner can tell: for what it expects it would compile expressions, at great length.
   const asking = () => session.all("SET LOCAL jit = off");
   if (!refusals.tolerant || !filling) {
@@ -79,10 +87,22 @@ export async function putRows(
   let asked = await reasons(errors), found = 0, refused: readonly Refused[] = [];
   for (;;) {
     try {
+      if (asked.length > 0 && work.options.mode !== "merge") {
+        const done = await session.all(
+          steps(table, await noting(session, table, asked)).join(";\n"),
+        );
+        // Whether a table may become empty is asked while it is not.
+        if (done.some(({ command, rowCount }) => command === "INSERT" && rowCount! > 0)) {
+          if (await refuseNoted(session, staging, asked, refusals) > 0) await check();
+          return [...done, ...await session.all([`DROP TABLE ${table}`, ...after].join(";\n"))];
+        }
+        await session.all("ROLLBACK TO SAVEPOINT put; SET CONSTRAINTS ALL IMMEDIATE");
+        await asking();
+      }
       found = await refuseWhere(session, staging, asked, refusals);
-      if (found > 0) await check();
-      if (found > 0 && revive) break;
-      return await put(found > 0 ? without(table, asked) : table);
+      if (found === 0) return await put();
+      await check();
+      break;
     } catch (error) {
       await undo(error);
       found = 0;

@@ -20,7 +20,7 @@ export interface Placement {
     | "SHARE ROW EXCLUSIVE"
     | "ACCESS EXCLUSIVE"
     | undefined;
-  /** The statements, once the lock is had; `staging` has the rows, and goes; `rows` are those of it that are put. */
+  /** The statements, once the lock is had; `staging` has the rows, and goes; it stays where `rows` are those of it that are put. */
   steps(staging: string, rows?: string): string[];
   /** The same taken apart, where some of the rows may be put there without the others. */
   readonly filling?: Filling | undefined;
@@ -98,7 +98,10 @@ export function place(
     return {
       staging: committed ? "new" : "temporary",
       lock: alter.length > 0 ? "ACCESS EXCLUSIVE" : lock,
-      steps: (staging, some = staging) => [...before, ...rows(some), gone(staging)],
+      steps: (staging, some) =>
+        some === undefined
+          ? [...before, ...rows(staging), gone(staging)]
+          : [...before, ...rows(some)],
       filling: { before, fill: rows },
     };
   };

@@ -30,23 +30,48 @@ export async function refuseWhere(
   reasons: readonly Reason[],
   refusals: Refusals,
 ): Promise<number> {
-  const refused = reasons.map(({ condition: _, twice: __, ...reason }, of) => ({ of, ...reason }));
-  const at = reasons.findIndex(({ twice }) => twice);
-  if (at >= 0) {
-    const records = reasons[at]!.twice!(staging.table, isBroken(reasons.slice(0, at)) || "false");
-    // As a table it can be looked at for how few they are, which the join then goes by.
-    await session.all(
-      `CREATE TEMPORARY TABLE sluice_twice ON COMMIT DROP AS ${records}; ANALYZE pg_temp.sluice_twice`,
-    );
-  }
-  return await refuse(session, staging, asked(reasons), refused, refusals);
+  const { join } = await look(session, staging.table, reasons),
+    whens = asked(reasons, (i) => `${i}`);
+  return await refuse(session, staging, { by: `CASE ${whens} END`, join }, told(reasons), refusals);
 }
 
-/** The rows of a staging table for which there are no reasons, once {@linkcode refuseWhere} has looked. */
-export function without(table: string, reasons: readonly Reason[]): string {
-  const { by, join } = asked(reasons);
-  // To leave the others out is cheaper than to delete them, which would write anew each page that has one.
-  return `(SELECT ${STAGED}.* FROM ${table} AS ${STAGED} ${join} WHERE (${by}) IS NULL) AS kept`;
+/**
+ * The rows of a staging table for which there are no reasons, to be read once. The others are noted when they are passed
+ * over, and then {@linkcode refuseNoted} finds them without looking at all rows.
+ */
+export async function noting(
+  session: Session,
+  table: string,
+  reasons: readonly Reason[],
+): Promise<string> {
+  if (reasons.length === 0) return table;
+  const { join } = await look(session, table, reasons);
+  await session.all(
+    `CREATE TEMPORARY TABLE sluice_noted (at tid, why bigint) ON COMMIT DROP;
+     CREATE FUNCTION pg_temp.sluice_note(tid, bigint) RETURNS boolean LANGUAGE plpgsql AS
+       'BEGIN INSERT INTO pg_temp.sluice_noted VALUES ($1, $2); RETURN false; END'`,
+  );
+  const whens = asked(reasons, (i) => `pg_temp.sluice_note(${STAGED}.ctid, ${i})`);
+  return `(SELECT ${STAGED}.* FROM ${table} AS ${STAGED} ${join} WHERE CASE ${whens} ELSE true END) AS kept`;
+}
+
+/** Refuses the rows that were noted; gives how many. */
+export async function refuseNoted(
+  session: Session,
+  staging: Staging,
+  reasons: readonly Reason[],
+  refusals: Refusals,
+): Promise<number> {
+  if (reasons.length === 0) return 0;
+  // They lie one behind the other, not anywhere.
+  await session.all("SET LOCAL random_page_cost = 1");
+  const join = `JOIN pg_temp.sluice_noted AS "sluice:noted" ON ${STAGED}.ctid = "sluice:noted".at`;
+  const by = { by: `"sluice:noted".why`, join };
+  const count = await refuse(session, staging, by, told(reasons), refusals);
+  await session.all(
+    "DROP FUNCTION pg_temp.sluice_note(tid, bigint); DROP TABLE pg_temp.sluice_noted",
+  );
+  return count;
 }
 
 /** Whether there is one of some reasons for which a row is refused, as SQL. */
@@ -54,13 +79,32 @@ export function isBroken(reasons: readonly Reason[]): string {
   return reasons.map(({ condition }) => `(${condition})`).join(" OR ");
 }
 
-/** Which of some reasons there is to refuse a row, as SQL; the last of them may be one of which others decide. */
-function asked(reasons: readonly Reason[]): { readonly by: string; readonly join: string } {
-  const whens = reasons.map(({ condition }, i) => `WHEN ${condition} THEN ${i}`);
-  const join = reasons.some(({ twice }) => twice)
-    ? `LEFT JOIN pg_temp.sluice_twice AS "sluice:twice" ON ${STAGED}.${RECORD} = "sluice:twice".record`
-    : "";
-  return { by: `CASE ${whens.join(" ")} END`, join };
+/** What is to be done for which of some reasons, as SQL. */
+function asked(reasons: readonly Reason[], done: (i: number) => string): string {
+  return reasons.map(({ condition }, i) => `WHEN ${condition} THEN ${done(i)}`).join(" ");
+}
+
+function told(reasons: readonly Reason[]): Refused[] {
+  return reasons.map(({ condition: _, twice: __, ...reason }, of) => ({ of, ...reason }));
+}
+
+/** Finds out what the last of some reasons needs, where others decide of a row; gives what joins it. */
+async function look(
+  session: Session,
+  table: string,
+  reasons: readonly Reason[],
+): Promise<{ join: string }> {
+  const at = reasons.findIndex(({ twice }) => twice);
+  if (at < 0) return { join: "" };
+  const records = reasons[at]!.twice!(table, isBroken(reasons.slice(0, at)) || "false");
+  // As a table it can be looked at for how few they are, which the join then goes by.
+  await session.all(
+    `CREATE TEMPORARY TABLE sluice_twice ON COMMIT DROP AS ${records}; ANALYZE pg_temp.sluice_twice`,
+  );
+  return {
+    join:
+      `LEFT JOIN pg_temp.sluice_twice AS "sluice:twice" ON ${STAGED}.${RECORD} = "sluice:twice".record`,
+  };
 }
 
 /** Refuses the rows of which an expression (`by`) gives what one of `refused` is known by; gives how many. */
