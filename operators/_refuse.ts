@@ -36,8 +36,8 @@ export async function refuseWhere(
 }
 
 /**
- * The rows of a staging table for which there are no reasons, to be read once. The others are noted when they are passed
- * over, and then {@linkcode refuseNoted} finds them without looking at all rows.
+ * The rows of a staging table for which there are no reasons. The others are noted when they are passed over, once even if
+ * a rule of the target has the rows read twice, and then {@linkcode refuseNoted} finds them without looking at all rows.
  */
 export async function noting(
   session: Session,
@@ -47,9 +47,9 @@ export async function noting(
   if (reasons.length === 0) return table;
   const { join } = await look(session, table, reasons);
   await session.all(
-    `CREATE TEMPORARY TABLE sluice_noted (at tid, why bigint) ON COMMIT DROP;
+    `CREATE TEMPORARY TABLE sluice_noted (at tid PRIMARY KEY, why bigint) ON COMMIT DROP;
      CREATE FUNCTION pg_temp.sluice_note(tid, bigint) RETURNS boolean LANGUAGE plpgsql AS
-       'BEGIN INSERT INTO pg_temp.sluice_noted VALUES ($1, $2); RETURN false; END'`,
+       'BEGIN INSERT INTO pg_temp.sluice_noted VALUES ($1, $2) ON CONFLICT DO NOTHING; RETURN false; END'`,
   );
   const whens = asked(reasons, (i) => `pg_temp.sluice_note(${STAGED}.ctid, ${i})`);
   return `(SELECT ${STAGED}.* FROM ${table} AS ${STAGED} ${join} WHERE CASE ${whens} ELSE true END) AS kept`;

@@ -285,6 +285,36 @@ Deno.test("checks are asked of all rows at once where that is the same, and else
   }
 });
 
+Deno.test("what is refused while the others are put is refused once, also where a rule has them read twice", async () => {
+  await using database = await freshDatabase();
+  const table = "a integer CHECK (a > 0), b integer UNIQUE";
+  const types = { a: "integer", b: "integer" };
+  for (
+    const more of ["", "CREATE RULE also AS ON INSERT TO t DO ALSO INSERT INTO log VALUES (new.a)"]
+  ) {
+    await database.query(
+      `DROP TABLE IF EXISTS t, t__rejects, log; CREATE TABLE log (a integer); CREATE TABLE t (${table}); ${more}`,
+    );
+    const text = "a,b\n1,1\n0,2\n2,1\n-1,3\n3,4\n";
+    const append = { mode: "append", types, key: "k" } as const;
+    assert.deepEqual((await load(database, text, append)).rows, 2, more);
+    assert.deepEqual(await refused(database), [
+      [2, 3, "check", null],
+      [3, 4, "unique", null],
+      [4, 5, "check", null],
+    ], more);
+    assert.deepEqual(await rows(database), ["(1,1)", "(3,4)"]);
+    // None of them can be put.
+    assert.equal((await load(database, "a,b\n0,5\n-1,6\n", { ...append, key: "l" })).rejected, 2);
+    await assert.rejects(
+      load(database, "a,b\n0,5\n-1,6\n", { types, isolation: "mvcc" }),
+      /by none: all 2 records of the source were refused/,
+    );
+    assert.deepEqual(await rows(database), ["(1,1)", "(3,4)"]);
+  }
+  await nothingLeft(database);
+});
+
 Deno.test("values that are not of the types of a table that stays are refused, wherever they show", async () => {
   await using database = await freshDatabase();
   const path = await Deno.makeTempFile();
