@@ -104,7 +104,7 @@ function ofUnique({ name, columns }: Constraint, kept: string | undefined): Reas
   const named = columns.map((name) => ({ name }));
   const keys = columns.map((column) => quoteName(column, "column"));
   return {
-    condition: `"sluice:twice".record IS NOT NULL`,
+    condition: `"sluice:twice" IS NOT NULL`,
     twice: (staging, refused) => {
       const given = keys.map((key) => `${key} IS NOT NULL`).join(" AND ");
       const others = `SELECT ${RECORD} AS record FROM (

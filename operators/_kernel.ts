@@ -134,7 +134,6 @@ export class Kernel {
     if (at >= 0) {
       const [kernel] = idle.splice(at, 1);
       kernel!.quoted.fill(0);
-
       return kernel;
     }
     try {

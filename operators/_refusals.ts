@@ -194,6 +194,7 @@ export class Refusals {
     this.#ctx.meter.rejected = rejected;
     this.#rules = new Map(rules);
     this.#held.length = held;
+    this.#first.length = Math.min(this.#first.length, rejected);
   }
 
   /** Checks that every record was copied or refused. */

@@ -36,8 +36,8 @@ export async function refuseWhere(
 }
 
 /**
- * The rows of a staging table for which there are no reasons. The others are noted when they are passed over, once even if
- * a rule of the target has the rows read twice, and then {@linkcode refuseNoted} finds them without looking at all rows.
+ * The rows of a staging table for which there are no reasons, to be read once. The others are noted when they are passed
+ * over, and then {@linkcode refuseNoted} finds them without looking at all rows.
  */
 export async function noting(
   session: Session,
@@ -47,9 +47,9 @@ export async function noting(
   if (reasons.length === 0) return table;
   const { join } = await look(session, table, reasons);
   await session.all(
-    `CREATE TEMPORARY TABLE sluice_noted (at tid PRIMARY KEY, why bigint) ON COMMIT DROP;
+    `CREATE TEMPORARY TABLE sluice_noted (at tid, why bigint) ON COMMIT DROP;
      CREATE FUNCTION pg_temp.sluice_note(tid, bigint) RETURNS boolean LANGUAGE plpgsql AS
-       'BEGIN INSERT INTO pg_temp.sluice_noted VALUES ($1, $2) ON CONFLICT DO NOTHING; RETURN false; END'`,
+       'BEGIN INSERT INTO pg_temp.sluice_noted VALUES ($1, $2); RETURN false; END'`,
   );
   const whens = asked(reasons, (i) => `pg_temp.sluice_note(${STAGED}.ctid, ${i})`);
   return `(SELECT ${STAGED}.* FROM ${table} AS ${STAGED} ${join} WHERE CASE ${whens} ELSE true END) AS kept`;
@@ -99,11 +99,10 @@ async function look(
   const records = reasons[at]!.twice!(table, isBroken(reasons.slice(0, at)) || "false");
   // As a table it can be looked at for how few they are, which the join then goes by.
   await session.all(
-    `CREATE TEMPORARY TABLE sluice_twice ON COMMIT DROP AS ${records}; ANALYZE pg_temp.sluice_twice`,
+    `CREATE TEMPORARY TABLE sluice_twice ("sluice:twice") ON COMMIT DROP AS ${records}; ANALYZE pg_temp.sluice_twice`,
   );
   return {
-    join:
-      `LEFT JOIN pg_temp.sluice_twice AS "sluice:twice" ON ${STAGED}.${RECORD} = "sluice:twice".record`,
+    join: `LEFT JOIN pg_temp.sluice_twice ON ${RECORD} = "sluice:twice"`,
   };
 }
 
@@ -125,15 +124,14 @@ export async function refuse(
   }));
   const names = columns.map(({ name }) => quoteName(name, "column"));
   const values = columns.map(({ name }, i) => `${text(name)} AS ${names[i]}`).join(", ");
-  const row = (as: string) => `(SELECT pg_catalog.${as} FROM (SELECT ${values}) AS r)`;
+  const row =
+    `(SELECT pg_catalog.row_to_json("sluice:values") FROM (SELECT ${values}) AS "sluice:values")`;
   // What has no text of its own is told by its values.
   const places = PLACE_COLUMNS.map(({ name }) => `"${name}"`), raw = places.pop();
   return await refusals.hold(
     session,
     `SELECT ${places.join(", ")}, "sluice:field", "sluice:rule", "sluice:message",
-       coalesce(${raw}, ${row("row_to_json(r)::text")}), NULL, CASE WHEN NOT "sluice:untold" THEN ${
-      row("row_to_json(r)")
-    } END
+       coalesce(${raw}, ${row}::pg_catalog.text), NULL, CASE WHEN NOT "sluice:untold" THEN ${row} END
      FROM (SELECT ${STAGED}.*, ${by} AS "sluice:why" FROM ${table} AS ${STAGED} ${join}) AS "sluice:row"
      JOIN pg_catalog.jsonb_to_recordset(${literal(JSON.stringify(whys))}) AS "sluice:refused" (
        "sluice:of" bigint, "sluice:field" pg_catalog.text, "sluice:rule" pg_catalog.text,

@@ -24,7 +24,10 @@ const TEXTS = [
 ];
 const RAW = 4, BYTES = 5, NO_ROW = 6, END = 7, COLUMNS = TEXTS.length;
 
-/** Room for all of an object but its texts and what it has of the record: that twice or three times, each byte as up to six. */
+/**
+ * Room for all of an object but its texts and what it has of the record, as far as that is kept: thrice, each byte as up
+ * to six.
+ */
 const ROOM = 1 << 10, TIMES = 18;
 
 /**
@@ -106,6 +109,8 @@ export class RejectWriter {
       const text = nothing ? null : fieldText(block, k).replaceAll("\0", "\ufffd");
       run.put(COLUMNS + c * 3 + 2);
       memory.write(JSON.stringify(text && (columns[c]!.spelling?.(text) ?? text)));
+      // It may be of the part of the record that is not kept.
+      memory.room(ROOM + this.#texts + TIMES * this.#raw.length);
     }
     run.put(END);
     return this.#written(record, rule);

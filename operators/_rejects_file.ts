@@ -75,18 +75,23 @@ export class RejectsFile {
   async *lines(size: number): AsyncGenerator<Uint8Array> {
     await this.#file?.seek(0, Deno.SeekMode.Start);
     let buffer = new Uint8Array(1 << 18);
-    for (let at = 0, held = 0; at < size;) {
-      const n = await this.#file!.read(buffer.subarray(held, held + size - at)) ?? 0;
-      if (n === 0) throw new Error(`Cannot read rejects from "${this.path}": it was cut`);
-      at += n;
-      held += n;
-      const end = buffer.subarray(0, held).lastIndexOf(LF) + 1;
-      if (end > 0) {
-        yield buffer.subarray(0, end);
-        buffer.copyWithin(0, end, held);
-        held -= end;
-        // A line may be longer than all that were.
-      } else if (held === buffer.length) buffer = joined(buffer, new Uint8Array(held));
+    try {
+      for (let at = 0, held = 0; at < size;) {
+        const n = await this.#file!.read(buffer.subarray(held, held + size - at)) ?? 0;
+        if (n === 0) throw new Error(`Cannot read rejects from "${this.path}": it was cut`);
+        at += n;
+        held += n;
+        const end = buffer.subarray(0, held).lastIndexOf(LF) + 1;
+        if (end > 0) {
+          yield buffer.subarray(0, end);
+          buffer.copyWithin(0, end, held);
+          held -= end;
+          // A line may be longer than all that were.
+        } else if (held === buffer.length) buffer = joined(buffer, new Uint8Array(held));
+      }
+    } finally {
+      // Who stops in the middle may go on to write.
+      await this.#file?.seek(this.#size, Deno.SeekMode.Start);
     }
   }
 

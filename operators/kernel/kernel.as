@@ -47,11 +47,11 @@ function marks(at: i32, d: v128, lf: v128, cr: v128): u64 {
     marks16(at + 48, d, lf, cr) << 48;
 }
 
-// A record that was refused: how many were found before it, where it begins and ends, its line, how many fields it has or
-// 0, and where what stands behind a closing quote.
+// A record that was refused: how many were found before it, where it begins and ends, its line, how many fields it has, or
+// 0 where there is text behind a closing quote, and where that begins.
 const FAULT: usize = 24;
 
-/** Refuses a record for its shape; returns where the next begins, 0 where all of this is not told here. */
+/** Refuses a record for its shape; returns where the next begins, 0 for one that is not whole or has more than one line. */
 function refuse(from: i32, to: i32, delimiter: i32, quote: i32, escape: i32): i32 {
   if (faults >= mostFaults) return 0;
   let i = from, count = 0, junk = 0, c: i32;

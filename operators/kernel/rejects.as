@@ -1,5 +1,5 @@
 // Refused records as JSON, and such JSON as rows of Postgres' binary COPY, in AssemblyScript; `deno task kernel` compiles
-// it. What is written is written at `at`, behind which there has to be room.
+// it. What is written is written at `at`, behind which there has to be room, and for seven bytes more.
 
 const QUOTE: u8 = 34, COMMA: u8 = 44, MINUS: u8 = 45, SLASH: u8 = 47, ZERO: u8 = 48, COLON: u8 = 58, EQUALS: u8 = 61,
   BACKSLASH: u8 = 92, B: u8 = 98, F: u8 = 102, N: u8 = 110, R: u8 = 114, T: u8 = 116, U: u8 = 117, OPEN: u8 = 123,
@@ -108,8 +108,8 @@ function digit(n: u8): u8 {
 
 /**
  * Writes fields of a record as members of an object, from column `c` on; returns the first column whose field is not
- * plain. Where they begin and end lies at `fields`, and whether they are quoted; `shift` leads to the memory, which has
- * bytes up to `end`.
+ * plain, or lies beyond `end`. Where they begin and end lies at `fields`, and whether they are quoted; `shift` is what
+ * makes an address of that.
  */
 export function members(c: i32, columns: i32, fields: usize, shift: i32, end: usize): i32 {
   const ends = fields + (<usize>columns << 2), flags = ends + (<usize>columns << 2);

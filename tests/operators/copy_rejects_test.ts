@@ -285,7 +285,7 @@ Deno.test("checks are asked of all rows at once where that is the same, and else
   }
 });
 
-Deno.test("what is refused while the others are put is refused once, also where a rule has them read twice", async () => {
+Deno.test("what is refused while the others are put is refused once, also where the table has a rule", async () => {
   await using database = await freshDatabase();
   const table = "a integer CHECK (a > 0), b integer UNIQUE";
   const types = { a: "integer", b: "integer" };
@@ -313,6 +313,24 @@ Deno.test("what is refused while the others are put is refused once, also where 
     assert.deepEqual(await rows(database), ["(1,1)", "(3,4)"]);
   }
   await nothingLeft(database);
+});
+
+Deno.test("columns may be called as anything of ours is", async () => {
+  await using database = await freshDatabase();
+  const names = ["r", "record", "at", "why", "kept"], types = { r: "integer", record: "integer" };
+  await database.query(
+    `CREATE TABLE t (r integer NOT NULL, record integer PRIMARY KEY, at integer CHECK (at > 0), why text, kept text)`,
+  );
+  const text = `${names}\n1,1,1,,\n,2,1,,\n3,1,1,,\n4,4,0,,\n5,5,1,,\n`;
+  const copied = await load(database, text, { types, mode: "append" });
+  assert.deepEqual([copied.rows, copied.rejected], [2, 3]);
+  const found = await listRejects(database, { table: "t" });
+  assert.deepEqual(found.map(({ record, rule }) => [record, rule]), [
+    [2, "not_null"],
+    [3, "unique"],
+    [4, "check"],
+  ]);
+  assert.deepEqual(found[1]!.row, { r: "3", record: "1", at: "1", why: null, kept: null });
 });
 
 Deno.test("values that are not of the types of a table that stays are refused, wherever they show", async () => {

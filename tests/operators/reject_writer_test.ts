@@ -90,3 +90,20 @@ Deno.test("a refused field is shown as what it says, not as it is written", asyn
     ['"1~~2" is not of type integer', "1~~2"],
   ]);
 });
+
+Deno.test("a refused record may be longer than what is kept of it, whatever its length", async () => {
+  const names = ["a", "long", ..."xyz"].map((name) => name.repeat(name.length > 1 ? 1 : 41));
+  for (let n = 385_000; n < 385_600; n += 7) {
+    const long = "あ".repeat(n), text = `${names}\nx,${long},,,\n`;
+    const { rejects: [reject] } = await siftCsv(text, {
+      types: { [names[0]!]: "integer", long: "text" },
+      delimiter: ",",
+      quote: '"',
+      header: true,
+      maxFieldBytes: 1 << 22,
+    });
+    const json = JSON.parse(decoder.decode((reject as WrittenReject).json));
+    assert.deepEqual(json.row[names[4]!], null);
+    assert.ok(json.row.long === long && json.raw.startsWith("x,あ"));
+  }
+});
