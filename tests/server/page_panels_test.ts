@@ -221,9 +221,16 @@ Deno.test({
       await button.focus();
       await page.keyboard.press("Enter");
       await page.getByRole("dialog").waitFor();
-      for (let i = 0; i < 20; i++) {
-        await page.keyboard.press(i % 3 === 2 ? "Shift+Tab" : "Tab");
+      const press = async (key: string): Promise<void> => {
+        await page.keyboard.press(key);
         assert.ok(await page.evaluate(() => document.activeElement?.closest("[role=dialog]")));
+      };
+      for (let i = 0; i < 20; i++) await press(i % 3 === 2 ? "Shift+Tab" : "Tab");
+      for (const key of ["Tab", "Shift+Tab"]) {
+        await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+        await press(key);
+        await page.getByRole("dialog").focus();
+        await press(key);
       }
       await page.keyboard.press("Escape");
       await page.getByRole("dialog").waitFor({ state: "detached" });

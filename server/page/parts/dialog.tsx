@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { closeDialog, dialog } from "../overlay.ts";
 import { Button } from "./button.tsx";
 
@@ -17,13 +17,19 @@ export interface DialogProps {
 /** Asks something in front of everything else. Esc, and a click beside it, close it. */
 export function Dialog({ title, actions, wide, onSubmit, children }: DialogProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const before = document.activeElement;
-    const first = box.current?.querySelector<HTMLElement>(
+  // Before it is painted: a key pressed as soon as it is seen is its own.
+  useLayoutEffect(() => {
+    const self = box.current!, before = document.activeElement;
+    const first = self.querySelector<HTMLElement>(
       "[autofocus], .body input, .body select, .body textarea, footer button[data-kind=primary]",
     );
-    (first ?? box.current)?.focus();
-    return () => (before as HTMLElement | null)?.focus?.();
+    (first ?? self).focus();
+    const keep = (event: KeyboardEvent): void => keepFocus(event, self);
+    document.addEventListener("keydown", keep);
+    return () => {
+      document.removeEventListener("keydown", keep);
+      (before as HTMLElement | null)?.focus?.();
+    };
   }, []);
   return (
     <div
@@ -58,7 +64,6 @@ export function DialogHost(): JSX.Element | null {
   return (
     <div
       class="veil"
-      onKeyDown={keepFocus}
       onMouseDown={(event) => event.target === event.currentTarget && closeDialog()}
     >
       {dialog.value}
@@ -66,16 +71,17 @@ export function DialogHost(): JSX.Element | null {
   );
 }
 
-/** Tab goes round inside. */
-function keepFocus(event: KeyboardEvent): void {
+/** Tab goes round inside, and back into it when what had the focus is gone or disabled. */
+function keepFocus(event: KeyboardEvent, box: HTMLElement): void {
   if (event.key !== "Tab") return;
   const all = [
-    ...(event.currentTarget as Element).querySelectorAll<HTMLElement>(
+    ...box.querySelectorAll<HTMLElement>(
       "a[href], button:not(:disabled), input:not(:disabled), select, textarea, [tabindex='0']",
     ),
   ];
-  const edge = event.shiftKey ? all[0] : all.at(-1);
-  if (document.activeElement !== edge) return;
+  const at = all.indexOf(document.activeElement as HTMLElement);
+  const edge = event.shiftKey ? 0 : all.length - 1;
+  if (at >= 0 && at !== edge) return;
   event.preventDefault();
   (event.shiftKey ? all.at(-1) : all[0])?.focus();
 }
