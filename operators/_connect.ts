@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -52,12 +53,16 @@ const SETTINGS = {
   tcp_user_timeout: "60000",
   // The same for one that hung up while its session waits for a lock. Only Linux is sure to take it.
   client_connection_check_interval: "1000",
+  // Under wal_level=minimal a COMMIT waits until a new table is on disk: it goes there as it comes. Where Linux is not below,
+  // there may be no way to ask for that.
+  backend_flush_after: "1MB",
 };
 
 const SETUP = `SELECT set_config(name, value, false) FROM (VALUES ${
   Object.entries(SETTINGS).map(([name, value]) => `('${name}', '${value}')`).join(", ")
 }) AS wanted (name, value) WHERE current_setting(name, true) IS NOT NULL
-  AND (name <> 'client_connection_check_interval' OR version() LIKE '%linux%')`;
+  AND (name NOT IN ('client_connection_check_interval', 'backend_flush_after') OR version() LIKE '%linux%')
+  AND (name <> 'backend_flush_after' OR current_setting('wal_level', true) = 'minimal')`;
 
 /**
  * Opens a session with Postgres.
@@ -119,16 +124,17 @@ async function first(
   application: string,
   signal: AbortSignal,
 ): Promise<pg.Client> {
-  let failure: unknown;
-  for (const tls of attempts) {
+  let failure: unknown, plain = false;
+  for (const [i, tls] of attempts.entries()) {
+    const without = tls && attempts.includes(false, i + 1) ? () => plain = true : undefined;
     try {
-      return await open(address, tls, application, signal);
+      return await open(address, tls, without, application, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // Where a server has no TLS, only the answer to the other way is one; else the first answer is the clearer one, where
-      // the other is a no to that way alone.
+      // The first answer is the clearer one, where the other is a no to that way alone.
       const isBeside = lacksTls(error) || codeOf(error) === "28000";
-      if (failure === undefined || lacksTls(failure) || !isBeside) failure = error;
+      if (failure === undefined || !isBeside) failure = error;
+      if (plain) break; // it was tried the other way already
       if (["28P01", "3D000", "53300", "57P03", "ECONNREFUSED"].includes(codeOf(error))) break;
     }
   }
@@ -138,6 +144,7 @@ async function first(
 async function open(
   { host, port, user, password, database, options }: Address,
   ssl: Tls,
+  without: (() => void) | undefined,
   application: string,
   signal: AbortSignal,
 ): Promise<pg.Client> {
@@ -170,13 +177,33 @@ async function open(
   signal.addEventListener("abort", abort, { once: true });
   client.once("end", () => signal.removeEventListener("abort", abort));
   try {
-    await client.connect();
+    const connected = client.connect();
+    if (without) goOnWithoutTls(client, without);
+    await connected;
     await client.query(SETUP);
     return client;
   } catch (error) {
     destroy(client);
     throw error;
   }
+}
+
+/**
+ * Has the session go on as it is where the server says that it has no TLS, as libpq does; pg would hang up. To be called
+ * when pg has just begun to connect, and waits for that answer.
+ */
+function goOnWithoutTls(client: pg.Client, told: () => void): void {
+  const { connection } = client as unknown as {
+    connection: EventEmitter & { stream: Duplex; attachListeners(stream: Duplex): void };
+  };
+  const { stream } = connection, [answered] = stream.listeners("data");
+  stream.once("data", (answer: Uint8Array) => {
+    if (answer.length !== 1 || answer[0] !== "N".charCodeAt(0)) return answered!(answer);
+    told();
+    connection.attachListeners(stream);
+    connection.emit("sslconnect");
+  });
+  stream.removeListener("data", answered as () => void);
 }
 
 /** Takes a URL apart. @throws {TypeError} without showing it, for its password */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { GiveUp } from "../../engine/mod.ts";
 import { connect, type ConnectOptions, disconnect } from "../../operators/_connect.ts";
 import { hasOpenssl, sharedPostgres, testPostgres } from "../_postgres.ts";
+import { Proxy } from "../faults/_proxy.ts";
 
 const PASSWORD = "p@ss/w:rd%21";
 const plain = await sharedPostgres();
@@ -241,6 +242,15 @@ Deno.test("a session whose server hangs is closed all the same", async () => {
   }
 });
 
+Deno.test("a new table goes to the disk as it comes where the COMMIT waits for it", async () => {
+  await using replica = await testPostgres({ settings: { wal_level: "replica" } });
+  for (const [{ url }, expected] of [[plain, "1MB"], [replica, "0"]] as const) {
+    await using session = await open(url);
+    const flushed = "SELECT current_setting('backend_flush_after') AS flushed";
+    assert.deepEqual(await session.rows(flushed), [{ flushed: expected }]);
+  }
+});
+
 const ROOT = server.certificates.root;
 const STRANGER = server.certificates.stranger;
 const TRUST = /certificate is not to be trusted/;
@@ -279,7 +289,13 @@ for (const [query, host, expected] of MODES) {
 }
 
 Deno.test("a server without TLS is taken by prefer and refused by require", async () => {
-  await using _session = await open(`${plain.url}?sslmode=prefer`);
+  await using through = new Proxy(plain.port, () => ({}));
+  await using session = await open(through.of(plain.url).replace("=disable", "=prefer"));
+  assert.deepEqual(
+    await session.rows("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"),
+    [{ ssl: false }],
+  );
+  assert.equal(through.connections, 1, "it goes on as it is where the server has no TLS");
   const error = await failureOf(`${plain.url}?sslmode=require`);
   assert.match(error.message, /the server has no TLS, which sslmode asks for/);
   const stranger = plain.url.replace("//", "//nobody@").replace(/\/\/nobody@[^@/]*@/, "//nobody@");
@@ -291,6 +307,9 @@ Deno.test("a server without TLS is taken by prefer and refused by require", asyn
       mode,
     );
   }
+  const before = through.connections;
+  await failureOf(through.of(stranger).replace("=disable", "=prefer"));
+  assert.equal(through.connections, before + 1, "who is refused without TLS is refused once");
 });
 
 Deno.test({
