@@ -4,7 +4,7 @@ import { demoMonth } from "../cli/_demo_data.ts";
 import type { Block } from "../operators/_block.ts";
 import { sqlType } from "../operators/_canonical.ts";
 import { arrowField, type ColumnType } from "../operators/_column_type.ts";
-import { Encoder } from "../operators/_encoder.ts";
+import { Encoder, Page } from "../operators/_encoder.ts";
 import { Kernel } from "../operators/_kernel.ts";
 import { inferType, type Read, readColumn } from "../operators/_read_column.ts";
 import { Tokenizer } from "../operators/_tokenizer.ts";
@@ -35,7 +35,7 @@ const batch = new RecordBatch(
   makeData({ type: new Struct(schema.fields), length: fields.records, nullCount: 0, children }),
 );
 const encoder = new Encoder(names, schema.fields.map(sqlType));
-const buffer = new Uint8Array(1 << 20);
+const page = Page.open();
 console.log(`one block: ${BLOCK} bytes, ${fields.records} records of ${fields.width} fields`);
 
 const plainBytes = bytes.slice(), plainFields = new Tokenizer(dialect, 1 << 24);
@@ -65,5 +65,5 @@ Deno.bench("read all columns, without the kernel", () => {
 });
 
 Deno.bench("encode a batch", () => {
-  encoder.encode(batch, buffer);
+  encoder.encode(batch, page);
 });

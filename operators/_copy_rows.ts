@@ -5,7 +5,7 @@ import type pg from "pg";
 import type { Meter } from "../engine/mod.ts";
 import type { Column } from "./_copy_options.ts";
 import { CopyIn } from "./_copy_in.ts";
-import { Encoder, PREAMBLE, TRAILER } from "./_encoder.ts";
+import { Encoder, Page, PREAMBLE, TRAILER } from "./_encoder.ts";
 
 /** Where rows go, and who counts them. */
 export interface Way {
@@ -21,27 +21,25 @@ export interface Way {
   readonly meter: Meter;
 }
 
-/** How many rows are encoded at once, so that a large batch needs no large buffer. */
-const ROWS_AT_ONCE = 1 << 14;
-
 /** Copies batches, and returns how many rows they had; on any failure each COPY fails, too, and keeps nothing. */
 export async function copyRows(batches: AsyncIterable<RecordBatch>, way: Way): Promise<number> {
   const { clients, sql, columns, shape, digest, meter } = way;
   const encoder = new Encoder(columns.map(({ name }) => name), columns.map(({ type }) => type));
+  // One page is filled while the others are written.
+  let filling = Page.open();
   const lanes = clients.map((client) => new Lane(new CopyIn(client, sql)));
-  // One buffer is filled while the others are written.
-  let filling: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   let rows = 0;
   try {
     await Promise.all(lanes.map(({ copy }) => copy.write(PREAMBLE)));
     for await (const whole of batches) {
       const batch = shape ? shape(whole) : whole;
-      for (let from = 0; from < batch.numRows; from += ROWS_AT_ONCE) {
-        const part = batch.numRows <= ROWS_AT_ONCE ? batch : batch.slice(from, from + ROWS_AT_ONCE);
+      const { numRows } = batch, most = encoder.most(batch);
+      for (let from = 0; from < numRows; from += most) {
+        const part = numRows <= most ? batch : batch.slice(from, from + most);
         const encoded = encoder.encode(part, filling);
         digest?.update(encoded);
         const lane = lanes.length > 0 ? await meter.wait("the database", free(lanes)) : undefined;
-        filling = lane ? lane.write(encoded) : new Uint8Array(encoded.buffer);
+        if (lane) filling = lane.write(filling, encoded);
         rows += part.numRows;
         meter.rows += part.numRows;
         meter.bytes += encoded.length;
@@ -57,6 +55,7 @@ export async function copyRows(batches: AsyncIterable<RecordBatch>, way: Way): P
         `Postgres counted ${counted} rows where ${rows} were sent; a trigger of the table may have left some out`,
       );
     }
+    filling.close();
     return rows;
   } catch (error) {
     await Promise.all(lanes.map((lane) => lane.fail(error)));
@@ -64,22 +63,22 @@ export async function copyRows(batches: AsyncIterable<RecordBatch>, way: Way): P
   }
 }
 
-/** One COPY, and the buffer on its way there. */
+/** One COPY, and the page whose rows are on their way there. */
 class Lane {
   readonly copy: CopyIn;
   #finished = false;
   written: Promise<void> = Promise.resolve();
-  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  #page: Page | undefined;
 
   constructor(copy: CopyIn) {
     this.copy = copy;
   }
 
-  /** Begins to send bytes; gives the buffer that was sent before. */
-  write(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-    const before = this.#buffer;
-    this.#buffer = new Uint8Array(bytes.buffer);
-    this.written = this.copy.write(bytes);
+  /** Begins to send the rows of a page; gives one whose rows were sent, or none. */
+  write(page: Page, rows: Uint8Array): Page {
+    const before = this.#page ?? Page.open();
+    this.#page = page;
+    this.written = this.copy.write(rows);
     this.written.catch(() => {}); // told at the next wait
     return before;
   }
@@ -89,6 +88,7 @@ class Lane {
     await this.copy.write(TRAILER);
     const count = await this.copy.finish();
     this.#finished = true;
+    this.#page?.close();
     return count;
   }
 

@@ -1,5 +1,8 @@
 import type { Data, RecordBatch } from "apache-arrow";
 import { canonical, type SqlType } from "./_canonical.ts";
+import { aligned, BASE, GrowingMemory } from "./_growing_memory.ts";
+import { Idle } from "./_idle.ts";
+import { ROWS } from "./kernel/_built.ts";
 import { encodeNumerics } from "./_numeric.ts";
 
 /** What a binary COPY begins with: the signature, no flags, no header extension (Postgres manual, COPY). */
@@ -13,232 +16,174 @@ export const PREAMBLE: Uint8Array<ArrayBuffer> = new Uint8Array([
 export const TRAILER: Uint8Array<ArrayBuffer> = new Uint8Array([0xff, 0xff]);
 
 /** Days, and microseconds, from 1970, where Arrow counts from, to 2000, where Postgres does. */
-const EPOCH_DAYS = 10957;
-const EPOCH_MICROS = 946_684_800_000_000;
-const EPOCH_HIGH = Math.floor(EPOCH_MICROS / 4294967296);
-const EPOCH_LOW = EPOCH_MICROS % 4294967296;
+const EPOCH_DAYS = 10957n, EPOCH_MICROS = 946_684_800_000_000n;
 
-/** Bytes of a value; those of the types not listed vary. */
-const SIZES: Readonly<Partial<Record<SqlType, number>>> = {
-  "boolean": 1,
-  "integer": 4,
-  "bigint": 8,
-  "double precision": 8,
-  "date": 4,
-  "timestamp": 8,
-  "timestamptz": 8,
-  "uuid": 16,
+/** How values lie, as kernel/rows.as has it. */
+const BITS = 0, INTS = 1, LONGS = 2, UUIDS = 3, BYTES = 4;
+
+interface Layout {
+  readonly kind: number;
+  /** Bytes of a value in a row; undefined where they vary. */
+  readonly size?: number;
+  /** Where Postgres counts from. */
+  readonly epoch?: bigint;
+}
+
+const MICROS: Layout = { kind: LONGS, size: 8, epoch: EPOCH_MICROS };
+
+const LAYOUTS: Readonly<Record<SqlType, Layout>> = {
+  "boolean": { kind: BITS, size: 1 },
+  "integer": { kind: INTS, size: 4 },
+  "bigint": { kind: LONGS, size: 8 },
+  "double precision": { kind: LONGS, size: 8 },
+  "date": { kind: INTS, size: 4, epoch: EPOCH_DAYS },
+  "timestamp": MICROS,
+  "timestamptz": MICROS,
+  "uuid": { kind: UUIDS, size: 16 },
+  "numeric": { kind: BYTES },
+  "text": { kind: BYTES },
+  "bytea": { kind: BYTES },
 };
+
+/** The least of 64 bits: what is below it less an epoch has none. */
+const LEAST = -(2n ** 63n);
+
+/** What kernel/rows.as is told of a column, in bytes. */
+const COLUMN = 40;
+
+interface Exports {
+  rows(columns: number, width: number, count: number, at: number): number;
+}
+
+const idle = new Idle<Page>();
+/** Larger ones nobody keeps. */
+const MOST_KEPT = 1 << 24;
+
+/** Memory that has the rows of a batch; it is filled again when they are gone. */
+export class Page extends GrowingMemory<Exports> {
+  private constructor() {
+    super(ROWS);
+  }
+
+  /** One that nobody uses. */
+  static open(): Page {
+    return idle.take() ?? new Page();
+  }
+
+  /** Leaves it to whoever opens one next; for when its rows are gone. */
+  close(): void {
+    if (this.bytes.length <= MOST_KEPT) idle.leave(this);
+  }
+}
+
+/** How many rows are encoded at once, and about how many bytes. */
+const MOST_ROWS = 1 << 14, MOST_BYTES = 1 << 22;
 
 /**
  * Encodes record batches as rows of Postgres' binary COPY: per row the number of fields, per field its length (-1
  * for NULL) and value, all big-endian.
- *
- * Works column by column: a loop over one type at a time is what an engine compiles well.
  */
 export class Encoder {
   readonly #names: readonly string[];
   readonly #types: readonly SqlType[];
-  /** Where the next field of each row goes. */
-  #at = new Int32Array(0);
+  /** How long a row is without what varies, if nothing is NULL. */
+  readonly #width: number;
 
   constructor(names: readonly string[], types: readonly SqlType[]) {
     this.#names = names;
     this.#types = types;
+    this.#width = types.reduce((sum, type) => sum + 4 + (LAYOUTS[type].size ?? 0), 2);
   }
 
-  /** Encodes a batch into `buffer`, or into a larger one when it does not fit; returns the part that was filled. */
-  encode(batch: RecordBatch, buffer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-    const rows = batch.numRows;
-    if (this.#at.length < rows) this.#at = new Int32Array(rows);
-    const at = this.#at;
-    const columns = this.#types.map((type, i) => {
-      const data = canonical(batch.data.children[i]!, type, this.#names[i]!);
-      return type === "numeric" ? encodeNumerics(data) : data;
-    });
-    const length = this.#layOut(columns, rows, at);
-    if (length > buffer.length) buffer = new Uint8Array(length + (length >> 2));
-    const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-    for (let r = 0; r < rows; r++) {
-      view.setInt16(at[r]!, columns.length);
-      at[r]! += 2;
+  /** How many rows of a batch to encode at once, if they are about as long, so that a large one needs no large page. */
+  most({ data }: RecordBatch): number {
+    const bytes = data.children.reduce((sum, column) => sum + meanOf(column), this.#width);
+    return Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_BYTES / bytes)));
+  }
+
+  /**
+   * Encodes a batch on a page; returns what of it has the rows, until the page is filled again.
+   *
+   * @throws {RangeError} for a timestamp that Postgres does not keep, or where there is no such memory
+   */
+  encode(batch: RecordBatch, page: Page): Uint8Array<ArrayBuffer> {
+    const { numRows } = batch;
+    const columns = this.#types.map((type, i) =>
+      columnOf(type, batch.data.children[i]!, this.#names[i]!, numRows)
+    );
+    let at = BASE + columns.length * COLUMN, end = at, most = numRows * this.#width;
+    for (const { kind, parts } of columns) {
+      for (const { length } of parts) end += aligned(length);
+      if (kind === BYTES) most += parts[0].length;
     }
-    for (const [i, type] of this.#types.entries()) WRITE[type](columns[i]!, rows, at, view, buffer);
-    return buffer.subarray(0, length);
-  }
-
-  /** Sets where each row begins; returns where the last one ends. */
-  #layOut(columns: readonly Data[], rows: number, at: Int32Array): number {
-    let fixed = 2;
-    for (const type of this.#types) fixed += 4 + (SIZES[type] ?? 0);
-    at.fill(fixed, 0, rows);
-    for (const [i, column] of columns.entries()) {
-      const size = SIZES[this.#types[i]!];
-      if (size === undefined) {
-        const offsets = column.valueOffsets as Int32Array;
-        const { offset } = column, nulls = nullsOf(column);
-        for (let r = 0; r < rows; r++) {
-          if (!nulls || bit(nulls, offset + r)) at[r]! += offsets[r + 1]! - offsets[r]!;
-        }
-      } else if (column.nullCount > 0) {
-        const { nullBitmap, offset } = column;
-        for (let r = 0; r < rows; r++) if (!bit(nullBitmap, offset + r)) at[r]! -= size;
+    page.reach(end + most);
+    const view = new DataView(page.bytes.buffer);
+    for (const [i, { kind, parts, skipped, first, epoch }] of columns.entries()) {
+      const column = BASE + i * COLUMN;
+      view.setUint32(column, kind, true);
+      for (const [n, part] of parts.entries()) {
+        page.bytes.set(part, at);
+        view.setUint32(column + 4 + n * 4, part.length > 0 ? at : 0, true);
+        at += aligned(part.length);
       }
+      view.setUint32(column + 4, view.getUint32(column + 4, true) - skipped, true);
+      view.setUint32(column + 16, first, true);
+      view.setBigInt64(column + 24, epoch, true);
+      view.setBigInt64(column + 32, LEAST + epoch, true);
     }
-    let end = 0;
-    for (let r = 0; r < rows; r++) {
-      const size = at[r]!;
-      at[r] = end;
-      end += size;
+    const behind = page.run.rows(BASE, columns.length, numRows, end) >>> 0;
+    // It would come out at the other end of time.
+    if (behind === 0) {
+      throw new RangeError("Cannot copy a timestamp before 4713 BC, the first year Postgres keeps");
     }
-    return end;
+    return page.bytes.subarray(end, behind);
   }
 }
 
-function bit(bitmap: Uint8Array, index: number): boolean {
-  return ((bitmap[index >> 3]! >> (index & 7)) & 1) === 1;
+/** A column as kernel/rows.as reads it. */
+interface Column {
+  readonly kind: number;
+  /** Its values, where each of them begins and the last one ends if they vary, and the bits of those that are not NULL. */
+  readonly parts: readonly [values: Uint8Array, offsets: Uint8Array, valid: Uint8Array];
+  /** How many bytes of the values are left out, which the offsets count. */
+  readonly skipped: number;
+  /** Which bit is the first. */
+  readonly first: number;
+  readonly epoch: bigint;
 }
 
-type Write = (
-  column: Data,
-  rows: number,
-  at: Int32Array,
-  view: DataView,
-  bytes: Uint8Array,
-) => void;
+const NONE = new Uint8Array(0);
 
-const WRITE: Readonly<Record<SqlType, Write>> = {
-  "boolean": (column, rows, at, view, bytes) => {
-    const values = column.values as Uint8Array, { offset } = column, nulls = nullsOf(column);
-    for (let r = 0; r < rows; r++) {
-      const p = at[r]!;
-      if (nulls && !bit(nulls, offset + r)) at[r] = putNull(view, p);
-      else {
-        view.setInt32(p, 1);
-        bytes[p + 4] = bit(values, offset + r) ? 1 : 0;
-        at[r] = p + 5;
-      }
-    }
-  },
-  "integer": (column, rows, at, view) => writeInt32(column, rows, at, view, 0),
-  "date": (column, rows, at, view) => writeInt32(column, rows, at, view, EPOCH_DAYS),
-  "bigint": (column, rows, at, view) => writeInt64(column, rows, at, view, 0, 0),
-  "timestamp": (column, rows, at, view) =>
-    writeInt64(column, rows, at, view, EPOCH_LOW, EPOCH_HIGH),
-  "timestamptz": (column, rows, at, view) =>
-    writeInt64(column, rows, at, view, EPOCH_LOW, EPOCH_HIGH),
-  "double precision": (column, rows, at, view) => {
-    const values = column.values as Float64Array, { offset } = column, nulls = nullsOf(column);
-    for (let r = 0; r < rows; r++) {
-      const p = at[r]!;
-      if (nulls && !bit(nulls, offset + r)) at[r] = putNull(view, p);
-      else {
-        view.setInt32(p, 8);
-        view.setFloat64(p + 4, values[r]!);
-        at[r] = p + 12;
-      }
-    }
-  },
-  "uuid": (column, rows, at, view, bytes) => {
-    const values = column.values as Uint8Array, { offset } = column, nulls = nullsOf(column);
-    for (let r = 0; r < rows; r++) {
-      const p = at[r]!;
-      if (nulls && !bit(nulls, offset + r)) at[r] = putNull(view, p);
-      else {
-        view.setInt32(p, 16);
-        bytes.set(values.subarray(r * 16, r * 16 + 16), p + 4);
-        at[r] = p + 20;
-      }
-    }
-  },
-  "numeric": writeBytes,
-  "text": writeBytes,
-  "bytea": writeBytes,
-};
-
-function nullsOf(column: Data): Uint8Array | undefined {
-  return column.nullCount > 0 ? column.nullBitmap : undefined;
+/** The bytes of a column of so many values. */
+function columnOf(type: SqlType, given: Data, name: string, rows: number): Column {
+  const { kind, size = 0, epoch = 0n } = LAYOUTS[type];
+  const plain = canonical(given, type, name);
+  const { values, valueOffsets, nullBitmap, nullCount, offset } = type === "numeric"
+    ? encodeNumerics(plain)
+    : plain;
+  const bits = (bitmap: Uint8Array) => bitmap.subarray(offset >> 3, (offset + rows + 7) >> 3);
+  const valid = nullCount > 0 ? bits(nullBitmap) : NONE;
+  const of = { kind, skipped: 0, first: offset & 7, epoch };
+  if (kind === BITS) return { ...of, parts: [bits(values), NONE, valid] };
+  if (kind !== BYTES) return { ...of, parts: [bytesOf(values, rows * size), NONE, valid] };
+  const skipped: number = valueOffsets[0] ?? 0,
+    bytes = values.subarray(skipped, valueOffsets[rows]);
+  return { ...of, skipped, parts: [bytes, bytesOf(valueOffsets, (rows + 1) * 4), valid] };
 }
 
-function putNull(view: DataView, p: number): number {
-  view.setInt32(p, -1);
-  return p + 4;
-}
-
-function writeInt32(
-  column: Data,
-  rows: number,
-  at: Int32Array,
-  view: DataView,
-  epoch: number,
-): void {
-  const values = column.values as Int32Array, { offset } = column, nulls = nullsOf(column);
-  for (let r = 0; r < rows; r++) {
-    const p = at[r]!;
-    if (nulls && !bit(nulls, offset + r)) at[r] = putNull(view, p);
-    else {
-      view.setInt32(p, 4);
-      view.setInt32(p + 4, values[r]! - epoch);
-      at[r] = p + 8;
-    }
+/** How long the values of a column are on average, beside what is the same for each. */
+function meanOf({ dictionary, valueOffsets, length }: Data): number {
+  if (dictionary) {
+    return dictionary.data.reduce((most, part) => Math.max(most, meanOf(part)), 0);
   }
+  if (!valueOffsets || length === 0) return 0;
+  return (Number(valueOffsets[length] ?? 0) - Number(valueOffsets[0] ?? 0)) / length;
 }
 
-/** Writes 64-bit values less an epoch, as halves of 32 bits: a BigInt per value would cost more than all the rest. */
-function writeInt64(
-  column: Data,
-  rows: number,
-  at: Int32Array,
-  view: DataView,
-  epochLow: number,
-  epochHigh: number,
-): void {
-  const { values, offset } = column as Data & { values: BigInt64Array };
-  const lows = new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
-  const highs = new Int32Array(values.buffer, values.byteOffset, values.length * 2);
-  const nulls = nullsOf(column);
-  for (let r = 0; r < rows; r++) {
-    const p = at[r]!;
-    if (nulls && !bit(nulls, offset + r)) at[r] = putNull(view, p);
-    else {
-      const low = lows[r * 2]! - epochLow;
-      const high = highs[r * 2 + 1]! - epochHigh - (low < 0 ? 1 : 0);
-      // It would come out at the other end of time.
-      if (high < -0x80000000) {
-        throw new RangeError(
-          "Cannot copy a timestamp before 4713 BC, the first year Postgres keeps",
-        );
-      }
-      view.setInt32(p, 8);
-      view.setInt32(p + 4, high);
-      view.setInt32(p + 8, low);
-      at[r] = p + 12;
-    }
-  }
-}
-
-/** Below this many bytes a loop copies faster than `set`. */
-const SHORT = 24;
-
-function writeBytes(
-  column: Data,
-  rows: number,
-  at: Int32Array,
-  view: DataView,
-  bytes: Uint8Array,
-): void {
-  const values = column.values as Uint8Array, offsets = column.valueOffsets as Int32Array;
-  const { offset } = column, nulls = nullsOf(column);
-  for (let r = 0; r < rows; r++) {
-    const p = at[r]!;
-    if (nulls && !bit(nulls, offset + r)) {
-      at[r] = putNull(view, p);
-      continue;
-    }
-    const start = offsets[r]!, length = offsets[r + 1]! - start;
-    view.setInt32(p, length);
-    if (length < SHORT) { for (let i = 0; i < length; i++) bytes[p + 4 + i] = values[start + i]!; }
-    else bytes.set(values.subarray(start, start + length), p + 4);
-    at[r] = p + 4 + length;
-  }
+/** Of values of which none is there, there may be no bytes. */
+function bytesOf(
+  { buffer, byteOffset, byteLength }: ArrayBufferView,
+  length: number,
+): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, Math.min(length, byteLength));
 }

@@ -1,3 +1,5 @@
+import { instantiate, WASM_PAGE } from "./_growing_memory.ts";
+import { Idle } from "./_idle.ts";
 import { KERNEL } from "./kernel/_built.ts";
 
 /** What kernel.as exports. */
@@ -61,17 +63,12 @@ export interface Misshape {
 
 /** Below this the compiler has its constants. */
 const BASE = 1 << 12;
-const PAGE = 1 << 16;
 /** What it remembers of numbers. */
 const KNOWN = 24 << 12;
 /** How many records it refuses at once, and how many numbers it tells of each. */
 const MOST_FAULTS = 1 << 10, FAULT = 6;
 
-let compiled: WebAssembly.Module | undefined;
-
-/** Those that nobody uses now: to make one takes some milliseconds, and the collector knows little of their memory. */
-const idle: Kernel[] = [];
-const MOST_IDLE = 4;
+const idle = new Idle<Kernel>();
 
 /**
  * The loops over each byte of a CSV file, compiled from kernel/kernel.as, with memory of their own: to be used for
@@ -108,10 +105,8 @@ export class Kernel {
     const outBytes = Math.max(room, MOST_FIELDS * 8), out = take(outBytes);
     const offsets = take((MOST_FIELDS + 1) * 4), known = take(KNOWN);
     const refused = take(MOST_FAULTS * FAULT * 4);
-    const memory = new WebAssembly.Memory({ initial: Math.ceil(at / PAGE) });
-    compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNEL), (c) => c.charCodeAt(0)));
-    this.run = new WebAssembly.Instance(compiled, { env: { memory } })
-      .exports as unknown as Exports;
+    const memory = new WebAssembly.Memory({ initial: Math.ceil(at / WASM_PAGE) });
+    this.run = instantiate(KERNEL, memory);
     const places = [bytes, starts, ends, quoted, valid, out, offsets, known, refused] as const;
     this.run.place(...places, MOST_FIELDS);
     const buffer = memory.buffer as ArrayBuffer;
@@ -130,10 +125,9 @@ export class Kernel {
 
   /** With room for a block of so many bytes; undefined where the machine has no room for it, or no vectors. */
   static open(room: number): Kernel | undefined {
-    const at = idle.findIndex(({ bytes }) => bytes.length === room);
-    if (at >= 0) {
-      const [kernel] = idle.splice(at, 1);
-      kernel!.quoted.fill(0);
+    const kernel = idle.take(({ bytes }) => bytes.length === room);
+    if (kernel) {
+      kernel.quoted.fill(0);
       return kernel;
     }
     try {
@@ -148,7 +142,7 @@ export class Kernel {
 
   /** Leaves it to whoever opens one next. */
   close(): void {
-    if (idle.push(this) > MOST_IDLE) idle.shift();
+    idle.leave(this);
   }
 
   /**

@@ -324,10 +324,8 @@ export class Load {
     ]);
     const written = entered.find(({ command }) => command === "INSERT");
     if (written?.rowCount === 0) await refuseFenced(this.#session, this.#attempt, this.#options);
-    // Without a ledger no load is known to be made again.
-    const key = ledger?.key ?? crypto.randomUUID();
     if (!staging) {
-      await refusals.write(this.#session, this.#target, key);
+      await refusals.write(this.#session, this.#target, ledger);
       return { rows, inserted: rows, updated: 0, deleted: 0, duplicates };
     }
     await this.#find();
@@ -353,7 +351,7 @@ export class Load {
       rows -= refusals.rejected - rejected;
       if (ledger) await this.#session.all(ledger.mend({ rows, rejected: refusals.rejected }));
     }
-    await refusals.write(this.#session, this.#target, key, slice);
+    await refusals.write(this.#session, this.#target, ledger, slice);
     const count = (name: string) => done.find(({ command }) => command === name)?.rowCount;
     const inserted = count("INSERT");
     if (mode !== "merge" && inserted !== undefined && inserted !== rows) {

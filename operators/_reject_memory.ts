@@ -1,3 +1,4 @@
+import { aligned, BASE, GrowingMemory } from "./_growing_memory.ts";
 import { REJECTS } from "./kernel/_built.ts";
 
 /** What rejects.as exports. */
@@ -18,31 +19,16 @@ interface Exports {
   rows(from: number, to: number, head: number, before: number): void;
 }
 
-/** Below this the compiler may have something of its own. */
-const BASE = 1 << 10;
-const PAGE = 1 << 16;
-/** What is written beyond an end, as bytes are copied eight at once. */
-const SLACK = 8;
-
-let compiled: WebAssembly.Module | undefined;
 const encoder = new TextEncoder();
 
 /** Memory in which rejects are written, as kernel/rejects.as does it: texts, then what it reads, then what it writes. */
-export class RejectMemory {
-  readonly run: Exports;
-  /** All of it. */
-  bytes!: Uint8Array<ArrayBuffer>;
-  ints!: Int32Array<ArrayBuffer>;
-  readonly #memory = new WebAssembly.Memory({ initial: 1 });
+export class RejectMemory extends GrowingMemory<Exports> {
   /** Where what is read may lie. */
   input = BASE;
   #output = BASE;
 
   constructor() {
-    compiled ??= new WebAssembly.Module(Uint8Array.from(atob(REJECTS), (c) => c.charCodeAt(0)));
-    const instance = new WebAssembly.Instance(compiled, { env: { memory: this.#memory } });
-    this.run = instance.exports as unknown as Exports;
-    this.#look();
+    super(REJECTS);
   }
 
   /**
@@ -53,8 +39,8 @@ export class RejectMemory {
     const encoded = texts.map((text) => typeof text === "string" ? encoder.encode(text) : text);
     const table = BASE + encoded.length * 8;
     const length = encoded.reduce((sum, text) => sum + text.length, 0);
-    this.input = (table + length + SLACK + 7) & ~7;
-    this.run.at.value = this.#output = (this.input + room + SLACK + 7) & ~7;
+    this.input = aligned(table + length);
+    this.run.at.value = this.#output = aligned(this.input + room);
     this.room(0);
     let at = table;
     for (const [n, text] of encoded.entries()) {
@@ -68,10 +54,7 @@ export class RejectMemory {
 
   /** Sees that there is room for so many bytes to be written. */
   room(more: number): void {
-    const lacking = this.run.at.value + more + SLACK - this.bytes.length;
-    if (lacking <= 0) return;
-    this.#memory.grow(Math.ceil((lacking + this.bytes.length / 2) / PAGE));
-    this.#look();
+    this.reach(this.run.at.value + more);
   }
 
   /** Writes a text as it is. */
@@ -79,12 +62,6 @@ export class RejectMemory {
     this.room(text.length * 3);
     const { at } = this.run;
     at.value += encoder.encodeInto(text, this.bytes.subarray(at.value)).written;
-  }
-
-  #look(): void {
-    const buffer = this.#memory.buffer as ArrayBuffer;
-    this.bytes = new Uint8Array(buffer);
-    this.ints = new Int32Array(buffer);
   }
 
   /** How many bytes were written. */

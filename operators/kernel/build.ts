@@ -1,12 +1,12 @@
 /**
- * Compiles `kernel.as` and `rejects.as` to `_built.ts`: `deno task kernel`. AssemblyScript is TypeScript for WebAssembly; it is no
+ * Compiles the sources here to `_built.ts`: `deno task kernel`. AssemblyScript is TypeScript for WebAssembly; it is no
  * dependency of the project, which has what it makes.
  */
 const COMPILER = "npm:assemblyscript@0.28.20/asc";
 const folder = new URL(".", import.meta.url).pathname;
 
 /** What becomes of each source, by the name it has there. */
-export const SOURCES = { KERNEL: "kernel.as", REJECTS: "rejects.as" } as const;
+export const SOURCES = { KERNEL: "kernel.as", REJECTS: "rejects.as", ROWS: "rows.as" } as const;
 
 /** Compiles a source, and gives the module in base64. */
 export async function compile(source: string): Promise<string> {

@@ -33,7 +33,7 @@ import {
 import fc from "fast-check";
 import { canonical, sqlType, textAt } from "../../operators/_canonical.ts";
 import { TYPE_KEY } from "../../operators/_column_type.ts";
-import { Encoder } from "../../operators/_encoder.ts";
+import { Encoder, Page } from "../../operators/_encoder.ts";
 import { arrowIpc, records, type RecordsOptions } from "../../operators/mod.ts";
 import type { Bytes } from "../../engine/mod.ts";
 import { perform, testContext } from "../_context.ts";
@@ -53,7 +53,7 @@ function encoded(batches: readonly RecordBatch[]): string[] {
   return batches.map((batch) => {
     const { fields } = batch.schema;
     const encoder = new Encoder(fields.map(({ name }) => name), fields.map(sqlType));
-    return Array.from(encoder.encode(batch, new Uint8Array(0))).join();
+    return Array.from(encoder.encode(batch, Page.open())).join();
   });
 }
 

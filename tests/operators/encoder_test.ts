@@ -25,7 +25,7 @@ import {
 } from "apache-arrow";
 import { sqlType } from "../../operators/_canonical.ts";
 import { TYPE_KEY } from "../../operators/_column_type.ts";
-import { Encoder } from "../../operators/_encoder.ts";
+import { Encoder, Page } from "../../operators/_encoder.ts";
 import { encodeNumeric } from "../../operators/_numeric.ts";
 import { freshDatabase, sharedPostgres } from "../_postgres.ts";
 
@@ -45,10 +45,10 @@ function batchOf(type: DataType, length: number, buffers: Buffers, mark?: string
   );
 }
 
-function encode(batch: RecordBatch, room = 0): string {
+function encode(batch: RecordBatch, page = Page.open()): string {
   const names = batch.schema.fields.map((field) => field.name);
   const encoder = new Encoder(names, batch.schema.fields.map(sqlType));
-  const bytes = encoder.encode(batch, new Uint8Array(room));
+  const bytes = encoder.encode(batch, page);
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -146,15 +146,49 @@ const LAYOUTS: readonly (readonly [what: string, batch: RecordBatch, rows: strin
   ],
 ];
 
+const used = Page.open();
+
 for (const [what, batch, rows] of LAYOUTS) {
   Deno.test(`the encoder lays out ${what}`, () => {
     assert.equal(encode(batch), rows.join(""));
-    assert.equal(encode(batch, 1000), rows.join(""), "into a buffer that has room");
+    assert.equal(encode(batch, used), rows.join(""), "on a page that was used");
     for (let from = 0; from < rows.length; from++) {
       assert.equal(encode(batch.slice(from)), rows.slice(from).join(""), `from row ${from}`);
     }
   });
 }
+
+Deno.test("a column of NULLs alone needs no values", () => {
+  const nullBitmap = new Uint8Array(1);
+  assert.equal(encode(batchOf(new Int64(), 2, { nullBitmap })), NULL + NULL);
+  const valueOffsets = new Int32Array(3);
+  assert.equal(encode(batchOf(new Utf8(), 2, { nullBitmap, valueOffsets })), NULL + NULL);
+  const without = batchOf(new Utf8(), 2, { nullBitmap });
+  assert.equal(encode(without), NULL + NULL);
+  assert.equal(new Encoder(["v"], ["text"]).most(without), 16_384);
+});
+
+Deno.test("pages are used again, but for large ones, which nobody keeps", () => {
+  const page = Page.open(), other = Page.open();
+  assert.notEqual(page, other);
+  page.close();
+  assert.equal(Page.open(), page);
+  page.reach(1 << 26);
+  page.close();
+  assert.notEqual(Page.open(), page);
+});
+
+Deno.test("a large batch is encoded in parts, whatever makes it large", () => {
+  const long = batchOf(new Utf8(), 1000, {
+    data: new Uint8Array(32 << 20),
+    valueOffsets: Int32Array.from({ length: 1001 }, (_, i) => i * (32 << 20) / 1000),
+  });
+  const many = batchOf(new Int32(), 100_000, { data: new Int32Array(100_000) });
+  const named = dictionaryOf(new Utf8(), ["x".repeat(33_000)]);
+  const types = [[long, "text"], [many, "integer"], [named, "text"]] as const;
+  const parts = types.map(([batch, type]) => new Encoder(["v"], [type]).most(batch));
+  assert.deepEqual(parts, [124, 16_384, 127]);
+});
 
 Deno.test("the encoder joins columns to rows, NULLs and long texts among them", () => {
   const long = "x".repeat(100);
