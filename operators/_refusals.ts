@@ -2,8 +2,9 @@ import type { RecordBatch } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import { CopyIn } from "./_copy_in.ts";
 import type { Copied, CopyOptions } from "./_copy_options.ts";
+import { PREAMBLE, TRAILER } from "./_encoder.ts";
 import { checkRejectsFile } from "./check_rejects_file.ts";
-import { sourceOf } from "./_ledger.ts";
+import { type Ledger, sourceOf } from "./_ledger.ts";
 import { localPath } from "./_open_file.ts";
 import type { Slice } from "./_partition.ts";
 import {
@@ -21,7 +22,6 @@ import { RejectsFile } from "./_rejects_file.ts";
 import { Repertoire } from "./_repertoire.ts";
 import type { Session } from "./_session.ts";
 import { REJECT_COLUMNS, rejectsComment, rejectsName } from "./_reject_table.ts";
-import { PREAMBLE, TRAILER } from "./_encoder.ts";
 import { literal, quoted } from "./_table.ts";
 import type { Target } from "./_target.ts";
 
@@ -238,10 +238,17 @@ export class Refusals {
    * Writes them to the table of rejects, in place of those that this load does away with: those of a table or slice whose
    * rows it replaces, and its own of before. A record whose row was replayed stays so where that row stayed, too.
    */
-  async write(session: Session, target: Target, key: string, slice?: Slice): Promise<void> {
+  async write(
+    session: Session,
+    target: Target,
+    ledger: Ledger | undefined,
+    slice?: Slice,
+  ): Promise<void> {
     const { mode = "replace", on } = this.#options;
     const put = slice ? { slice } : on && { on }, where = literal(put && JSON.stringify(put));
-    const load = literal(key);
+    // A load that is not known to be made again has a key of its own: nobody looks through all rejects for it.
+    const key = ledger?.key ?? crypto.randomUUID(), again = ledger?.recurs === true;
+    const load = literal(key), earlier = again ? `load = ${load}` : "false";
     const place = { schema: target.schema, name: rejectsName(target.name) };
     const table = quoted(place);
     const of = rejectsComment(target);
@@ -258,9 +265,9 @@ export class Refusals {
     if (ours) {
       const gone = {
         replace: "true",
-        append: `load = ${load}`,
-        merge: `load = ${load} AND replayed IS NULL`,
-        partition: `load = ${load} OR place = ${where}`,
+        append: earlier,
+        merge: `${earlier} AND replayed IS NULL`,
+        partition: `${earlier} OR place = ${where}`,
       };
       if (old) await session.all(`ALTER TABLE ${table} ADD COLUMN place pg_catalog.jsonb`);
       await session.all(`DELETE FROM ${table} WHERE ${gone[mode]}`);
@@ -278,7 +285,7 @@ export class Refusals {
       );
     }
     await this.#copy(session, `${table} (${COPIED})`, new RejectRows(key, put, jsonb));
-    if (!ours || mode !== "merge") return;
+    if (!ours || mode !== "merge" || !again) return;
     await session.all(
       `DELETE FROM ${table} AS r USING ${table} AS o WHERE r.load = ${load} AND r.replayed IS NULL
          AND o.load = r.load AND o.replayed IS NOT NULL AND (o.record, o.raw) = (r.record, r.raw)`,

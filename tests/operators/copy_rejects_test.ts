@@ -408,6 +408,24 @@ Deno.test("appended rejects add up by load, and a load made twice has them once"
   });
 });
 
+Deno.test("a load that nobody knows again does not look through the rejects of others", async () => {
+  await using database = await freshDatabase();
+  const scans = async () => {
+    await database.query("SELECT pg_stat_force_next_flush()");
+    const [found] = await database.query<{ seq_scan: string }>(
+      "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 't__rejects'",
+    );
+    return Number(found!.seq_scan);
+  };
+  const counts: number[] = [];
+  for (const key of [undefined, undefined, "k", "k"]) {
+    await load(database, "a,b\n1,x\ny,z\n", { ...INTEGER, mode: "append", ...key && { key } });
+    counts.push(await scans());
+  }
+  const [first, again, known, unchanged] = counts;
+  assert.deepEqual([again, known, unchanged], [first, first! + 1, first! + 1]);
+});
+
 Deno.test("JSON lines that are refused come into the table, too", async () => {
   await using database = await freshDatabase();
   const ctx = testContext({ connection: () => Promise.resolve(database) });
