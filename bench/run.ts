@@ -66,9 +66,13 @@ const HEAD = [
 ];
 
 async function isThere(command: string): Promise<boolean> {
-  return await new Deno.Command(command, { args: ["--version"], stdout: "null", stderr: "null" })
-    .output()
-    .then(() => true, () => false);
+  try {
+    const { success } = await new Deno.Command(command, { args: ["--version"] }).output();
+    return success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function pgloaderScript(dsn: string): string {

@@ -1,9 +1,10 @@
-import { Field, Schema } from "apache-arrow";
+import { Field, type Schema } from "apache-arrow";
 import type { Block } from "./_block.ts";
 import { arrowField, type ColumnType, parseColumnType } from "./_column_type.ts";
 import { option } from "./_option.ts";
 import { inferType, type Read, readColumn } from "./_read_column.ts";
 import { FOREIGN, respell, type Spelled, SPELLED_TYPES, type Spelling } from "./_spelling.ts";
+import { SteadySchema } from "./_steady_schema.ts";
 import { Malformed } from "./_tokenizer.ts";
 import { toMetadata, type Widening } from "./_widening.ts";
 
@@ -40,7 +41,7 @@ export function planOf(columns: readonly PlannedColumn[]): Plan {
     const told = [...foreign && type === "text" ? [[FOREIGN, ""] as const] : []];
     return new Field(name, arrow, true, new Map([...metadata, ...told, ...toMetadata(widened)]));
   });
-  return { columns, schema: new Schema(fields) };
+  return { columns, schema: new SteadySchema(fields) };
 }
 
 /** Chooses type and spelling of a column by a sample of it. */

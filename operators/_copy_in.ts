@@ -13,22 +13,22 @@ export class CopyIn {
   readonly #stream: Writable & { rowCount: number };
   readonly #ended: Promise<void>;
   #failure: unknown;
+  /** Fails the write that is under way. */
+  #interrupt: (reason: unknown) => void = () => {};
 
   /** Starts the COPY that `sql` says. */
   constructor(client: pg.Client, sql: string) {
     this.#stream = client.query(copyStreams.from(sql) as never) as never;
-    this.#ended = new Promise((resolve, reject) => {
-      this.#stream.once("finish", resolve);
-      this.#stream.on("error", (error) => {
-        this.#failure = error;
-        reject(error);
-      });
-      this.#stream.once(
-        "close",
-        () => reject(new Error("the connection was closed during the COPY")),
-      );
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#ended = promise;
     this.#ended.catch(() => {}); // who waits is told; nobody may be waiting yet
+    const end = (error: unknown): void => {
+      reject(error);
+      this.#interrupt(error);
+    };
+    this.#stream.once("finish", resolve);
+    this.#stream.on("error", (error) => end(this.#failure = error));
+    this.#stream.once("close", () => end(new Error("the connection was closed during the COPY")));
   }
 
   /** Sends bytes; resolves when the socket has taken them all, so that the buffer may be filled again. */
@@ -36,10 +36,11 @@ export class CopyIn {
     if (this.#failure) throw this.#failure;
     // A write below the socket's mark is acknowledged while it still lies in its queue: that one gets its own copy.
     const chunk = bytes.length < OWN_COPY ? bytes.slice() : bytes;
-    const taken = new Promise<void>((resolve, reject) => {
-      this.#stream.write(chunk, (error) => error ? reject(error) : resolve());
-    });
-    await Promise.race([taken, this.#ended.then(() => taken)]);
+    // One of its own: each race against the end of the COPY would be kept until then.
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#interrupt = reject;
+    this.#stream.write(chunk, (error) => error ? reject(error) : resolve());
+    await promise;
   }
 
   /** Ends the COPY well; returns how many rows the server took. */

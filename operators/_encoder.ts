@@ -108,25 +108,31 @@ export class Encoder {
    */
   encode(batch: RecordBatch, page: Page): Uint8Array<ArrayBuffer> {
     const { numRows } = batch;
-    const columns = this.#types.map((type, i) =>
-      columnOf(type, batch.data.children[i]!, this.#names[i]!, numRows)
-    );
-    let at = BASE + columns.length * COLUMN, end = at, most = numRows * this.#width;
-    for (const { kind, parts } of columns) {
-      for (const { length } of parts) end += aligned(length);
-      if (kind === BYTES) most += parts[0].length;
+    // Plain loops: they run once a batch, so that the engine hardly ever comes to compile what iterators would make of them.
+    const columns: Column[] = [], count = this.#types.length;
+    let at = BASE + count * COLUMN, end = at, most = numRows * this.#width;
+    for (let i = 0; i < count; i++) {
+      const column = columnOf(this.#types[i]!, batch.data.children[i]!, this.#names[i]!, numRows);
+      const { layout, values, offsets, valid } = column;
+      end += aligned(values.length) + aligned(offsets.length) + aligned(valid.length);
+      if (layout.kind === BYTES) most += values.length;
+      columns.push(column);
     }
     page.reach(end + most);
-    const view = new DataView(page.bytes.buffer);
-    for (const [i, { kind, parts, skipped, first, epoch }] of columns.entries()) {
+    const { bytes } = page, view = new DataView(bytes.buffer);
+    const put = (part: Uint8Array): number => {
+      const place = at;
+      bytes.set(part, place);
+      at += aligned(part.length);
+      return part.length > 0 ? place : 0;
+    };
+    for (let i = 0; i < count; i++) {
+      const { layout: { kind, epoch = 0n }, values, offsets, valid, skipped, first } = columns[i]!;
       const column = BASE + i * COLUMN;
       view.setUint32(column, kind, true);
-      for (const [n, part] of parts.entries()) {
-        page.bytes.set(part, at);
-        view.setUint32(column + 4 + n * 4, part.length > 0 ? at : 0, true);
-        at += aligned(part.length);
-      }
-      view.setUint32(column + 4, view.getUint32(column + 4, true) - skipped, true);
+      view.setUint32(column + 4, put(values) - skipped, true);
+      view.setUint32(column + 8, put(offsets), true);
+      view.setUint32(column + 12, put(valid), true);
       view.setUint32(column + 16, first, true);
       view.setBigInt64(column + 24, epoch, true);
       view.setBigInt64(column + 32, LEAST + epoch, true);
@@ -136,39 +142,46 @@ export class Encoder {
     if (behind === 0) {
       throw new RangeError("Cannot copy a timestamp before 4713 BC, the first year Postgres keeps");
     }
-    return page.bytes.subarray(end, behind);
+    return bytes.subarray(end, behind);
   }
 }
 
 /** A column as kernel/rows.as reads it. */
 interface Column {
-  readonly kind: number;
-  /** Its values, where each of them begins and the last one ends if they vary, and the bits of those that are not NULL. */
-  readonly parts: readonly [values: Uint8Array, offsets: Uint8Array, valid: Uint8Array];
+  readonly layout: Layout;
+  readonly values: Uint8Array;
+  /** Where each of the values begins and the last one ends, if they vary. */
+  readonly offsets: Uint8Array;
+  /** The bits of those that are not NULL; none where all are not. */
+  readonly valid: Uint8Array;
   /** How many bytes of the values are left out, which the offsets count. */
   readonly skipped: number;
   /** Which bit is the first. */
   readonly first: number;
-  readonly epoch: bigint;
 }
 
 const NONE = new Uint8Array(0);
 
 /** The bytes of a column of so many values. */
 function columnOf(type: SqlType, given: Data, name: string, rows: number): Column {
-  const { kind, size = 0, epoch = 0n } = LAYOUTS[type];
+  const layout = LAYOUTS[type], { kind, size = 0 } = layout;
   const plain = canonical(given, type, name);
-  const { values, valueOffsets, nullBitmap, nullCount, offset } = type === "numeric"
-    ? encodeNumerics(plain)
-    : plain;
-  const bits = (bitmap: Uint8Array) => bitmap.subarray(offset >> 3, (offset + rows + 7) >> 3);
-  const valid = nullCount > 0 ? bits(nullBitmap) : NONE;
-  const of = { kind, skipped: 0, first: offset & 7, epoch };
-  if (kind === BITS) return { ...of, parts: [bits(values), NONE, valid] };
-  if (kind !== BYTES) return { ...of, parts: [bytesOf(values, rows * size), NONE, valid] };
-  const skipped: number = valueOffsets[0] ?? 0,
-    bytes = values.subarray(skipped, valueOffsets[rows]);
-  return { ...of, skipped, parts: [bytes, bytesOf(valueOffsets, (rows + 1) * 4), valid] };
+  const data = type === "numeric" ? encodeNumerics(plain) : plain;
+  const { offset, valueOffsets } = data, first = offset & 7;
+  const valid = data.nullCount > 0 ? bitsOf(data.nullBitmap, offset, rows) : NONE;
+  if (kind !== BYTES) {
+    const values = kind === BITS
+      ? bitsOf(data.values, offset, rows)
+      : bytesOf(data.values, rows * size);
+    return { layout, values, offsets: NONE, valid, skipped: 0, first };
+  }
+  const skipped: number = valueOffsets[0] ?? 0;
+  const values = data.values.subarray(skipped, valueOffsets[rows]);
+  return { layout, values, offsets: bytesOf(valueOffsets, (rows + 1) * 4), valid, skipped, first };
+}
+
+function bitsOf(bitmap: Uint8Array, offset: number, rows: number): Uint8Array {
+  return bitmap.subarray(offset >> 3, (offset + rows + 7) >> 3);
 }
 
 /** How long the values of a column are on average, beside what is the same for each. */

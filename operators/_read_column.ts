@@ -1,4 +1,4 @@
-import { type Data, makeData } from "apache-arrow";
+import { BufferType, Data } from "apache-arrow";
 import type { Block, Reader } from "./_block.ts";
 import { arrowType, COLUMN_TYPES, type ColumnType } from "./_column_type.ts";
 import { readBigint, readDouble, readInteger, readNumeric } from "./_read_numbers.ts";
@@ -38,17 +38,18 @@ export function readColumn(
 ): Read | number {
   const read = READERS[type](block, column, exact, misfits);
   if (typeof read === "number") return read;
-  const { nullBitmap, nullCount, printsBack, ...buffers } = read;
-  const length = block.fields.records;
-  const data = makeData({
-    type: arrowType(type),
-    length,
-    nullCount,
-    ...nullBitmap && { nullBitmap },
-    ...buffers,
-  } as never);
-  return { data, printsBack };
+  const { data, valueOffsets, nullBitmap = NONE, nullCount, printsBack } = read;
+  // Not `makeData`, which looks through all that might be given: it takes as long as to read a column of some types.
+  const buffers = {
+    [BufferType.OFFSET]: valueOffsets,
+    [BufferType.DATA]: data,
+    [BufferType.VALIDITY]: nullBitmap,
+  };
+  const { records } = block.fields;
+  return { data: new Data(arrowType(type), 0, records, nullCount, buffers as never), printsBack };
 }
+
+const NONE = new Uint8Array(0);
 
 /** The narrowest of `types` that takes every field of a column; text where none does, or none has a value. */
 export function inferType(

@@ -126,22 +126,6 @@ export async function request(
   }
 }
 
-/**
- * What a promise comes to, or the reason of an abort before that. Once the headers are here, Deno holds the signal of a
- * fetch no more: after a collection of garbage no abort ends the reading of its body.
- */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const stop = () => reject(signal.reason);
-  if (signal.aborted) stop();
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
-}
-
 /** What a server answered, its body still to be read. */
 export class Answer {
   readonly status: number;
@@ -165,6 +149,8 @@ export class Answer {
   /** Aborted by the attempt, and by whoever asked for it. */
   readonly #signal: AbortSignal;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
+  /** Fails the reading that is under way. */
+  #interrupt: ((reason: unknown) => void) | undefined;
 
   constructor(response: Response, attempt: AbortController, signal: AbortSignal) {
     const { headers } = response;
@@ -197,8 +183,7 @@ export class Answer {
       this.#attempt.abort(new Broken(`no byte came for ${idle / 1000} s`));
     }, idle);
     try {
-      const reading = this.#reader?.read();
-      const chunk = reading && (await unlessAborted(reading, this.#signal)).value;
+      const chunk = await this.#next();
       this.received += chunk?.length ?? 0;
       this.#waited += performance.now() - began;
       if (chunk && this.#waited >= idle) {
@@ -216,6 +201,27 @@ export class Answer {
       clearTimeout(timer);
     }
   }
+
+  /**
+   * What comes next of the body, or the reason of an abort before that. Once the headers are here, Deno holds the signal
+   * of a fetch no more: after a collection of garbage no abort ends the reading of its body.
+   */
+  async #next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (!this.#reader) return undefined;
+    this.#signal.throwIfAborted();
+    // One listener for all of the body, and no race against a promise that would keep each of them.
+    if (!this.#interrupt) this.#signal.addEventListener("abort", this.#abort, { once: true });
+    const { promise, resolve, reject } = Promise.withResolvers<
+      ReadableStreamReadResult<Uint8Array<ArrayBuffer>>
+    >();
+    this.#interrupt = reject;
+    this.#reader.read().then(resolve, reject);
+    const { done, value } = await promise;
+    if (done) this.#signal.removeEventListener("abort", this.#abort);
+    return value;
+  }
+
+  readonly #abort = (): void => this.#interrupt?.(this.#signal.reason);
 
   /** Ends the connection, whatever is still to come. */
   close(): void {

@@ -47,7 +47,7 @@ export class WideningColumns {
   /** The columns of a block as a batch, or the first field found that they do not take. */
   read(block: Block, lineOf: LineOf): RecordBatch | Misfit {
     const reads: Read[] = [];
-    for (const column of this.plan.columns.keys()) {
+    for (let column = 0; column < this.plan.columns.length; column++) {
       const read = this.#read(block, column, lineOf);
       if (typeof read === "number") return { column, record: read };
       reads.push(read);
@@ -108,7 +108,7 @@ export class WideningColumns {
   }
 
   #columns(reads: readonly Read[]): { schema: Schema; children: Data[] } {
-    for (const [i, { printsBack }] of reads.entries()) this.#printsBack[i] &&= printsBack;
+    reads.forEach(({ printsBack }, i) => this.#printsBack[i] &&= printsBack);
     return { schema: this.plan.schema, children: reads.map(({ data }) => data) };
   }
 
