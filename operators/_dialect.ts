@@ -11,8 +11,8 @@ export interface Sample {
   readonly last: boolean;
   /** The line on which they begin. */
   readonly line: number;
-  /** Makes what finds the records. */
-  tokenizer(dialect: Dialect): Tokenizer;
+  /** Makes what finds the records; the next one writes over what it found, unless that is to lie apart. */
+  tokenizer(dialect: Dialect, apart?: boolean): Tokenizer;
 }
 
 /** How a file turned out to be written. */
@@ -100,7 +100,7 @@ function only(
 /** @throws {Malformed} where a quote behind a backslash may as well be a part of its field as end it */
 function refuseEscapes(sample: Sample, dialect: Dialect): void {
   if (!sample.bytes.subarray(sample.from, sample.to).includes(BACKSLASH)) return;
-  const other = fit(sample, { ...dialect, escape: BACKSLASH });
+  const other = fit(sample, { ...dialect, escape: BACKSLASH }, true);
   if (!other || other.width < 2) return;
   const ours = fit(sample, dialect);
   if (!ours || ours.width < 2) return;
@@ -118,8 +118,9 @@ function refuseEscapes(sample: Sample, dialect: Dialect): void {
 function fit(
   sample: Sample,
   dialect: Dialect,
+  apart?: boolean,
 ): { width: number; records: number; fields: Tokenizer } | undefined {
-  const fields = sample.tokenizer(dialect);
+  const fields = sample.tokenizer(dialect, apart);
   try {
     fields.scan(sample.bytes, sample.from, sample.to, sample.last);
     // Where some may be refused, they must be few: in the wrong dialect all are strange.

@@ -1,5 +1,6 @@
-import { type Data, DataType, makeData } from "apache-arrow";
-import type { Block } from "./_block.ts";
+import { type Data, DataType } from "apache-arrow";
+import type { Block, Column, Nulls } from "./_block.ts";
+import { plainData } from "./_plain_data.ts";
 
 /** Rows from one on, and before another. */
 export interface Stretch {
@@ -17,34 +18,25 @@ export function dropRecords(block: Block, stretches: readonly Stretch[]): Block 
 
 /** A column without the rows before each of some stretches; its buffers, which must begin at its first row, are written over. */
 export function dropRows(column: Data, stretches: readonly Stretch[]): Data {
-  const { type, length } = column;
-  const nulls = nullsOf(column, stretches);
-  return makeData(
-    {
-      type,
-      length: length - stretches.length,
-      ...nulls,
-      ...dropValues(column, stretches),
-    } as never,
-  );
+  const buffers = { ...valuesOf(column, stretches), ...nullsOf(column, stretches) };
+  return plainData(column.type, column.length - stretches.length, buffers);
 }
 
-function nullsOf({ nullCount, nullBitmap }: Data, stretches: readonly Stretch[]) {
-  if (nullCount === 0) return { nullCount };
+function nullsOf({ nullCount, nullBitmap }: Data, stretches: readonly Stretch[]): Nulls {
   let left = nullCount;
-  for (const { from } of stretches) {
-    const row = from - 1;
-    left -= 1 - ((nullBitmap[row >> 3]! >> (row & 7)) & 1);
+  if (left > 0) {
+    for (const { from } of stretches) {
+      const row = from - 1;
+      left -= 1 - ((nullBitmap[row >> 3]! >> (row & 7)) & 1);
+    }
   }
-  return left === 0
-    ? { nullCount: 0 }
-    : { nullCount: left, nullBitmap: dropBits(nullBitmap, stretches) };
+  return { nullCount: left, nullBitmap: left > 0 ? dropBits(nullBitmap, stretches) : undefined };
 }
 
-function dropValues(
+function valuesOf(
   { type, values, valueOffsets }: Data,
   stretches: readonly Stretch[],
-): Record<string, unknown> {
+): Pick<Column, "data" | "valueOffsets"> {
   if (DataType.isBool(type)) return { data: dropBits(values, stretches) };
   if (!DataType.isUtf8(type)) {
     const stride = DataType.isFixedSizeBinary(type) ? type.byteWidth : 1;
@@ -77,8 +69,8 @@ export function dropNumbers<T extends Int32Array | Uint8Array>(
 }
 
 /** What is kept behind the first row that goes. */
-export function stretchesOf(rows: readonly number[], length: number): Stretch[] {
-  return rows.map((row, i) => ({ from: row + 1, to: rows[i + 1] ?? length }));
+export function stretchesOf(rows: ArrayLike<number>, length: number): Stretch[] {
+  return Array.from(rows, (row, i) => ({ from: row + 1, to: rows[i + 1] ?? length }));
 }
 
 function dropBits(bits: Uint8Array, stretches: readonly Stretch[]): Uint8Array {

@@ -13,6 +13,7 @@ interface Exports {
   readonly high: WebAssembly.Global;
   readonly split: WebAssembly.Global;
   readonly length: WebAssembly.Global;
+  readonly cut: WebAssembly.Global;
   readonly faults: WebAssembly.Global;
   readonly mostFaults: WebAssembly.Global;
   place(
@@ -166,12 +167,23 @@ export class Kernel {
     const next = find(from, to, Math.min(limit, MOST_FIELDS), delimiter, quote, escape);
     found.records = records.value;
     found.line = line.value;
+    const told = this.#refused;
     for (let at = 0, end = faults.value * FAULT; at < end; at += FAULT) {
-      const told = (n: number): number => this.#refused[at + n]!;
-      const place = { before: told(0), from: told(1), to: told(2), line: told(3) };
-      refuse!({ ...place, fields: told(4), junk: told(5) });
+      refuse!({
+        before: told[at]!,
+        from: told[at + 1]!,
+        to: told[at + 2]!,
+        line: told[at + 3]!,
+        fields: told[at + 4]!,
+        junk: told[at + 5]!,
+      });
     }
     return next;
+  }
+
+  /** Whether what {@linkcode find} found last is followed by a record whose end is not there. */
+  get cut(): boolean {
+    return this.run.cut.value !== 0;
   }
 
   /** Begins to read a column. */

@@ -1,6 +1,7 @@
-import { BufferType, Data } from "apache-arrow";
+import type { Data } from "apache-arrow";
 import type { Block, Reader } from "./_block.ts";
 import { arrowType, COLUMN_TYPES, type ColumnType } from "./_column_type.ts";
+import { plainData } from "./_plain_data.ts";
 import { readBigint, readDouble, readInteger, readNumeric } from "./_read_numbers.ts";
 import { readBoolean, readText, readUuid } from "./_read_text.ts";
 import { readDate, readTimestamp, readTimestamptz } from "./_read_times.ts";
@@ -38,18 +39,9 @@ export function readColumn(
 ): Read | number {
   const read = READERS[type](block, column, exact, misfits);
   if (typeof read === "number") return read;
-  const { data, valueOffsets, nullBitmap = NONE, nullCount, printsBack } = read;
-  // Not `makeData`, which looks through all that might be given: it takes as long as to read a column of some types.
-  const buffers = {
-    [BufferType.OFFSET]: valueOffsets,
-    [BufferType.DATA]: data,
-    [BufferType.VALIDITY]: nullBitmap,
-  };
-  const { records } = block.fields;
-  return { data: new Data(arrowType(type), 0, records, nullCount, buffers as never), printsBack };
+  const data = plainData(arrowType(type), block.fields.records, read);
+  return { data, printsBack: read.printsBack };
 }
-
-const NONE = new Uint8Array(0);
 
 /** The narrowest of `types` that takes every field of a column; text where none does, or none has a value. */
 export function inferType(

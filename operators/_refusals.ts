@@ -42,6 +42,9 @@ interface Written {
 /** How many rejects an error shows, and how many come from the server at once. */
 const SHOWN = 3, AT_ONCE = 2000;
 
+/** For how many milliseconds the time when a record was refused is not told anew: that takes longer than the record. */
+const TIME_STANDS = 1000;
+
 /** The records that one load refuses: to a file as they come, and to the table of rejects when the load is settled. */
 export class Refusals {
   /** How many records of the source were read. */
@@ -58,6 +61,7 @@ export class Refusals {
   #kept: string | undefined;
   #file = new RejectsFile(undefined);
   #url: string | null = null;
+  #said = { head: new Uint8Array(0), until: -Infinity };
   /** Whether a failure says where they are. */
   #located = false;
   /** Undefined where the database has all characters. */
@@ -115,14 +119,14 @@ export class Refusals {
     const found = rejects.map((reject): Written =>
       reject instanceof WrittenReject ? reject : { rule: reject.rule, json: jsonOf(reject) }
     );
-    await this.#add(found, this.#ctx.now());
+    await this.#add(found);
     // A share is known at the end.
     if (limit === 0 || limit >= 1) await this.check();
   }
 
   /** Takes rows of a staging table that Postgres refuses, which a query gives as {@linkcode Reject} has them; gives how many. */
   async hold(session: Session, query: string): Promise<number> {
-    const before = this.rejected, now = this.#ctx.now();
+    const before = this.rejected;
     await session.all(
       `DECLARE sluice_rejects NO SCROLL CURSOR FOR
        SELECT record::pg_catalog.text, rule, pg_catalog.row_to_json(r)::pg_catalog.text AS json
@@ -133,7 +137,7 @@ export class Refusals {
         `FETCH ${AT_ONCE} FROM sluice_rejects`,
       );
       for (const { record } of found!.rows) this.#held.push(record);
-      await this.#add(found!.rows, now);
+      await this.#add(found!.rows);
       more = found!.rows.length === AT_ONCE;
     }
     await session.all("CLOSE sluice_rejects");
@@ -149,7 +153,7 @@ export class Refusals {
   }
 
   /** Adds some to the file. */
-  async #add(found: readonly Written[], now: Temporal.Instant): Promise<void> {
+  async #add(found: readonly Written[]): Promise<void> {
     if (found.length === 0) return;
     for (const { json } of found.slice(0, SHOWN - this.#first.length)) {
       this.#first.push(
@@ -166,11 +170,19 @@ export class Refusals {
       );
     }
     this.#ctx.meter.rejected += found.length;
-    const source = this.#source, { table } = this.#options, run = this.#run;
-    const who = JSON.stringify({ source, table, run, refused: now.toString() }).slice(0, -1);
-    const head = new TextEncoder().encode(who);
     for (const { rule } of found) this.#rules.set(rule, (this.#rules.get(rule) ?? 0) + 1);
-    await this.#file.add(head, found);
+    await this.#file.add(this.#head, found);
+  }
+
+  /** What the lines of the file begin with. */
+  get #head(): Uint8Array {
+    const ms = performance.now();
+    if (ms < this.#said.until) return this.#said.head;
+    const source = this.#source, { table } = this.#options, run = this.#run;
+    const who = { source, table, run, refused: this.#ctx.now().toString() };
+    const head = new TextEncoder().encode(JSON.stringify(who).slice(0, -1));
+    this.#said = { head, until: ms + TIME_STANDS };
+    return head;
   }
 
   /** What the load says of them. */

@@ -78,8 +78,10 @@ export class RejectWriter {
 
   /** Says why the record is refused. */
   reason(column: string | null, rule: RejectRule, message: string): void {
-    const [name, why] = [column, message].map((text) => JSON.stringify(text));
-    this.#memory.write(`,"column_name":${name},"rule":"${rule}","message":${why}`);
+    const name = column === null ? "null" : JSON.stringify(column);
+    this.#memory.write(
+      `,"column_name":${name},"rule":"${rule}","message":${JSON.stringify(message)}`,
+    );
   }
 
   /** Ends an object without values. */
@@ -94,13 +96,15 @@ export class RejectWriter {
     this.#record();
     const { bytes, fields: { starts, ends, quoted, width } } = block, first = row * width;
     const memory = this.#memory, { run, input } = memory, { columns } = this.#plan!;
-    const { length } = columns, behind = first + length, flags = input + length * 8;
+    const { length } = columns, flags = input + length * 8;
     const near = this.#bytes === bytes;
     if (near) {
-      memory.ints.set(starts.subarray(first, behind), input >> 2);
-      memory.ints.set(ends.subarray(first, behind), (input >> 2) + length);
-      memory.bytes.set(quoted.subarray(first, behind), flags);
-      for (let c = 0; c < length; c++) if (columns[c]!.spelling) memory.bytes[flags + c] = 255;
+      const { ints, bytes: all } = memory;
+      for (let c = 0, k = first, at = input >> 2; c < length; c++, k++, at++) {
+        ints[at] = starts[k]!;
+        ints[at + length] = ends[k]!;
+        all[flags + c] = columns[c]!.spelling ? 255 : quoted[k]!;
+      }
     }
     for (let c = 0; c < length; c++) {
       if (near) c = run.members(c, length, input, this.#shift, this.#end);

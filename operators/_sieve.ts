@@ -139,10 +139,12 @@ function misfitOf(block: Block, k: number, type: string): { rule: RejectRule; me
   return { rule: "type", message: `${shown} is not of type ${type}` };
 }
 
+let counted = new Int32Array(0);
+
+/** 0, 1, 2 and so on, to be written over. */
 function upTo(records: number): Int32Array {
-  const numbers = new Int32Array(records);
-  for (let r = 0; r < records; r++) numbers[r] = r;
-  return numbers;
+  if (counted.length < records) counted = Int32Array.from({ length: records * 2 }, (_, r) => r);
+  return counted.slice(0, records);
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -133,6 +133,8 @@ export class Tokenizer {
         at = kernel.find(this, this.dialect, at, to, limit, refuse);
         this.#usedQuotes = Math.max(this.#usedQuotes, kernel.run.used.value);
         if (this.records >= limit || at >= to) return Math.min(at, to);
+        // More bytes follow, and so few that no field of it is too long.
+        if (kernel.cut && !last && to - at <= this.#maxFieldBytes) return at;
       }
       const before = this.records;
       const next = this.#find(bytes, at, to, last, before + 1);
@@ -142,10 +144,11 @@ export class Tokenizer {
   }
 
   /** Takes a record that the kernel has refused for a fault. */
-  #refused({ fields, junk, ...place }: Misshape, bytes: Uint8Array, to: number): void {
+  #refused(found: Misshape, bytes: Uint8Array, end: number): void {
+    const { before, from, to, line, fields, junk } = found;
     const rule = fields > 0 ? "fields" : "quotes";
-    const what = fields > 0 ? miscount(fields, this.width) : this.#behind(bytes, junk, to);
-    this.faults!.push({ ...place, rule, message: `line ${place.line} ${what}` });
+    const what = fields > 0 ? miscount(fields, this.width) : this.#behind(bytes, junk, end);
+    this.faults!.push({ before, from, to, line, rule, message: `line ${line} ${what}` });
   }
 
   #find(bytes: Uint8Array, from: number, to: number, last: boolean, limit: number): number {

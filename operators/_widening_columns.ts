@@ -67,35 +67,37 @@ export class WideningColumns {
     lineOf: LineOf,
     refuse: (misfits: readonly Misfit[], stretches: readonly Stretch[]) => Block,
   ): { schema: Schema; children: Data[] } {
-    const { columns } = this.plan;
-    const reads = new Array<Read | undefined>(columns.length);
+    const { columns } = this.plan, { length } = columns;
+    const reads = new Array<Read | undefined>(length);
     const leave = (misfits: readonly Misfit[]): void => {
       if (misfits.length === 0) return;
       const firsts = new Map<number, Misfit>();
       for (const one of misfits) if (!firsts.has(one.record)) firsts.set(one.record, one);
-      const rows = [...firsts.keys()].sort((a, b) => a - b);
+      const rows = Int32Array.from(firsts.keys()).sort();
       const stretches = stretchesOf(rows, block.fields.records);
-      block = refuse(rows.map((row) => firsts.get(row)!), stretches);
-      for (const [i, read] of reads.entries()) {
-        if (read) reads[i] = { ...read, data: dropRows(read.data, stretches) };
+      block = refuse(Array.from(rows, (row) => firsts.get(row)!), stretches);
+      for (let i = 0; i < length; i++) {
+        const read = reads[i];
+        if (!read) continue;
+        reads[i] = { data: dropRows(read.data, stretches), printsBack: read.printsBack };
       }
     };
     const misfits: Misfit[] = [];
-    for (const [column, planned] of columns.entries()) {
-      if (planned.declared) reads[column] = readAll(planned, block, column, misfits);
+    for (let i = 0; i < length; i++) {
+      if (columns[i]!.declared) reads[i] = readAll(columns[i]!, block, i, misfits);
     }
     leave(misfits);
-    for (const [column, { declared }] of columns.entries()) {
-      if (declared) continue;
-      let read = this.#read(block, column, lineOf);
+    for (let i = 0; i < length; i++) {
+      if (columns[i]!.declared) continue;
+      let read = this.#read(block, i, lineOf);
       if (typeof read === "number") {
         // There is something that cannot even be text.
         const misfits: Misfit[] = [];
-        readAll(widened(columns[column]!, "text"), block, column, misfits);
+        readAll(widened(columns[i]!, "text"), block, i, misfits);
         leave(misfits);
-        read = this.#read(block, column, lineOf) as Read;
+        read = this.#read(block, i, lineOf) as Read;
       }
-      reads[column] = read;
+      reads[i] = read;
     }
     return this.#columns(reads as Read[]);
   }

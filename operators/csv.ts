@@ -232,14 +232,15 @@ class Parser {
     await this.#skip(skipLines ?? 0);
     let skipped = skipLines ?? 0;
     if (delimiter === undefined && quote === undefined && escape === undefined) {
-      const { dialect, skip } = findMarks(this.#sample(false));
+      const { dialect, skip } = this.#sampled(false, findMarks);
       // What was told to be skipped is all there is to skip.
       if (skipLines === undefined) await this.#skip(skipped = skip);
       this.#fields = this.#tokenizer(dialect);
     }
     this.#fields.line = skipped + 1;
     if (header !== undefined) return { header, skipped };
-    const found = findHeader(this.#sample(this.#options.ragged === "pad"), this.#fields.dialect);
+    const pads = this.#options.ragged === "pad", { dialect } = this.#fields;
+    const found = this.#sampled(pads, (sample) => findHeader(sample, dialect));
     if (found === "maybe") {
       this.#log.warn(
         "the first record looks like all others, but is taken for the header; " +
@@ -249,23 +250,27 @@ class Parser {
     return { header: found !== false, skipped };
   }
 
-  /** The bytes that tell the dialect, as copied: what looks at them may write behind them. */
-  #sample(pad: boolean): Sample {
-    const { bytes, from, to, ended } = this.#window;
-    const end = Math.min(to, from + DIALECT_BYTES);
-    const comment = commentOf(this.#options);
-    return {
-      bytes: bytes.slice(from, end + 1),
-      from: 0,
-      to: end - from,
-      last: ended && end === to,
-      line: (this.#options.skipLines ?? 0) + 1,
-      tokenizer: (dialect) => {
-        const fields = tokenizer(dialect, Infinity, { comment, pad });
-        if (this.#sieve) fields.faults = [];
-        return fields;
-      },
-    };
+  /** Looks at the bytes that tell the dialect, as copied: who does may write behind them. */
+  #sampled<T>(pad: boolean, look: (sample: Sample) => T): T {
+    const { bytes, from, to, ended } = this.#window, end = Math.min(to, from + DIALECT_BYTES);
+    const comment = commentOf(this.#options), { skipLines = 0 } = this.#options;
+    const kernel = this.#kernel && Kernel.open(DIALECT_BYTES + 1);
+    kernel?.bytes.set(bytes.subarray(from, end));
+    try {
+      return look({
+        bytes: kernel?.bytes ?? bytes.slice(from, end + 1),
+        from: 0,
+        to: end - from,
+        last: ended && end === to,
+        line: skipLines + 1,
+        tokenizer: (dialect, apart) => {
+          const fields = tokenizer(dialect, Infinity, { comment, pad }, apart ? undefined : kernel);
+          return Object.assign(fields, this.#sieve && { faults: [] });
+        },
+      });
+    } finally {
+      kernel?.close();
+    }
   }
 
   #tokenizer(dialect: Dialect): Tokenizer {

@@ -25,6 +25,8 @@ export let split: i32 = -1;
 /** Behind the last byte of a text. */
 export let length: i32 = 0;
 /** How many records were refused for their shape, and how many may be at most. */
+/** 1 where the bytes ended within a record. */
+export let cut: i32 = 0;
 export let faults: i32 = 0;
 export let mostFaults: i32 = 0;
 
@@ -97,6 +99,7 @@ function refuse(from: i32, to: i32, delimiter: i32, quote: i32, escape: i32): i3
 export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, escape: i32): i32 {
   const d = i8x16.splat(<i8>delimiter), lf = i8x16.splat(10), cr = i8x16.splat(13);
   const doubled = escape == quote;
+  cut = 0;
   store<u8>(bytes + to, LF);
   let first = records * width, n = first, begin = from, start = from, inner = 0;
   let base = from, mask = marks(base, d, lf, cr);
@@ -105,7 +108,10 @@ export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, 
     if (<i32>load<u8>(bytes + start) == quote) {
       let j = start + 1, lines = 0, flag = QUOTED;
       for (;; j++) {
-        if (j >= to) return begin;
+        if (j >= to) {
+          cut = 1;
+          return begin;
+        }
         const c = <i32>load<u8>(bytes + j);
         if (c == LF) {
           if (<i32>load<u8>(bytes + j - 1) != CR || j == start + 1) lines++;
@@ -143,7 +149,10 @@ export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, 
       store<i32>(ends + (<usize>n << 2), i);
       c = <i32>load<u8>(bytes + i);
     }
-    if (i >= to) return begin;
+    if (i >= to) {
+      cut = 1;
+      return begin;
+    }
     n++;
     if (c == delimiter) {
       if (n - first < width) {
@@ -154,7 +163,10 @@ export function find(from: i32, to: i32, most: i32, delimiter: i32, quote: i32, 
     }
     if (!misshapen) {
       if (c == CR) {
-        if (i + 1 >= to) return begin; // a line feed may follow
+        if (i + 1 >= to) {
+          cut = 1;
+          return begin; // a line feed may follow
+        }
         if (<i32>load<u8>(bytes + i + 1) == LF) i++;
       }
       i++;
