@@ -31,7 +31,10 @@ export class CopyIn {
     this.#stream.once("close", () => end(new Error("the connection was closed during the COPY")));
   }
 
-  /** Sends bytes; resolves when the socket has taken them all, so that the buffer may be filled again. */
+  /**
+   * Sends bytes; resolves when the socket has taken them all, so that the buffer may be filled again. To be called when
+   * that is so of those before.
+   */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#failure) throw this.#failure;
     // A write below the socket's mark is acknowledged while it still lies in its queue: that one gets its own copy.

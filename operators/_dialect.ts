@@ -2,7 +2,7 @@ import type { Block } from "./_block.ts";
 import { inferType } from "./_read_column.ts";
 import { type Dialect, Malformed, type Tokenizer } from "./_tokenizer.ts";
 
-/** The first bytes of a file; one byte behind them is free. */
+/** The first bytes of a file, `bytes[from, to)`; one byte behind them is free. */
 export interface Sample {
   readonly bytes: Uint8Array;
   readonly from: number;
@@ -82,8 +82,9 @@ function only(
   dialects: readonly Dialect[],
   shows?: (fields: string[]) => boolean,
 ): Dialect | undefined {
+  const bytes = sample.bytes.subarray(sample.from, sample.to);
   const fits = dialects.filter((dialect) => {
-    if (!sample.bytes.includes(dialect.delimiter)) return false;
+    if (!bytes.includes(dialect.delimiter)) return false;
     const found = fit(sample, dialect);
     return found && found.width > 1 && found.records > 1 &&
       (!shows || shows(raw(sample, found.fields)));

@@ -151,6 +151,7 @@ export class Answer {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
   /** Fails the reading that is under way. */
   #interrupt: ((reason: unknown) => void) | undefined;
+  readonly #abort = (): void => this.#interrupt?.(this.#signal.reason);
 
   constructor(response: Response, attempt: AbortController, signal: AbortSignal) {
     const { headers } = response;
@@ -220,8 +221,6 @@ export class Answer {
     if (done) this.#signal.removeEventListener("abort", this.#abort);
     return value;
   }
-
-  readonly #abort = (): void => this.#interrupt?.(this.#signal.reason);
 
   /** Ends the connection, whatever is still to come. */
   close(): void {
