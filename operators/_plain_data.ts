@@ -3,10 +3,7 @@ import type { Column } from "./_block.ts";
 
 const NONE = new Uint8Array(0);
 
-/**
- * A column of Arrow that begins at the first of its values. `makeData` looks through all that it might be given, and
- * takes as long for it as to read a column of some types.
- */
+/** A column of Arrow that begins at the first of its values, without the objects that `makeData` makes on the way. */
 export function plainData(
   type: DataType,
   length: number,

@@ -210,7 +210,7 @@ export class Answer {
   async #next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     if (!this.#reader) return undefined;
     this.#signal.throwIfAborted();
-    // One listener for all of the body, and no race against a promise that would keep each of them.
+    // One listener for all of the body: each that is removed leaves a table of the signal's to the collector.
     if (!this.#interrupt) this.#signal.addEventListener("abort", this.#abort, { once: true });
     const { promise, resolve, reject } = Promise.withResolvers<
       ReadableStreamReadResult<Uint8Array<ArrayBuffer>>

@@ -2,7 +2,7 @@ import { type Field, Schema, type TypeMap } from "apache-arrow";
 
 /**
  * A schema of many batches. Arrow merges the fields of each new batch into its schema, which makes all of them and their
- * metadata anew and takes longer than the batch itself; here, what is the same stays the same.
+ * metadata anew, a third of the garbage of a load; here, what is the same stays the same.
  */
 export class SteadySchema extends Schema {
   override assign<R extends TypeMap>(

@@ -24,9 +24,9 @@ export let high: i32 = 0;
 export let split: i32 = -1;
 /** Behind the last byte of a text. */
 export let length: i32 = 0;
-/** How many records were refused for their shape, and how many may be at most. */
 /** 1 where the bytes ended within a record. */
 export let cut: i32 = 0;
+/** How many records were refused for their shape, and how many may be at most. */
 export let faults: i32 = 0;
 export let mostFaults: i32 = 0;
 
