@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
 import { isIP } from "node:net";
-import type { Duplex } from "node:stream";
+import { type Duplex, finished } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 // @ts-types="@types/pg"
 import pg from "pg";
@@ -25,6 +25,8 @@ interface Address {
   readonly database: string;
   readonly options: URLSearchParams;
 }
+
+type WriteCallback = (error?: Error | null) => void;
 
 type Tls = false | {
   rejectUnauthorized: boolean;
@@ -180,6 +182,7 @@ async function open(
     const connected = client.connect();
     if (without) goOnWithoutTls(client, without);
     await connected;
+    hearOut((client as unknown as { connection: { stream: Duplex } }).connection.stream);
     await client.query(SETUP);
     return client;
   } catch (error) {
@@ -204,6 +207,26 @@ function goOnWithoutTls(client: pg.Client, told: () => void): void {
     connection.emit("sslconnect");
   });
   stream.removeListener("data", answered as () => void);
+}
+
+/**
+ * Lets what the server sent before it hung up be read before a write that failed for it ends the session: there it says
+ * why. Told of the write first, the socket would throw that away.
+ */
+function hearOut(stream: Duplex): void {
+  const write = stream._write.bind(stream), writev = stream._writev!.bind(stream);
+  const later = (callback: WriteCallback): WriteCallback => (error) => {
+    if (!error) return callback();
+    const tell = () => {
+      clearTimeout(timer);
+      forget();
+      callback(error);
+    };
+    const timer = setTimeout(tell, 100);
+    const forget = finished(stream, { writable: false }, tell);
+  };
+  stream._write = (chunk, encoding, callback) => write(chunk, encoding, later(callback));
+  stream._writev = (chunks, callback) => writev(chunks, later(callback));
 }
 
 /** Takes a URL apart. @throws {TypeError} without showing it, for its password */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { GiveUp } from "../../engine/mod.ts";
 import { connect, type ConnectOptions, disconnect } from "../../operators/_connect.ts";
+import { CopyIn } from "../../operators/_copy_in.ts";
 import { hasOpenssl, sharedPostgres, testPostgres } from "../_postgres.ts";
 import { Proxy } from "../faults/_proxy.ts";
 
@@ -231,6 +232,28 @@ Deno.test("a session that the server ends fails the next query, and nothing else
   await assert.rejects(session.rows("SELECT 1"));
 });
 
+for (const mode of ["disable", ...hasOpenssl ? ["require"] : []]) {
+  Deno.test(`who writes hears why the server hung up: sslmode=${mode}`, async () => {
+    await using session = await open(urlOf({ query: `sslmode=${mode}` }));
+    const [{ pid }] = await session.rows("SELECT pg_backend_pid() AS pid");
+    await session.rows("CREATE TEMPORARY TABLE numbers (n integer)");
+    const copy = new CopyIn(session.client, "COPY numbers FROM STDIN");
+    const rows = new TextEncoder().encode("1\n".repeat(1 << 20));
+    await copy.write(rows);
+    Deno.kill(pid, "SIGTERM");
+    // Nothing is read here until the server has gone.
+    const never = new Int32Array(new SharedArrayBuffer(4));
+    for (let tries = 0; tries < 500 && exists(`/proc/${pid}`); tries++) {
+      Atomics.wait(never, 0, 0, 10);
+    }
+    const lost = /terminating connection due to administrator command/;
+    await assert.rejects(async () => {
+      for (let i = 0; i < 100; i++) await copy.write(rows);
+    }, lost);
+    await assert.rejects(copy.finish(), lost);
+  });
+}
+
 Deno.test("a session whose server hangs is closed all the same", async () => {
   const session = await open(plain.url);
   const [{ pid }] = await session.rows("SELECT pg_backend_pid() AS pid");
@@ -328,6 +351,14 @@ Deno.test({
     assert.match((await failureOf(`${bare}sslmode=prefer`)).message, /valid client certificate/);
   },
 });
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 async function activity(pid: number): Promise<{ wait_event_type: string } | undefined> {
   const rows = await plain.query<{ wait_event_type: string }>(
