@@ -184,7 +184,7 @@ Deno.test("http gives up after five tries in a row without a new byte", async ()
     ),
   ]);
   assert.equal(server.visits.length, 6);
-  assert.ok(performance.now() - before < 10_000);
+  assert.ok(performance.now() - before < 60_000);
 });
 
 const refusals = [
@@ -247,14 +247,18 @@ Deno.test("http waits ten minutes at most, and stops waiting when it is told to"
   await using server = new Server((visit) =>
     visit.send("503 Busy", { "retry-after": "999999999" })
   );
-  const { log, lines } = notes();
+  const lines: string[] = [];
   const stop = new AbortController();
-  setTimeout(() => stop.abort(new Error("stopped by hand")), 50);
+  const warn = (message: string) => {
+    lines.push(message);
+    setTimeout(() => stop.abort(new Error("stopped by hand")), 50);
+  };
+  const log = { ...notes().log, warn };
   await assert.rejects(
     get({ url: server.url }, testContext({ log, signal: stop.signal })),
     /stopped by hand/,
   );
-  assert.match(lines[0]!, /in 600\.0 s$/);
+  assert.match(lines.join("\n"), /in 600\.0 s$/);
 });
 
 Deno.test("http does not wait for ever, neither for an answer nor for the next byte", async () => {
@@ -263,17 +267,18 @@ Deno.test("http does not wait for ever, neither for an answer nor for the next b
     await visit.gone;
   });
   await using slow = new Server(async (visit) => {
-    if (visit.index > 0) return await serve(visit);
+    if (visit.headers["range"]) return await serve(visit);
     await serve(visit, 5000);
     await visit.gone;
   });
   const { log, lines } = notes();
   const ctx = testContext({ log });
-  const options = { headerTimeout: { milliseconds: 100 }, idleTimeout: { milliseconds: 100 } };
-  assertSame(await get({ url: silent.url, ...options }, ctx), body);
-  assertSame(await get({ url: slow.url, ...options }, ctx), body);
+  // Each has the other time in full: where this machine stands still, that one is not over too.
+  const short = { milliseconds: 100 };
+  assertSame(await get({ url: silent.url, headerTimeout: short }, ctx), body);
   assert.match(lines[0]!, /no answer within 0\.1 s/);
-  assert.match(lines[1]!, /lost at byte 5000 .*no byte came for 0\.1 s/);
+  assertSame(await get({ url: slow.url, idleTimeout: short }, ctx), body);
+  assert.match(lines.join("\n"), /lost at byte 5000 .*no byte came for 0\.1 s/);
 });
 
 Deno.test("http follows redirects, and asks the first address again when it resumes", async () => {

@@ -225,17 +225,18 @@ Deno.test("an abort ends the statement, here and on the server", async () => {
     sql({ statement: "INSERT INTO t VALUES (1); SELECT pg_sleep(60)" }),
     context(database, { signal: stop.signal }),
   );
-  const busy = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+  const busy =
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
   for (let tries = 0; (await database.query(busy)).length === 0; tries++) {
-    assert.ok(tries < 200);
+    assert.ok(tries < 1000);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const began = performance.now();
   stop.abort(new Error("enough"));
   await assert.rejects(running, { message: "enough" });
-  assert.ok(performance.now() - began < 500);
+  assert.ok(performance.now() - began < 10_000);
   for (let tries = 0; (await database.query(busy)).length > 0; tries++) {
-    assert.ok(tries < 100, "the server goes on");
+    assert.ok(tries < 400, "the server goes on");
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   assert.deepEqual(await database.query("SELECT * FROM t"), []);
