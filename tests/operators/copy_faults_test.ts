@@ -72,7 +72,7 @@ function sessions(database: TestDatabase) {
 }
 
 async function until(true_: () => Promise<boolean> | boolean): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1000; tries++) {
     if (await true_()) return;
     await sleep(20);
   }
@@ -123,7 +123,7 @@ for (const mode of MODES) {
       const from = performance.now();
       abort.abort(reason);
       await assert.rejects(loading, reason);
-      assert.ok(performance.now() - from < 2000);
+      assert.ok(performance.now() - from < 10_000);
       silence.resolve();
       await until(() => cancelled() !== undefined);
       await database.untouched();
@@ -209,7 +209,7 @@ for (const mode of MODES) {
       const from = performance.now();
       abort.abort(new Error("enough"));
       await assert.rejects(loading, new Error("enough"));
-      assert.ok(performance.now() - from < 2000);
+      assert.ok(performance.now() - from < 10_000);
     }
     await database.untouched();
   });
@@ -231,14 +231,14 @@ for (const mode of MODES) {
 
 Deno.test("a database that takes nothing stops the source, and it goes on when that is over", async () => {
   await using database = await prepared();
-  const chunks = 160; // 40 MB
+  const chunks = 80; // 20 MB
   const { stream, pulled } = file(chunks, (controller) => controller.close());
   let loading: Promise<{ rows: number }>;
   {
     await using _lock = await lock(database, "SHARE");
     loading = load(database, stream, { mode: "append" });
     await until(async () => (await sessions(database)).some(({ wait }) => wait === "Lock"));
-    await sleep(1500);
+    for (let before = -1; before !== pulled(); await sleep(300)) before = pulled();
     assert.ok(pulled() * LINES.length < 8_000_000, `${pulled() * LINES.length} bytes were pulled`);
   }
   assert.equal((await loading).rows, chunks * 9000);
