@@ -43,11 +43,16 @@ function andThen(text: string, then: () => void | Promise<void>): ReadableStream
   }, { highWaterMark: 0 });
 }
 
+/** The sessions that copy, once there are three. */
 async function copying(database: TestDatabase): Promise<number[]> {
-  const all = await database.query<{ pid: number }>(
-    "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active' AND datname = current_database()",
-  );
-  return all.map(({ pid }) => pid);
+  for (let tries = 0;; tries++) {
+    const all = await database.query<{ pid: number }>(
+      "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active' AND datname = current_database()",
+    );
+    if (all.length >= 3) return all.map(({ pid }) => pid);
+    assert.ok(tries < 1000, `${all.length} sessions copy`);
+    await sleep(20);
+  }
 }
 
 const MODES: readonly Partial<CopyOptions>[] = [
