@@ -50,7 +50,7 @@ export async function nothingLeft(database: TestDatabase): Promise<void> {
   const tables = await database.query("SELECT relname FROM pg_class WHERE relname LIKE 'sluice%'");
   assert.deepEqual(tables, []);
   let sessions: unknown[] = [];
-  for (let tries = 0; tries < 50; tries++) {
+  for (let tries = 0; tries < 500; tries++) {
     sessions = await database.query(
       "SELECT state, query FROM pg_stat_activity WHERE application_name LIKE 'sluice%' AND datname = current_database()",
     );

@@ -150,7 +150,8 @@ for (const [what, place, message, forGood] of REFUSED) {
     const error = await failureOf(urlOf({ query: "sslmode=disable", ...place }));
     assert.match(error.message, message);
     assert.equal(error instanceof GiveUp, forGood);
-    assert.ok(performance.now() - started < 1500);
+    // Who asks again does so for 3.55 s at the least.
+    assert.ok(performance.now() - started < 3500);
   });
 }
 
@@ -369,9 +370,9 @@ async function activity(pid: number): Promise<{ wait_event_type: string } | unde
 }
 
 async function until(done: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 800; tries++) {
     if (await done()) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
-  throw new assert.AssertionError({ message: "it did not come to pass within 5 s" });
+  throw new assert.AssertionError({ message: "it did not come to pass within 20 s" });
 }

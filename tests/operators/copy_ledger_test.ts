@@ -46,7 +46,7 @@ function held(text: string) {
 }
 
 async function until(true_: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1000; tries++) {
     if (await true_()) return;
     await sleep(20);
   }
