@@ -45,13 +45,14 @@ export function selectInstances(
 ): Instance[] {
   const shape = shapeOf(dag);
   const named = chooseTasks(dag, selection);
+  const indexes = selection.indexes && new Set(selection.indexes);
+  const { onlyFailed } = selection;
   const tasks = new Set(named);
   if (selection.downstream) { for (const id of reach(shape, [...named])) tasks.add(id); }
   if (selection.upstream) { for (const id of climb(dag, named)) tasks.add(id); }
   return chooseRuns(dag, runs, selection).flatMap((run) => {
     const seeds = [...tasks].flatMap((id) => instancesOf(run, id)).filter(({ task, index, at }) => {
-      const { indexes, onlyFailed } = selection;
-      const isOther = indexes && index !== undefined && named.has(task) && !indexes.includes(index);
+      const isOther = indexes && index !== undefined && named.has(task) && !indexes.has(index);
       return !isOther && (!onlyFailed || /failed/.test(at.state));
     });
     return selectIn(dag, shape, run, seeds);
@@ -153,11 +154,17 @@ function selectIn(dag: AnyDag, shape: Shape, run: Run, seeds: readonly Part[]): 
     }
   };
   add(seeds);
+  const whole = new Set<string>();
   // A map grows under its own iteration.
   for (const { task, index } of found.values()) {
     for (const reader of shape.readers.get(task) ?? []) {
-      const follows = index !== undefined && dag.tasks.get(reader)!.each?.over === task;
-      add(instancesOf(run, reader).filter((part) => !follows || part.index === index));
+      if (index !== undefined && dag.tasks.get(reader)!.each?.over === task) {
+        const at = run.mapped[reader]?.[index];
+        if (at) add([{ task: reader, index, at }]);
+      } else if (!whole.has(reader)) {
+        whole.add(reader);
+        add(instancesOf(run, reader));
+      }
     }
   }
   for (const id of surroundings(dag, shape, found.values())) add(instancesOf(run, id));
