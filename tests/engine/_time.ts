@@ -1,4 +1,8 @@
+import { setImmediate } from "node:timers/promises";
 import type { Sleep } from "../../engine/mod.ts";
+
+/** More turns of the event loop than anything takes that waits neither for a clock nor for a disk. */
+const TURNS = 50;
 
 /** A clock that goes on only when told to. */
 export interface VirtualTime {
@@ -9,7 +13,7 @@ export interface VirtualTime {
   readonly sleepers: () => number;
   /** Goes on, waking who is due on the way, each at its moment. */
   advance(duration: Temporal.DurationLike): Promise<void>;
-  /** Lets all that can happen now happen. */
+  /** Lets all that can happen now happen, but for what the disk is asked. */
   settle(): Promise<void>;
 }
 
@@ -19,7 +23,7 @@ export function virtualTime(start: string): VirtualTime {
   const sleepers = new Set<{ at: number; wake: () => void }>();
   let ms = 0;
   const settle = async (): Promise<void> => {
-    for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 0));
+    for (let i = 0; i < TURNS; i++) await setImmediate();
   };
   return {
     now: () => origin.add({ milliseconds: ms }),
