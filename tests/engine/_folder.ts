@@ -10,6 +10,19 @@ export async function folder(): Promise<Folder> {
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
+/** Waits until what is written has another time than what was: how often its clock ticks is the system's affair. */
+export async function laterOnDisk(): Promise<void> {
+  const probe = await Deno.makeTempFile({ prefix: "sluice_test_" });
+  const touch = async (): Promise<number> => {
+    await Deno.writeTextFile(probe, "x");
+    return (await Deno.stat(probe)).mtime!.getTime();
+  };
+  for (const now = await touch(); await touch() === now;) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await Deno.remove(probe);
+}
+
 /** Makes one on a disk of its own that holds so many bytes; undefined where that is not allowed. */
 export async function smallDisk(bytes: number): Promise<Folder | undefined> {
   const { path, ...rest } = await folder();

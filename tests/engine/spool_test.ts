@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Bytes, Origin } from "../../engine/mod.ts";
 import { openSpool, type Spool } from "../../engine/spool.ts";
+import { laterOnDisk } from "./_folder.ts";
 
 const clock = (): number => performance.now();
 const owner = { run: "r", task: "file" };
@@ -139,7 +140,7 @@ Deno.test("a whole file with a validator is found by its key from other runs and
     second.commit(other);
     assert.equal(await read(second.follow(other, taken.state, never).stream), "first");
 
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await laterOnDisk();
     await put(spool, "second", v("2"));
     assert.equal((await second.kept(other, "http://x/a"))?.validator, "2");
     assert.equal(await read(second.follow(other, taken.state, never).stream), "first");
