@@ -12,6 +12,7 @@ import {
   type Work,
 } from "../../engine/mod.ts";
 import { perform, testContext } from "../_context.ts";
+import { type Folder, folder } from "./_folder.ts";
 import { download, fileServer, soon } from "./_origin.ts";
 
 const BODY = new Uint8Array(100_000).map((_, i) => (i * i) >> 3);
@@ -69,13 +70,18 @@ const collect = operator("collect", async (_: object, _ctx, input: Bytes) => {
   return new Uint8Array(await new Response(input).arrayBuffer());
 });
 
-/** Files that others may see. */
-async function temporary(): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir(Deno.env.get("TMPDIR") ?? "/tmp")) {
-    if (name.startsWith("sluice-replay-")) names.push(name);
-  }
-  return names;
+/** Has temporary files made in a folder of our own, where other processes make none. */
+async function ownTemporary(): Promise<Folder> {
+  const before = Deno.env.get("TMPDIR");
+  const { path, ...own } = await folder();
+  Deno.env.set("TMPDIR", path);
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      before === undefined ? Deno.env.delete("TMPDIR") : Deno.env.set("TMPDIR", before);
+      await own[Symbol.asyncDispose]();
+    },
+  };
 }
 
 const SOURCES: readonly [what: string, validator: string | undefined, opened: number][] = [
@@ -89,13 +95,13 @@ for (const [what, validator, opened] of SOURCES) {
     again.learnt = undefined;
     const told: Told = { opened: 0, cancelled: undefined };
     const ctx = testContext();
-    const before = await temporary();
+    await using own = await ownTemporary();
     const work = pipe(bytes(told, validator), again([40_000, 90_500, 10_000]), collect());
     assert.deepEqual(await perform(work, ctx), BODY);
     assert.equal(told.opened, opened);
     const stages = ctx.meters.read().map(({ stage, bytes }) => [stage, bytes]);
     assert.deepEqual(stages.slice(1), [["bytes", 100_000], ["again", 100_000], ["collect", 0]]);
-    assert.deepEqual(await temporary(), before);
+    assert.deepEqual([...Deno.readDirSync(own.path)], []);
   });
 }
 
@@ -120,7 +126,8 @@ for (const [what, validator, opened] of CHANGES) {
       }
       return n;
     }, { rereads: true });
-    const ctx = testContext(), before = await temporary();
+    await using own = await ownTemporary();
+    const ctx = testContext();
     assert.equal(await perform(pipe(bytes(told, validator), ask()), ctx), BODY.length);
     assert.equal(told.opened, opened);
     assert.deepEqual(
@@ -131,7 +138,7 @@ for (const [what, validator, opened] of CHANGES) {
     );
     const stages = ctx.meters.read().map(({ stage, bytes }) => [stage, bytes]);
     assert.deepEqual(stages.slice(1), [["bytes", 100_000], ["ask", 0]]);
-    assert.deepEqual(await temporary(), before);
+    assert.deepEqual([...Deno.readDirSync(own.path)], []);
   });
 }
 
