@@ -295,15 +295,15 @@ export async function until(what: () => boolean | Promise<boolean>, ms = 5000): 
   }
 }
 
-/** Where Deno keeps its packages: the commands have another HOME. */
 /** What a command wrote, without what the runtime says when another process has the cache that all share. */
-function ours(text: string): string {
+export function ours(text: string): string {
   return text.replaceAll(
     /(?:Could not initialize cache database|Failed to open cache file) [^\n]*\n/g,
     "",
   );
 }
 
+/** Where Deno keeps its packages: the commands have another HOME. */
 function denoFolder(): string {
   const { DENO_DIR, XDG_CACHE_HOME, HOME } = Deno.env.toObject();
   return DENO_DIR || `${XDG_CACHE_HOME || `${HOME}/.cache`}/deno`;

@@ -3,12 +3,13 @@ import { join } from "node:path";
 import { type Orders, SPEED, START } from "./_kill_loop_child.ts";
 import { contentOf, type Death, type Said, Witness } from "./_kill_loop_check.ts";
 import { type Folder, folder } from "./_folder.ts";
+import { ours } from "../cli/_sluice.ts";
 
 const CHILD = new URL("_kill_loop_child.ts", import.meta.url).pathname;
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 const FULL = Deno.env.get("SLUICE_SOAK") === "1";
 /** How many processes are killed. */
-const KILLS = FULL ? 300 : 30;
+const KILLS = FULL ? 300 : 20;
 const SEED = Number(Deno.env.get("SEED") ?? 20210102);
 const STRACE = await new Deno.Command("strace", { args: ["-V"], stdout: "null", stderr: "null" })
   .output().then(({ success }) => success, () => false);
@@ -67,8 +68,8 @@ interface Blow {
 }
 
 /** How many milliseconds a child may take until it dies, and how many to do all that is left. */
-const PATIENCE = 30_000;
-const LONG = 10 * PATIENCE;
+const PATIENCE = 120_000;
+const LONG = 5 * PATIENCE;
 
 /** Lets a child go until it dies. */
 async function live(orders: Orders, blow?: Blow, inject: readonly string[] = []): Promise<Said> {
@@ -107,7 +108,7 @@ async function live(orders: Orders, blow?: Blow, inject: readonly string[] = [])
   }
   const { signal, code } = await child.status;
   timers.forEach(clearTimeout);
-  assert.equal(await errors, "");
+  assert.equal(ours(await errors), "");
   assert.ok(!late, `in ${patience} ms it was not done`);
   assert.ok(signal !== null || code === 0, `it ended with ${code}`);
   return { lines, signal };
@@ -213,6 +214,11 @@ async function killOnce(orders: Partial<Orders>, inject: readonly string[] = [])
   return said;
 }
 
+/** How many appends one made that was not killed. */
+function appendsOf({ lines }: Said): number {
+  return Number(lines.find((line) => line.startsWith("appends "))!.split(" ")[1]);
+}
+
 /** Does something for each, two side by side, for as many cores. */
 async function each<T>(all: readonly T[], what: (one: T) => Promise<void>): Promise<void> {
   const queue = [...all];
@@ -223,8 +229,7 @@ async function each<T>(all: readonly T[], what: (one: T) => Promise<void>): Prom
 }
 
 Deno.test("a run goes on where it was after a kill before and after each of its commits", async () => {
-  const { lines } = await killOnce({});
-  const appends = Number(lines.find((line) => line.startsWith("appends "))!.split(" ")[1]);
+  const appends = appendsOf(await killOnce({}));
   assert.ok(appends > 10);
   const points = Array.from({ length: appends * 2 }, (_, i) => {
     return { at: "append", n: 1 + (i >> 1), when: i % 2 ? "after" : "before" } as const;
@@ -234,11 +239,13 @@ Deno.test("a run goes on where it was after a kill before and after each of its 
   const chosen = points.filter((_, i) => i % step === SEED % step);
   let killed = 0;
   await each(chosen, async (kill) => {
-    if ((await killOnce({ kill })).signal === "SIGKILL") killed++;
+    const said = await killOnce({ kill });
+    if (said.signal === "SIGKILL") killed++;
+    // What happens at about the same time may be one commit or two.
+    else assert.ok(appendsOf(said) < kill.n, `it was not killed at append ${kill.n}`);
   });
   console.log(`killed at ${killed} points of ${points.length}`);
-  // What happens at about the same time may be one commit or two.
-  assert.ok(killed >= chosen.length * 2 / 3);
+  assert.ok(killed >= chosen.length / 2);
 });
 
 Deno.test({
