@@ -104,7 +104,7 @@ Deno.test("a home folder gets a server, which goes with its user and keeps what 
   assert.equal(await findEmbedded(shared.path), undefined);
   const started = performance.now();
   await using db = await embeddedPostgres(shared.path, options);
-  assert.ok(performance.now() - started < 1500);
+  assert.ok(performance.now() - started < 15_000);
   assert.deepEqual(await query(db.url, "SELECT answer FROM kept"), [{ answer: 42 }]);
   assert.equal(log.length, 1);
 });
@@ -268,7 +268,8 @@ Deno.test("an abort ends the wait for a server that does not answer", async () =
     const waiting = assert.rejects(embeddedPostgres(shared.path, { signal: stop.signal }), reason);
     setTimeout(() => stop.abort(reason), 100);
     await waiting;
-    assert.ok(performance.now() - started < 1000);
+    // By itself, the wait for an answer would end after 5 seconds.
+    assert.ok(performance.now() - started < 4500);
   } finally {
     Deno.kill(pid, "SIGCONT");
   }

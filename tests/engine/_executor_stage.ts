@@ -179,7 +179,7 @@ export class Gate implements AsyncDisposable {
 }
 
 /** Resolves when something is so. */
-export async function eventually(is: () => boolean, ms = 5000): Promise<void> {
+export async function eventually(is: () => boolean, ms = 60_000): Promise<void> {
   for (const end = performance.now() + ms; !is();) {
     if (performance.now() > end) throw new Error("it did not happen in time");
     await new Promise((resolve) => setTimeout(resolve, 5));

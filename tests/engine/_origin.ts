@@ -108,7 +108,7 @@ export const download: Operator<{ url: string; changes?: () => boolean }, Bytes>
 );
 
 /** Resolves when the other side has done something; fails the test when it never does. */
-export function soon<T>(what: Promise<T>, ms = 5000): Promise<T> {
+export function soon<T>(what: Promise<T>, ms = 60_000): Promise<T> {
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("it did not happen in time")), ms);

