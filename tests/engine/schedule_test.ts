@@ -406,7 +406,7 @@ Deno.test("every cron in every zone ticks as the wall clock says, and its interv
       }
       assert.deepEqual(seen, expected);
     }),
-    { numRuns: 250 },
+    { numRuns: 100 },
   );
 });
 
@@ -467,7 +467,7 @@ Deno.test("what is due by now and what comes next tile time, whatever ran last",
         assert.deepEqual(again && pair(again), coming && pair(coming));
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 120 },
   );
 });
 
