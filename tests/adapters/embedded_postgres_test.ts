@@ -42,11 +42,11 @@ function isAlive(pid: number): boolean {
 }
 
 async function until(done: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 3000; tries++) {
     if (await done()) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new assert.AssertionError({ message: "it did not come to pass within 10 s" });
+  throw new assert.AssertionError({ message: "it did not come to pass within a minute" });
 }
 
 /** Another process that uses the server of a home folder until its stdin ends. */
@@ -87,8 +87,17 @@ if (!hasPsql) console.log("no psql here: a test with it is left out");
 
 const shared = await makeHome();
 globalThis.addEventListener("unload", () => Deno.removeSync(shared.path, { recursive: true }));
+/** What was said as its server was made: whichever test comes first, they all find it there. */
+const made: string[] = [];
+{
+  await using _first = await embeddedPostgres(shared.path, {
+    log: (message) => void made.push(message),
+  });
+}
 
 Deno.test("a home folder gets a server, which goes with its user and keeps what it was told", async () => {
+  assert.equal(made.length, 1);
+  assert.match(made[0]!, /^Making a Postgres in /);
   const log: string[] = [];
   const options = { log: (message: string) => void log.push(message) };
   let pid: number;
@@ -98,15 +107,13 @@ Deno.test("a home folder gets a server, which goes with its user and keeps what 
     await query(db.url, "CREATE TABLE kept AS SELECT 42 AS answer");
     assert.equal((await findEmbedded(shared.path))?.url, db.url);
   }
-  assert.equal(log.length, 1);
-  assert.match(log[0]!, /^Making a Postgres in /);
   assert.ok(!isAlive(pid));
   assert.equal(await findEmbedded(shared.path), undefined);
   const started = performance.now();
   await using db = await embeddedPostgres(shared.path, options);
   assert.ok(performance.now() - started < 15_000);
   assert.deepEqual(await query(db.url, "SELECT answer FROM kept"), [{ answer: 42 }]);
-  assert.equal(log.length, 1);
+  assert.deepEqual(log, []);
 });
 
 Deno.test("it loses no commit, is open to this machine only, and counts in UTF-8", async () => {
