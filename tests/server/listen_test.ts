@@ -113,7 +113,8 @@ Deno.test("a head that does not come is not waited for", () =>
     using none = await Line.to(http);
     using half = await Line.to(http, "GET / HTTP/1.1\r\nhost: x\r\nx-");
     assert.deepEqual(await Promise.all([none.hear(), half.hear()]), ["", ""]);
-    assert.ok(performance.now() - began < 2000);
+    // Without being told, it is waited for ten seconds.
+    assert.ok(performance.now() - began < 8000);
   }, { headTimeout: 200 }));
 
 Deno.test("a head that comes a byte at a time is not waited for either", () =>
@@ -179,16 +180,19 @@ Deno.test("a normal request is answered at once beside 2000 that never end", () 
       times.push(performance.now() - began);
     }
     times.sort((a, b) => a - b);
-    assert.ok(times[5]! < 100, `${times}`);
+    // Behind them, it would wait until they are given up.
+    assert.ok(times[5]! < 1000, `${times}`);
     for (const line of lines) line?.[Symbol.dispose]();
   }));
 
 Deno.test("no address has more connections than it may, and those that ask keep theirs", async () => {
   const held = Promise.withResolvers<void>();
+  const full = Promise.withResolvers<void>();
+  let asked = 0;
   await withServer(
     async (http) => {
       const asking = await Promise.all([1, 2, 3].map(() => Line.to(http, get("/hold"))));
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await full.promise;
       using more = await Line.to(http, get("/hold"));
       assert.equal(await more.hear(), "");
       held.resolve();
@@ -199,6 +203,7 @@ Deno.test("no address has more connections than it may, and those that ask keep 
     },
     { maxConnectionsPerAddress: 3 },
     async () => {
+      if (++asked === 3) full.resolve();
       await held.promise;
       return new Response("held");
     },
@@ -274,7 +279,7 @@ Deno.test("a server ends its answers that would never end, within a second or so
   await line.hear(/\r\n\r\n/);
   const began = performance.now();
   await http[Symbol.asyncDispose]();
-  assert.ok(performance.now() - began < 3000);
+  assert.ok(performance.now() - began < 10_000);
   line[Symbol.dispose]();
 });
 
