@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { dag, type Engine, engine, file, memory, type Store } from "../../engine/mod.ts";
-import { openReceipts, type Receipts, type ServerOptions } from "../../server/mod.ts";
+import { openReceipts, type ServerOptions } from "../../server/mod.ts";
 import { server } from "./_checked.ts";
 
 const count = dag("count", { params: { n: 0 }, maxActiveRuns: 2 });
@@ -126,21 +126,12 @@ Deno.test("a key holds after a restart", () =>
     assert.equal((await Deno.stat(join(home, "server.db"))).mode! & 0o777, 0o600);
   }));
 
-const deaths: [when: string, dies: (receipts: Receipts, etl: Engine) => [Receipts, Engine]][] = [
-  ["before the run is made", (receipts, etl) => [receipts, {
-    ...etl,
-    trigger: () => new Promise(() => {}),
-  }]],
-  ["after it, with nobody to write that down", (receipts, etl) => [receipts, {
-    ...etl,
-    trigger: async (...args: Parameters<Engine["trigger"]>) => {
-      await etl.trigger(...args);
-      return await new Promise<never>(() => {});
-    },
-  }]],
+const deaths: [when: string, isMade: boolean][] = [
+  ["before the run is made", false],
+  ["after it, with nobody to write that down", true],
 ];
 
-for (const [when, dies] of deaths) {
+for (const [when, isMade] of deaths) {
   Deno.test(`a process that dies ${when} makes one run for a key all the same`, () =>
     withHome(async (home) => {
       await using store = await file(home);
@@ -149,9 +140,17 @@ for (const [when, dies] of deaths) {
       // Another run of the same moment, that this key has nothing to do with.
       await (await etl.trigger("count", { params: { n: 8 } })).done;
       const first = openReceipts(home);
-      const [receipts, dying] = dies(first, etl);
-      trigger(server(dying, { store, receipts }), { key: "k", body }).catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      const dead = Promise.withResolvers<void>();
+      const dying: Engine = {
+        ...etl,
+        async trigger(...args: Parameters<Engine["trigger"]>) {
+          if (isMade) await etl.trigger(...args);
+          dead.resolve();
+          return await new Promise<never>(() => {});
+        },
+      };
+      trigger(server(dying, { store, receipts: first }), { key: "k", body }).catch(() => {});
+      await dead.promise;
       first[Symbol.dispose]();
       using second = openReceipts(home);
       const app = server(etl, { store, receipts: second });
