@@ -7,27 +7,52 @@ import { MONTHS } from "./_months.ts";
 
 await sharedPostgres();
 
-/** Serves months that take a second and more to come. */
-function slowMonths(): AsyncDisposable & { readonly url: string } {
+/** Serves months. */
+interface Months extends AsyncDisposable {
+  readonly url: string;
+  /** Ends those that come; `all`: and those to come. */
+  readonly end: (which?: { all?: boolean }) => void;
+}
+
+/** Serves months that come piece by piece until they are told to end; then the rest comes at once. */
+function slowMonths(): Months {
   const line = "1,2021-01-02 03:04:05,2.5,Some words that make the line longer\n";
   const head = new TextEncoder().encode("id,at,fare,words\n");
   const piece = new TextEncoder().encode(line.repeat(200));
-  const pieces = 70;
+  const pieces = 200;
+  const flowing = new Set<AbortController>();
+  let allEnd = false;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+    const end = new AbortController();
+    const ended = new Promise((resolve) => end.signal.addEventListener("abort", resolve));
+    flowing.add(end);
+    if (allEnd) end.abort();
     let sent = 0;
     const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(head),
       async pull(controller) {
         if (sent === pieces) return controller.close();
-        await new Promise((resolve) => setTimeout(resolve, 40));
-        controller.enqueue(sent++ === 0 ? new Uint8Array([...head, ...piece]) : piece);
+        const isLast = ++sent === pieces;
+        const moment = new Promise((resolve) => setTimeout(resolve, 40));
+        await (isLast ? ended : Promise.race([moment, ended]));
+        controller.enqueue(piece);
       },
     });
     const length = String(head.length + pieces * piece.length);
     return new Response(body, { headers: { "content-length": length, etag: '"1"' } });
   });
+  const end: Months["end"] = ({ all = false } = {}) => {
+    allEnd ||= all;
+    for (const one of flowing) one.abort();
+    flowing.clear();
+  };
   return {
     url: `http://127.0.0.1:${server.addr.port}`,
-    [Symbol.asyncDispose]: () => server.shutdown(),
+    end,
+    async [Symbol.asyncDispose]() {
+      end({ all: true });
+      await server.shutdown();
+    },
   };
 }
 
@@ -59,21 +84,26 @@ pageTest("the months of the taxis are loaded from the page alone", async (browse
     await page.getByRole("switch").click();
     await page.getByRole("dialog").getByText("Start 3 runs").click();
     await page.locator(".channel[data-flows]").waitFor();
-    const edge = page.locator(".channel[data-from=download][data-to=load]");
-    const seen = new Set<number>();
-    while ((await etl.runs({ dag: "yellow_taxi", state: "success" })).length === 0) {
-      seen.add(Number(await edge.getAttribute("data-bytes")));
-      await page.waitForTimeout(50);
+    let seen = 0;
+    for (let n = 0; n < 3; n++) {
+      const grown = await page.waitForFunction((seen) => {
+        const edge = document.querySelector<SVGElement>(".channel[data-from=download]");
+        const told = Number(edge?.dataset["bytes"]);
+        return told > seen && told;
+      }, seen);
+      seen = Number(await grown.jsonValue());
     }
-    assert.ok(seen.size >= 3, `it told of ${[...seen]} bytes`);
-    const [first] = await etl.runs({ dag: "yellow_taxi", state: "success" });
-    assert.ok(Math.max(...seen) <= first!.tasks["download"]!.stream!.bytes);
+    const [first] = await etl.runs({ dag: "yellow_taxi", state: "running" });
+    months.end();
+    const { tasks } = await etl.done(first!.id);
+    assert.ok(seen > 0 && seen <= tasks["download"]!.stream!.bytes);
   });
 
   await t.step("a task that runs tells in the grid how fast it is", async () => {
     await page.keyboard.press("1");
     await page.locator(".grid-speed", { hasText: /B\/s/ }).first().waitFor();
     await page.locator(".square[data-state=running][data-metered]").first().waitFor();
+    months.end({ all: true });
   });
 
   await t.step("squares turn green, each the colour of what the API says", async () => {
@@ -116,13 +146,18 @@ pageTest("the months of the taxis are loaded from the page alone", async (browse
   });
 });
 
-/** A DAG whose task does as it is told. */
-function waiter(): { readonly dag: ReturnType<typeof dag>; readonly go: () => void } {
-  const gates: (() => void)[] = [];
+/** A DAG whose task ends when it is told to, once it has begun. */
+function waiter(): { readonly dag: ReturnType<typeof dag>; readonly go: () => Promise<void> } {
+  let begun = Promise.withResolvers<() => void>();
   const waits = dag("waits");
-  waits.task("one", () => new Promise<void>((resolve) => gates.push(resolve)));
+  waits.task("one", () => new Promise<void>((resolve) => begun.resolve(resolve)));
   waits.task("two", () => 2, { after: waits.tasks.get("one")! });
-  return { dag: waits, go: () => gates.splice(0).forEach((open) => open()) };
+  const go = async () => {
+    const end = await begun.promise;
+    begun = Promise.withResolvers();
+    end();
+  };
+  return { dag: waits, go };
 }
 
 /** Has the page keep when each square got its state. */
@@ -143,11 +178,9 @@ pageTest("what happens is on screen within a moment, without a reload", async (b
   const { dag: waits, go } = waiter();
   await using served = await serve({ dags: [waits] });
   const { etl, url } = served;
-  await (async () => {
-    const { done } = await etl.trigger("waits");
-    setTimeout(go, 50);
-    await done;
-  })();
+  const { done } = await etl.trigger("waits");
+  await go();
+  await done;
   await using looked = await look(browser, `${url}/dags/waits`);
   const { page } = looked;
   await page.locator("[data-connection=live]").waitFor();
@@ -157,7 +190,7 @@ pageTest("what happens is on screen within a moment, without a reload", async (b
   for (let n = 0; n < 5; n++) {
     const { id, done } = await etl.trigger("waits");
     await page.locator(`.square[data-run="${id}"][data-task=one][data-state=running]`).waitFor();
-    go();
+    await go();
     const run = await done;
     await page.locator(`.square[data-run="${id}"][data-task=two][data-state=success]`).waitFor();
     const seen = await page.evaluate(() =>
@@ -246,7 +279,7 @@ pageTest("a server that comes back is followed again, and nothing was missed", a
   const { id, done } = await first.etl.trigger("waits");
   await page.locator("[data-connection=live]").waitFor();
   await page.locator(`.square[data-run="${id}"][data-task=one][data-state=running]`).waitFor();
-  go();
+  await go();
   await done;
   await page.locator(`.square[data-run="${id}"][data-task=two][data-state=success]`).waitFor();
   assert.equal(await page.evaluate(() => "__same" in globalThis), true);
