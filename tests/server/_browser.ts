@@ -60,7 +60,8 @@ export async function look(
 ): Promise<Look> {
   const context = await browser.newContext({ viewport: { width, height } });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  // However slow the machine is: who waits in vain waits once.
+  page.setDefaultTimeout(30_000);
   const complaints: string[] = [];
   page.on("request", (request) => {
     const { host } = new URL(request.url());
