@@ -107,6 +107,21 @@ pageTest("the list of all DAGs", async (browser, t) => {
     await page.getByRole("dialog").waitFor({ state: "detached" });
   });
 
+  await t.step("a key may be pressed as soon as what it is for is seen", async () => {
+    await page.goto(url);
+    await page.locator(".dag-row").first().waitFor();
+    await page.evaluate(() => {
+      const observer = new MutationObserver(() => {
+        if (!document.querySelector(".dag-head")) return;
+        observer.disconnect();
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "t", bubbles: true }));
+      });
+      observer.observe(document.body, { childList: true, subtree: true });
+    });
+    await page.locator("[data-dag=broken] .cover").click();
+    await page.getByRole("dialog", { name: "Trigger broken" }).waitFor();
+  });
+
   await t.step("light and dark follow the system, and can be chosen", async () => {
     await page.goto(url);
     await page.locator(".dag-row").first().waitFor();

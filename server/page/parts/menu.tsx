@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Button } from "./button.tsx";
 
 /** Something that can be chosen. */
@@ -16,7 +16,7 @@ export function Menu(
 ): JSX.Element {
   const open = useSignal(false);
   const root = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open.value) return;
     const close = (event: Event): void => {
       if (!root.current?.contains(event.target as Element)) open.value = false;

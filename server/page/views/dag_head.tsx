@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { BackfillDialog } from "../dialogs/backfill_dialog.tsx";
 import { TriggerDialog } from "../dialogs/trigger_dialog.tsx";
 import type { WholeDag } from "../documents.ts";
@@ -18,7 +18,7 @@ export function DagHead({ dag }: { readonly dag: WholeDag }): JSX.Element {
   const { id, description, tags, paused, held, next_run, schedule_in_words, warnings } = dag;
   const trigger = (): void => openDialog(<TriggerDialog dag={id} />);
   const backfill = (): void => openDialog(<BackfillDialog dag={id} />);
-  useEffect(() =>
+  useLayoutEffect(() =>
     addShortcuts([
       { keys: "t", does: "Trigger a run", run: trigger },
       { keys: "b", does: "Backfill", run: backfill },

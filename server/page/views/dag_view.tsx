@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo } from "preact/hooks";
 import { get } from "../api.ts";
 import type { WholeDag } from "../documents.ts";
 import { GridModel } from "../grid_model.ts";
@@ -59,7 +59,8 @@ export function DagView(
       if (status.next_run?.run_after !== known.next_run?.run_after) reload();
     }), [data]);
   const grid = useGrid(id);
-  useEffect(() =>
+  // Before it is painted: a key may be pressed as soon as it is seen.
+  useLayoutEffect(() =>
     addShortcuts(TABS.map(({ id: tab, label }, i) => ({
       keys: String(i + 1),
       does: `Show ${label.toLowerCase()}`,
@@ -121,7 +122,10 @@ function Opened(): JSX.Element | null {
   const task = query.get("task");
   const index = query.get("index");
   const close = (): void => goBeside(null);
-  useEffect(() => addShortcuts([{ keys: "Escape", does: "Close the panel", run: close }]), []);
+  useLayoutEffect(
+    () => addShortcuts([{ keys: "Escape", does: "Close the panel", run: close }]),
+    [],
+  );
   if (run === null) return null;
   return (
     <Beside>
