@@ -33,13 +33,14 @@ export function closeDialog(): void {
 }
 
 let count = 0;
+/** For how many milliseconds; where there is something to do about it, longer. */
 const STAY = { good: 5000, plain: 5000, bad: 12_000 };
 
 /** Says something in a corner of the screen, for a while. */
 export function notify(text: string, tone: Notice["tone"] = "plain", link?: Link): void {
   const notice = { id: ++count, tone, text, ...link ? { link } : {} };
   notices.value = [...notices.value.slice(-3), notice];
-  setTimeout(() => dismiss(notice.id), STAY[tone]);
+  setTimeout(() => dismiss(notice.id), link ? STAY.bad : STAY[tone]);
 }
 
 /** Takes a message away. */
