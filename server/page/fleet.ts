@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { get } from "./api.ts";
-import type { Dag } from "./documents.ts";
-import { faults, onDag, onEvent } from "./live.ts";
+import type { Dag, DagChange, Happening } from "./documents.ts";
+import { faults, onDag, onEvent, readBehind } from "./live.ts";
 import { afterEvent } from "./runs.ts";
 
 /** How many runs of each DAG are shown. */
@@ -15,9 +15,15 @@ export const fleetError = signal<Error | undefined>(undefined);
 /** Reads all of them. */
 export async function loadFleet(): Promise<void> {
   try {
-    const answer = await get<{ dags: Dag[]; faults: string[] }>("/api/dags", { runs: LAST });
-    fleet.value = new Map(answer.dags.map((dag) => [dag.id, dag]));
-    faults.value = answer.faults;
+    await readBehind(
+      () => get<{ dags: Dag[]; faults: string[] }>("/api/dags", { runs: LAST }),
+      (answer) => {
+        fleet.value = new Map(answer.dags.map((dag) => [dag.id, dag]));
+        faults.value = answer.faults;
+      },
+      apply,
+      change,
+    );
     fleetError.value = undefined;
   } catch (error) {
     fleetError.value = error as Error;
@@ -30,12 +36,16 @@ function changeDag(id: string, change: (dag: Dag) => Dag): void {
   if (dag) fleet.value = new Map(fleet.value).set(id, change(dag));
 }
 
-onEvent((event) => {
+function apply(event: Happening): void {
   const dag = event.dag === null ? undefined : fleet.value?.get(event.dag);
   if (!dag) return;
   const runs = afterEvent(dag.runs, event, { limit: LAST, make: (head) => head });
   if (runs !== dag.runs) changeDag(dag.id, (dag) => ({ ...dag, runs: [...runs] }));
-});
-onDag(({ dag, status }) => {
+}
+
+function change({ dag, status }: DagChange): void {
   if (status) changeDag(dag, (one) => ({ ...one, ...status }));
-});
+}
+
+onEvent(apply);
+onDag(change);

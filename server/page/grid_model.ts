@@ -2,6 +2,7 @@ import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { LETTERS } from "../letters.ts";
 import { get } from "./api.ts";
 import type { Grid, GridRun, Happening, RunHead, TaskState } from "./documents.ts";
+import { readBehind } from "./live.ts";
 import { afterEvent } from "./runs.ts";
 import { soon } from "./soon.ts";
 
@@ -57,7 +58,14 @@ export class GridModel {
   }
 
   async #read(runs: number, end?: AbortSignal): Promise<void> {
-    const grid = await get<Grid>(`/api/dags/${this.#dag}/grid`, { runs }, end);
+    await readBehind(
+      () => get<Grid>(`/api/dags/${this.#dag}/grid`, { runs }, end),
+      (grid) => this.#take(grid),
+      (event) => this.apply(event),
+    );
+  }
+
+  #take(grid: Grid): void {
     this.#indexes = new Map(grid.tasks.map((id, i) => [id, i]));
     this.#letters = new Map(grid.runs.map(({ run_id, states }) => [run_id, [...states]]));
     this.#tasks.value = grid.tasks;

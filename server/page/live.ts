@@ -9,8 +9,15 @@ export type Connection = "connecting" | "live" | "lost";
 /** Whether what is shown is how things are. */
 export const connection = signal<Connection>("connecting");
 
-/** Grows when something may have been missed: what is shown has to be read anew. */
+/** Grows when something may have been missed: what is shown has to be read anew. Before it is 1, nothing is read. */
 export const epoch = signal(0);
+
+/** Calls as soon as there is something to read, and each time it has to be read anew, until what it answers is called. */
+export function onEpoch(read: () => void): () => void {
+  return epoch.subscribe((n) => {
+    if (n > 0) read();
+  });
+}
 
 /** What stands on the meters of all attempts under way, by run, task and index. */
 export const meters = signal<ReadonlyMap<string, Meters["attempts"][number]>>(new Map());
@@ -41,9 +48,31 @@ function join<T>(all: Set<T>, one: T): () => void {
   return () => all.delete(one);
 }
 
+/** Reads what events then change. Those that come meanwhile are told again behind it: the answer may be from before them. */
+export async function readBehind<T>(
+  read: () => Promise<T>,
+  take: (answer: T) => void,
+  apply: (event: Happening) => void,
+  change: (change: DagChange) => void = () => {},
+): Promise<void> {
+  const meanwhile: (() => void)[] = [];
+  const stop = [
+    onEvent((event) => meanwhile.push(() => apply(event))),
+    onDag((one) => meanwhile.push(() => change(one))),
+  ];
+  try {
+    take(await read());
+  } finally {
+    for (const one of stop) one();
+  }
+  for (const tell of meanwhile) tell();
+}
+
 /** Another definition may show anywhere. */
 const readAnew = soon(() => epoch.value++, 20);
 
+/** How long nothing is read because nobody tells yet what happens, in milliseconds. */
+const PATIENCE = 1000;
 /** Milliseconds until it is tried again to connect: at first, and at most. */
 const FIRST = 250, MOST = 5000;
 /** The server says something at least every 15 s: else the connection is dead, though nobody said so. */
@@ -53,12 +82,15 @@ const SILENCE = 40_000;
 export async function follow(end: AbortSignal): Promise<void> {
   let last: string | undefined;
   let pause = FIRST;
+  const begin = (): void => void (epoch.value ||= 1);
+  setTimeout(begin, PATIENCE);
   while (!end.aborted) {
     try {
       for await (const { id, type, data } of events(last, end)) {
         pause = FIRST;
         if (type === "open") {
-          if (connection.value === "lost") epoch.value++;
+          // What was read before may be from before what is told from here on.
+          epoch.value++;
           connection.value = "live";
         } else if (type === "meters") {
           const { attempts } = JSON.parse(data) as Meters;
@@ -87,6 +119,7 @@ export async function follow(end: AbortSignal): Promise<void> {
       }
     }
     connection.value = "lost";
+    begin();
     meters.value = new Map();
     // Those who lost it at once do not come back at once.
     await wait(pause * (0.75 + Math.random() / 2), end);

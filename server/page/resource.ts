@@ -1,6 +1,6 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { epoch } from "./live.ts";
+import { onEpoch } from "./live.ts";
 
 /** Something read from the server, and read again when something may have been missed. */
 export interface Resource<T> {
@@ -21,7 +21,7 @@ export function useResource<T>(
 ): Resource<T> {
   const resource = useMemo(() => make(load), keys);
   useEffect(() => {
-    const unsubscribe = epoch.subscribe(() => void resource.reload());
+    const unsubscribe = onEpoch(() => void resource.reload());
     return () => {
       unsubscribe();
       resource.stop();
@@ -34,22 +34,33 @@ function make<T>(load: (signal: AbortSignal) => Promise<T>): Resource<T> & { sto
   const data = signal<T | undefined>(undefined);
   const error = signal<Error | undefined>(undefined);
   let current = new AbortController();
+  let isReading = false;
+
+  async function reload(): Promise<void> {
+    current.abort();
+    const mine = current = new AbortController();
+    isReading = true;
+    try {
+      const value = await load(mine.signal);
+      if (mine.signal.aborted) return;
+      data.value = value;
+      error.value = undefined;
+    } catch (reason) {
+      if (!mine.signal.aborted) error.value = reason as Error;
+    } finally {
+      if (mine === current) isReading = false;
+    }
+  }
+
   return {
     data,
     error,
-    set: (value) => void (data.value = value),
-    stop: () => current.abort(),
-    async reload() {
-      current.abort();
-      const mine = current = new AbortController();
-      try {
-        const value = await load(mine.signal);
-        if (mine.signal.aborted) return;
-        data.value = value;
-        error.value = undefined;
-      } catch (reason) {
-        if (!mine.signal.aborted) error.value = reason as Error;
-      }
+    reload,
+    set(value) {
+      data.value = value;
+      // What is being read may be from before that.
+      if (isReading) reload();
     },
+    stop: () => current.abort(),
   };
 }

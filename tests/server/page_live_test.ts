@@ -286,3 +286,44 @@ pageTest("a server that comes back is followed again, and nothing was missed", a
   await first[Symbol.asyncDispose]();
   await Deno.remove(home, { recursive: true });
 });
+
+pageTest("what happens while a page is being read is not missed", async (browser) => {
+  const { dag: waits, go } = waiter();
+  await using served = await serve({ dags: [waits] });
+  const { etl, url } = served;
+  await using looked = await look(browser, `${url}/datasets`);
+  const { page } = looked;
+  const places: [path: string, asks: RegExp, shows: string][] = [
+    ["/", /\/api\/dags\?/, "[data-dag=waits] [data-run=RUN] [data-state=success]"],
+    ["/dags/waits", /\/grid\?/, ".square[data-run=RUN][data-task=two][data-state=success]"],
+    ["/dags/waits?run=RUN", /\/tasks$/, ".panel [data-task=two] [data-state=success]"],
+  ];
+  for (const [path, asks, shows] of places) {
+    // What is read comes late, or what tells of what happens does.
+    for (const late of path === "/" ? [asks, /\/api\/events/] : [asks]) {
+      const { id, done } = await etl.trigger("waits");
+      const over = Promise.withResolvers<void>();
+      const read = page.waitForRequest(asks).then((request) => request.response());
+      await page.route(late, async (route) => {
+        if (late !== asks) {
+          await over.promise;
+          return await route.continue();
+        }
+        const response = await route.fetch();
+        await over.promise;
+        await route.fulfill({ response });
+      }, { times: 1 });
+      const told = late === asks ? page.waitForResponse(/\/api\/events/) : read;
+      const named = (text: string) => text.replace("RUN", id);
+      await page.goto(url + named(path));
+      await told;
+      if (late === asks) await page.waitForTimeout(100);
+      await go();
+      await done;
+      // So that it is told, or would be, before the rest comes.
+      await page.waitForTimeout(100);
+      over.resolve();
+      await page.locator(named(shows).replace(id, `"${id}"`)).waitFor();
+    }
+  }
+});

@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useMemo } from "preact/hooks";
 import { get } from "../api.ts";
 import type { WholeDag } from "../documents.ts";
 import { GridModel } from "../grid_model.ts";
-import { epoch, onDag, onEvent } from "../live.ts";
+import { onDag, onEpoch, onEvent } from "../live.ts";
 import { Bones } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { Tabs } from "../parts/tabs.tsx";
@@ -53,7 +53,8 @@ export function DagView(
   useEffect(() =>
     onDag(({ dag, status }) => {
       const known = data.peek();
-      if (dag !== id || !status || !known) return;
+      if (dag !== id || !status) return;
+      if (!known) return void reload();
       set({ ...known, ...status });
       // The runs behind the next one are others, too.
       if (status.next_run?.run_after !== known.next_run?.run_after) reload();
@@ -106,7 +107,7 @@ function useGrid(dag: string): GridModel {
   useEffect(() => {
     const end = new AbortController();
     const load = (): void => void grid.load(end.signal).catch(() => {});
-    const unsubscribe = [onEvent((event) => grid.apply(event)), epoch.subscribe(load)];
+    const unsubscribe = [onEvent((event) => grid.apply(event)), onEpoch(load)];
     return () => {
       end.abort();
       for (const stop of unsubscribe) stop();

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { Dag } from "../documents.ts";
 import { fleet, fleetError, loadFleet } from "../fleet.ts";
 import { count } from "../format.ts";
-import { epoch, faults } from "../live.ts";
+import { faults, onEpoch } from "../live.ts";
 import { Bones, Empty } from "../parts/empty.tsx";
 import { ErrorBox } from "../parts/error_box.tsx";
 import { Icon } from "../parts/icon.tsx";
@@ -36,7 +36,7 @@ type Order = keyof typeof ORDERS;
 
 /** All DAGs, with their last runs. */
 export function HomeView(): JSX.Element {
-  useEffect(() => epoch.subscribe(() => void loadFleet()), []);
+  useEffect(() => onEpoch(() => void loadFleet()), []);
   const dags = useComputed(() => [...fleet.value?.values() ?? []]);
   const { query } = place.value;
   const search = (query.get("q") ?? "").toLowerCase();
