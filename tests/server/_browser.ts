@@ -22,7 +22,11 @@ const PATH = "/usr/bin/chromium";
 export const hasBrowser: boolean = await Deno.stat(PATH).then(() => true, () => false);
 if (!hasBrowser) console.log(`no ${PATH} here: tests of the page in a browser are left out`);
 
-/** A test that looks at pages. Its steps share one browser, which has timers and pipes of its own. */
+/** The browser that the tests of a file share: to start one takes longer than many tests. */
+let shared: Promise<Browser & AsyncDisposable> | undefined;
+Deno.test.afterAll(async () => await (await shared)?.close());
+
+/** A test that looks at pages. The browser has timers and pipes of its own. */
 export function pageTest(
   name: string,
   what: (browser: Browser, t: Deno.TestContext) => Promise<void>,
@@ -33,8 +37,7 @@ export function pageTest(
     sanitizeOps: false,
     sanitizeResources: false,
     async fn(t) {
-      await using browser = await openBrowser();
-      await what(browser, t);
+      await what(await (shared ??= openBrowser()), t);
     },
   });
 }
