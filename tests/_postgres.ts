@@ -74,7 +74,7 @@ async function share(): Promise<TestPostgres> {
   try {
     await Deno.mkdir(folder, { mode: 0o700 });
   } catch {
-    for (let tries = 0; tries < 500 && !await exists(port); tries++) await pause(20);
+    for (let tries = 0; tries < 3000 && !await exists(port); tries++) await pause(20);
     return reach(folder, Number(await Deno.readTextFile(port)), {}, () => Promise.resolve());
   }
   const life = `while [ -d /proc/${Deno.pid} ] && kill -0 $pid 2>/dev/null; do sleep 0.5; done`;
@@ -302,7 +302,7 @@ async function certify(folder: string): Promise<void> {
 }
 
 async function ready(where: pg.ClientConfig, log: () => string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 3000; tries++) {
     try {
       return void await ask(where, "SELECT 1");
     } catch {
