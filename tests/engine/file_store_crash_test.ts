@@ -4,7 +4,7 @@ import { take } from "./_store_conformance.ts";
 
 const APPENDER = new URL("_appender.ts", import.meta.url).pathname;
 /** How many processes are killed. */
-const KILLS = Deno.env.get("SLUICE_SOAK") === "1" ? 500 : 40;
+const KILLS = Deno.env.get("SLUICE_SOAK") === "1" ? 500 : 50;
 const STRACE = await new Deno.Command("strace", { args: ["-V"], stdout: "null", stderr: "null" })
   .output().then(({ success }) => success, () => false);
 if (!STRACE) {
@@ -106,7 +106,7 @@ Deno.test({
     const home = await Deno.makeTempDir({ prefix: "sluice_crash_" });
     const counts: string[] = [];
     for (const call of ["pwrite64", "fsync"]) {
-      for (let n = 1, step = KILLS > 40 ? 1 : call === "fsync" ? 2 : 7;; n += step) {
+      for (let n = 1, step = KILLS > 50 ? 1 : call === "fsync" ? 2 : 7;; n += step) {
         const place = `${home}/${call}${n}`;
         const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:signal=SIGKILL:when=${n}`];
         const said = await run([place, "a", "1", "3"], { inject });

@@ -9,7 +9,7 @@ const CHILD = new URL("_kill_loop_child.ts", import.meta.url).pathname;
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 const FULL = Deno.env.get("SLUICE_SOAK") === "1";
 /** How many processes are killed. */
-const KILLS = FULL ? 300 : 20;
+const KILLS = FULL ? 300 : 30;
 const SEED = Number(Deno.env.get("SEED") ?? 20210102);
 const STRACE = await new Deno.Command("strace", { args: ["-V"], stdout: "null", stderr: "null" })
   .output().then(({ success }) => success, () => false);

@@ -464,7 +464,7 @@ for (const catchup of ["all", "latest", "none"] as const) {
           assert.deepEqual(starts(made), starts([...due(timetable, { now: present, catchup })]));
         },
       ),
-      { numRuns: catchup === "all" ? 30 : 50 },
+      { numRuns: catchup === "all" ? 60 : 100 },
     );
   });
 }

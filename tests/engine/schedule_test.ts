@@ -406,7 +406,7 @@ Deno.test("every cron in every zone ticks as the wall clock says, and its interv
       }
       assert.deepEqual(seen, expected);
     }),
-    { numRuns: 100 },
+    { numRuns: 250 },
   );
 });
 
@@ -467,7 +467,7 @@ Deno.test("what is due by now and what comes next tile time, whatever ran last",
         assert.deepEqual(again && pair(again), coming && pair(coming));
       },
     ),
-    { numRuns: 120 },
+    { numRuns: 300 },
   );
 });
 
