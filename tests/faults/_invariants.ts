@@ -57,7 +57,7 @@ interface Overview {
 /** Waits until no session of ours is at work any more; gives what there is then. */
 async function over(database: TestDatabase, table: string): Promise<Overview> {
   let found: Overview | undefined;
-  for (let tries = 0; tries < 200; tries++) {
+  for (const end = performance.now() + 60_000; performance.now() < end;) {
     [found] = await database.query<Overview>(
       `SELECT to_regclass($1) IS NOT NULL AS made, to_regclass('sluice.loads') IS NOT NULL AS kept,
          (SELECT json_agg(oid::regclass) FROM pg_class WHERE relkind IN ('r', 'p') AND relname LIKE 'sluice\\_%') AS staging,

@@ -4,6 +4,9 @@ import type { TestPostgres } from "../_postgres.ts";
 /** What a server needs to keep what was acknowledged when it is killed; those of tests do without. */
 export const KEEPING = { synchronous_commit: "on", full_page_writes: "on" } as const;
 
+/** Milliseconds until a server that does not come up counts as dead. */
+const PATIENCE = 60_000;
+
 /** Kills a server's postmaster, and starts another in its place; disposing of it stops that one. */
 export class Killer implements AsyncDisposable {
   readonly #server: TestPostgres;
@@ -27,7 +30,7 @@ export class Killer implements AsyncDisposable {
   /** Starts a postmaster on the same data. */
   async revive(): Promise<void> {
     const { uid, gid } = await Deno.stat(this.#server.folder);
-    for (let tries = 0; tries < 100; tries++) {
+    for (const end = performance.now() + PATIENCE; performance.now() < end;) {
       const child = new Deno.Command(this.#program, {
         args: ["-D", this.#server.folder],
         cwd: this.#server.folder,
@@ -46,11 +49,11 @@ export class Killer implements AsyncDisposable {
 
   /** Waits until the server answers. */
   async ready(): Promise<void> {
-    for (let tries = 0;; tries++) {
+    for (const end = performance.now() + PATIENCE;;) {
       try {
         return void await this.#server.query("SELECT 1");
       } catch (error) {
-        if (tries > 400) throw error;
+        if (performance.now() > end) throw error;
         await sleep(20);
       }
     }

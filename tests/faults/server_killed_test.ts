@@ -21,11 +21,13 @@ for (const [what, kills] of [["backend", soak ? 100 : 6], ["postmaster", soak ? 
     const dice = random(what.length);
     let lost = 0, kept = 0;
     const old = new Made(1);
-    for (let i = 0, duration = 0; i < kills; i++) {
+    // The shortest that was seen: what was once slow is not to put off all kills until too late.
+    let duration = Infinity;
+    for (let i = 0; i < kills; i++) {
       const options = WAYS[i % WAYS.length]!;
       await begin(server, old);
       const made = new Made(2, 30_000);
-      if (duration === 0) {
+      if (i === 0) {
         const began = performance.now();
         await load(server.url, made, { table: "measured" });
         duration = performance.now() - began;
@@ -33,8 +35,10 @@ for (const [what, kills] of [["backend", soak ? 100 : 6], ["postmaster", soak ? 
       const before: State = { table: [old], ledger: [old] };
       const table = options.mode === "replace" ? [made] : [old, made];
       const after: State = { table, ledger: [old, made] };
-      const loading = load(server.url, made, options);
-      const outcome = loading.then(() => undefined, (error: Error) => error);
+      const began = performance.now();
+      const outcome = load(server.url, made, options).then(() => {
+        duration = Math.min(duration, performance.now() - began);
+      }, (error: Error) => error);
       await sleep(dice() * duration * 0.8);
       if (what === "postmaster") {
         await killer.kill();

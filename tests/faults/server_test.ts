@@ -107,7 +107,7 @@ Deno.test("a client that is lost without a word while it copies holds up neither
     assert.equal((await database.query("SELECT FROM t")).length, old.rows);
     await load(database.url, next);
     assert.equal((await database.query("SELECT FROM t")).length, next.rows);
-    assert.ok(performance.now() - began < 3000);
+    assert.ok(performance.now() - began < 15_000);
   }
   await invariants(database, [{ table: [next], ledger: [old, next] }]);
 });
