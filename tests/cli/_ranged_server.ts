@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Sluice } from "./_sluice.ts";
 
 /** A server of one file that answers ranges, no faster than it is told, and counts what it sends. */
 export interface RangedServer extends AsyncDisposable {
@@ -10,8 +11,20 @@ export interface RangedServer extends AsyncDisposable {
   /** The version it serves. */
   etag: string;
   body: Uint8Array<ArrayBuffer>;
+  /** So many bytes are sent in all, and no more until it is raised. */
+  limit: number;
   /** Resolves when so many bytes were sent in all. */
   reaches(bytes: number): Promise<void>;
+}
+
+/** How many bytes of a download that is to be resumed have reached the disk. */
+export function arrived({ home }: Sluice): number {
+  try {
+    const [{ name }] = [...Deno.readDirSync(`${home}/loads`)] as [Deno.DirEntry];
+    return Deno.statSync(`${home}/loads/${name}/bytes`).size;
+  } catch {
+    return 0; // it has not begun, or is over
+  }
 }
 
 const PIECE = 32 * 1024, ON_THE_WAY = 128 * 1024;
@@ -47,7 +60,7 @@ export function rangedServer(
       async pull(controller) {
         if (at >= body.length) return controller.close();
         await sleep(pause);
-        while (at > arrived() + ON_THE_WAY && !gone) await sleep(1);
+        while ((at > arrived() + ON_THE_WAY || self.sent >= self.limit) && !gone) await sleep(1);
         if (gone) return;
         const piece = body.slice(at, at + PIECE);
         at += piece.length;
@@ -67,6 +80,7 @@ export function rangedServer(
     starts: [],
     etag: '"v1"',
     body,
+    limit: Infinity,
     reaches(bytes) {
       const { promise, resolve } = Promise.withResolvers<void>();
       waiting.push({ bytes, resolve });

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { freshDatabase, sharedPostgres, type TestDatabase } from "../_postgres.ts";
 import { Server } from "../operators/_server.ts";
-import { rangedServer } from "./_ranged_server.ts";
+import { arrived, rangedServer } from "./_ranged_server.ts";
 import { document, Sluice } from "./_sluice.ts";
 
 await sharedPostgres();
@@ -86,7 +86,7 @@ Deno.test("a download that does not say where it ends is marked, and what was lo
 Deno.test("the ledger has all bytes of a source, however often its load was killed", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
-  await using server = rangedServer(CSV, { pause: 5 });
+  await using server = rangedServer(CSV, { pause: 5, arrived: () => arrived(sluice) });
   const load = ["load", server.url, "--into", "t", "--resume", "--database", db.url];
   for (const share of [0.3, 0.8]) {
     const killed = sluice.start(load);
