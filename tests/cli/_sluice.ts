@@ -26,7 +26,7 @@ export interface RunOptions {
   readonly stdin?: string | Uint8Array;
   /** A program, and its arguments, that starts the command. */
   readonly under?: readonly string[];
-  /** Milliseconds until it is killed. @default {30_000} */
+  /** Milliseconds until it is killed. @default {120_000} */
   readonly patience?: number;
 }
 
@@ -123,7 +123,7 @@ export class Command {
     { folder, home }: Sluice,
     options: RunOptions,
   ) {
-    const { env = {}, stdin, patience = 30_000 } = options;
+    const { env = {}, stdin, patience = 120_000 } = options;
     this.#child = new Deno.Command(program, {
       args: [...args],
       cwd: folder,
@@ -287,8 +287,8 @@ export function serve(answer: (request: Request) => Response | Promise<Response>
   };
 }
 
-/** Waits until something holds. */
-export async function until(what: () => boolean | Promise<boolean>, ms = 5000): Promise<void> {
+/** Waits until something holds; how long is no claim, but keeps what never will from hanging. */
+export async function until(what: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
   for (const end = performance.now() + ms; !await what();) {
     if (performance.now() > end) assert.fail(`in ${ms} ms it did not come to: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));

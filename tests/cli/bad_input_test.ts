@@ -42,7 +42,7 @@ async function keep(db: TestDatabase): Promise<void> {
 async function assertUntouched(db: TestDatabase): Promise<void> {
   const rows = await db.query("SELECT a, b FROM kept ORDER BY a");
   assert.deepEqual(rows, [1, 2, 3].map((a) => ({ a, b: "old" })));
-  await until(async () => (await sessions(db)) === 0, 2000);
+  await until(async () => (await sessions(db)) === 0);
   assert.deepEqual(await staging(db), []);
 }
 

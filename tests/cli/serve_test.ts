@@ -260,7 +260,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     command.kill(signal);
     const { code, stderr } = await command.ended;
     assert.equal(code, 0, stderr);
-    assert.ok(performance.now() - since < 3000);
+    assert.ok(performance.now() - since < 10_000);
     await gone.promise;
     assert.deepEqual(
       await db.query("SELECT FROM pg_class WHERE relname ~ '^(sluice_|yellow)'"),
