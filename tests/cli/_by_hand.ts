@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { file } from "../../engine/mod.ts";
-import { type Command, document, type Outcome, Sluice, until } from "./_sluice.ts";
+import { type Command, document, type Outcome, Sluice, type Told, until } from "./_sluice.ts";
 
 /** Whether a `serve` holds the home folder while orders are given. */
 export const WAYS = ["a serve holds the folder", "nobody does"] as const;
@@ -70,6 +70,19 @@ export class Shop implements AsyncDisposable {
   async serve(): Promise<void> {
     this.serving = this.sluice.start(["serve", "--port", "0", "--grace", "0"]);
     await this.serving.says(/^Sluice listens on /);
+  }
+
+  /** What a verb says that changes nothing: it is run in this process, which is much quicker. */
+  async tells(words: string, code = 0): Promise<Told> {
+    const outcome = await this.sluice.here(words.split(" "));
+    assert.equal(outcome.code, code, `${words}\n${outcome.stdout}${outcome.stderr}`);
+    return outcome;
+  }
+
+  /** The document that a verb prints that changes nothing. */
+  // deno-lint-ignore no-explicit-any -- a test says what it expects in it
+  async look(words: string): Promise<any> {
+    return document(await this.tells(`${words} --json`));
   }
 
   /** What a verb says, of whose exit code something is expected. */

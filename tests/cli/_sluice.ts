@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { sluice } from "../../cli/mod.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const { tasks } = JSON.parse(await Deno.readTextFile(`${root}deno.json`));
@@ -8,11 +9,15 @@ const COMMAND: readonly string[] = [
   ...tasks.sluice.replace("main.ts", `${root}main.ts`).split(" ").slice(1),
 ];
 
-/** What came of a command. */
-export interface Outcome {
+/** How a command ended, and what it said. */
+export interface Told {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** What came of a command in a process of its own. */
+export interface Outcome extends Told {
   /** Milliseconds from its start to its end. */
   readonly ms: number;
   /** The largest resident size that was seen, in MiB. */
@@ -87,6 +92,30 @@ export class Sluice implements AsyncDisposable {
   /** Runs a command to its end. */
   run(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     return this.start(args, options).ended;
+  }
+
+  /**
+   * Runs a command in this process, which is much quicker: for what is refused, or only looks. Nobody sits at a terminal,
+   * and stdin is not there.
+   */
+  async here(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Told> {
+    let stdout = "", stderr = "";
+    const code = await sluice({
+      process: {
+        stdout: { write: (text) => void (stdout += text) },
+        stderr: { write: (text) => void (stderr += text) },
+        env: { HOME: this.folder, SLUICE_HOME: this.home, ...env },
+      },
+      command: "deno task",
+      cwd: this.folder,
+      screen: () => undefined,
+      ask: undefined,
+      signal: new AbortController().signal,
+    }, args);
+    return { code, stdout, stderr };
   }
 
   #start(words: readonly string[], options: RunOptions): Command {
@@ -216,13 +245,13 @@ export class Command {
 
 /** The one document on stdout. */
 // deno-lint-ignore no-explicit-any -- a test says what it expects in it
-export function document({ stdout, stderr }: Outcome): any {
+export function document({ stdout, stderr }: Told): any {
   assert.match(stdout, /^[^\n]+\n$/, `one line is to be on stdout; stderr:\n${stderr}`);
   return JSON.parse(stdout);
 }
 
 /** Asserts that a command ended badly, and said why once: on stderr, and with `--json` on stdout. Gives the sentence. */
-export function refusal(outcome: Outcome, code: number): string {
+export function refusal(outcome: Told, code: number): string {
   assert.equal(outcome.code, code, outcome.stdout + outcome.stderr);
   const said = outcome.stderr.match(/^sluice: [^]*/gm) ?? [];
   assert.equal(said.length, 1, outcome.stderr);

@@ -9,7 +9,7 @@ for (const way of WAYS) {
   Deno.test(`backfill makes what is missing, and runs again what it is told to: ${way}`, async () => {
     await using shop = await Shop.open(way);
     await shop.says("pause daily");
-    const dry = await shop.says(`backfill daily ${range} --dry-run`);
+    const dry = await shop.tells(`backfill daily ${range} --dry-run`);
     assert.equal(
       dry.stdout,
       `  make  Sat 2021-01-02 00:00  until Sun 2021-01-03 00:00
@@ -24,7 +24,7 @@ for (const way of WAYS) {
     assert.deepEqual(made.runs, days.toReversed());
     assert.deepEqual([made.dag, made.dry_run, made.clear, made.skip], ["daily", false, [], []]);
     assert.match(made.id, /^[0-9a-f-]{36}$/);
-    const { reasons } = await shop.json(`why ${days[0]} work`);
+    const { reasons } = await shop.look(`why ${days[0]} work`);
     assert.match(reasons[0], /^Its DAG "daily" is paused/);
     const again = await shop.json(`backfill daily ${range} --yes`);
     assert.deepEqual([again.id, again.create, again.runs, again.skip.length], [null, [], [], 4]);
@@ -53,7 +53,7 @@ for (const way of WAYS) {
     assert.equal(state, "failed");
     const states = ended.map((run: { state: string }) => run.state);
     assert.deepEqual(states, ["success", "failed", "success", "success"]);
-    const failed = await shop.json(`backfill daily ${range} --reprocess failed --dry-run`);
+    const failed = await shop.look(`backfill daily ${range} --reprocess failed --dry-run`);
     assert.deepEqual(failed.clear, ["backfill__20210102T230000Z"]);
     const { stdout, stderr } = await shop.says(
       `backfill daily ${range} --reprocess failed --yes --wait`,
@@ -78,6 +78,6 @@ Deno.test("backfill refuses what has no intervals, and words it does not know", 
     [`backfill daily ${range} --max-active-runs 0`, /1 or more/],
   ];
   for (const [words, sentence] of cases) {
-    assert.match(refusal(await shop.says(`${words} --json`, 2), 2), sentence, words);
+    assert.match(refusal(await shop.tells(`${words} --json`, 2), 2), sentence, words);
   }
 });

@@ -229,7 +229,7 @@ Deno.test("bad usage ends with exit code 2 before anything is tried", async (t) 
     await t.step(what, async () => {
       const line = args.map((arg) => arg === "URL" ? server.url : arg);
       if (args[0] !== "serve") line.push("--json");
-      const outcome = await sluice.run(line, { env: { DATABASE_URL: dsn } });
+      const outcome = await sluice.here(line, { DATABASE_URL: dsn });
       assert.match(refusal(outcome, 2), says);
       if (args[0] !== "serve") assert.match(outcome.stdout, /^{"error":/);
       assert.doesNotMatch(outcome.stdout + outcome.stderr, /hush/);

@@ -30,15 +30,15 @@ for (const way of WAYS) {
     const some = Object.entries(cases).slice(0, shop.serves ? Infinity : 2);
     for (const [words, instances] of some) {
       const line = ["clear", run, words, "--dry-run"].filter((word) => word).join(" ");
-      assert.deepEqual(await shop.json(line), { run_id: run, dry_run: true, instances }, words);
+      assert.deepEqual(await shop.look(line), { run_id: run, dry_run: true, instances }, words);
     }
-    const { stdout, stderr } = await shop.says(`clear ${run} load[1] --dry-run`);
+    const { stdout, stderr } = await shop.tells(`clear ${run} load[1] --dry-run`);
     assert.equal(
       stderr,
       "1 task instance behind them (report) stays failed or upstream_failed: --downstream clears it, too\n",
     );
     for (const all of ["load[1] --downstream", "report", "--only-failed"]) {
-      assert.equal((await shop.says(`clear ${run} ${all} --dry-run`)).stderr, "", all);
+      assert.equal((await shop.tells(`clear ${run} ${all} --dry-run`)).stderr, "", all);
     }
     assert.equal(stdout, `${run}\n  load[1]\n1 task instance of 1 run\n`);
     const refused = await shop.says(`clear ${run} load[1] --json`, 2);
@@ -47,17 +47,17 @@ for (const way of WAYS) {
       refusal({ ...refused, stderr: refused.stderr.replace(/^[^]*?(?=sluice:)/, "") }, 2),
       /--yes/,
     );
-    assert.match((await shop.says(`why ${run} load[1]`)).stdout, /^It failed in attempt 1/);
+    assert.match((await shop.tells(`why ${run} load[1]`)).stdout, /^It failed in attempt 1/);
 
     const cleared = await shop.json(`clear ${run} load[1] --yes`);
     assert.deepEqual(cleared, { run_id: run, dry_run: false, instances: of("load[1]") });
     if (!shop.serves) {
-      assert.match((await shop.says(`why ${run} load[1]`)).stdout, /No `serve` runs/);
+      assert.match((await shop.tells(`why ${run} load[1]`)).stdout, /No `serve` runs/);
       await shop.serve();
     }
     assert.equal(await shop.settled(run), "failed");
-    assert.match((await shop.says(`why ${run} load[1]`)).stdout, /^It failed in attempt 2/);
-    assert.match((await shop.says(`why ${run} load[0]`)).stdout, /^It succeeded in attempt 1/);
+    assert.match((await shop.tells(`why ${run} load[1]`)).stdout, /^It failed in attempt 2/);
+    assert.match((await shop.tells(`why ${run} load[0]`)).stdout, /^It succeeded in attempt 1/);
   });
 }
 
@@ -71,7 +71,7 @@ Deno.test("clear refuses what is not there", async () => {
     [`clear ${run} load --index x`, /instances count from 0/],
   ];
   await Promise.all(cases.map(async ([words, sentence]) => {
-    assert.match(refusal(await shop.says(`${words} --yes --json`, 2), 2), sentence, words);
+    assert.match(refusal(await shop.tells(`${words} --yes --json`, 2), 2), sentence, words);
   }));
 });
 
@@ -86,6 +86,6 @@ Deno.test("clear asks who sits at a terminal", async () => {
     const outcome = await command.ended;
     assert.equal(outcome.code, code, outcome.stdout);
     assert.match(outcome.stdout, /2 task instances of 1 run\r\nClear them\? \[y\/N\] /);
-    assert.equal((await shop.json(`why ${run} load`)).state, state);
+    assert.equal((await shop.look(`why ${run} load`)).state, state);
   }
 });

@@ -114,7 +114,7 @@ Deno.test("each of these verbs teaches by example", async (t) => {
   const verbs = ["list", "show", "logs", "state", "state check", "state repair", "init", "doctor"];
   for (const verb of verbs) {
     await t.step(verb, async () => {
-      const { code, stdout } = await sluice.run([...verb.split(" "), "--help"]);
+      const { code, stdout } = await sluice.here([...verb.split(" "), "--help"]);
       assert.equal(code, 0);
       assert.match(stdout, new RegExp(`Examples:\\n +sluice .*${verb.split(" ")[0]}`));
     });

@@ -233,7 +233,7 @@ Deno.test("load --resume refuses what it could not go on with", async () => {
       [["a.csv", "--staging", "committed", "--mode", "merge", "--on", "a"], /--duplicates fail/],
     ] as const
   ) {
-    const outcome = await sluice.run(["load", ...flags, "--into", "t"]);
+    const outcome = await sluice.here(["load", ...flags, "--into", "t"]);
     assert.match(refusal(outcome, 2), why);
   }
 });

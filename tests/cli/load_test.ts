@@ -331,9 +331,8 @@ Deno.test("load refuses what does not go together", async () => {
     [["--mode", "merge", "--on", "a", "--parallel", "2"], /add --duplicates fail/],
   ];
   for (const [flags, why] of cases) {
-    const outcome = await sluice.run(
+    const outcome = await sluice.here(
       ["load", "-", "--into", "t", "--database", "postgres://nobody@127.0.0.1:1/x", ...flags],
-      { stdin: "a\n1\n" },
     );
     assert.equal(outcome.code, 2, outcome.stderr);
     assert.match(outcome.stderr, why);
@@ -385,7 +384,7 @@ Deno.test("help teaches by example", async () => {
       "--help",
     ]]
   ) {
-    const { code, stdout, stderr } = await sluice.run(args);
+    const { code, stdout, stderr } = await sluice.here(args);
     assert.equal(code, 0);
     assert.match(stdout, /\n(Examples|Start here):\n {2}sluice /);
     assert.equal(stderr, "");

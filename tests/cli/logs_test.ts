@@ -61,7 +61,7 @@ Deno.test("logs tells what a run's tasks said, by time, of all attempts or one",
   ];
   for (const [args, messages] of cases) {
     await t.step(`logs ${args.join(" ")}`, async () => {
-      const outcome = await sluice.run(["logs", run, ...args, "--json"]);
+      const outcome = await sluice.here(["logs", run, ...args, "--json"]);
       assert.equal(outcome.code, 0, outcome.stderr);
       const { lines, ...rest } = document(outcome);
       assert.deepEqual(rest, { run_id: run, dag: "taxi", state: "success" });
@@ -78,12 +78,15 @@ Deno.test("logs tells what a run's tasks said, by time, of all attempts or one",
     assert.equal(one.stdout, "2021-01-01 00:00:02  #1  b\n2021-01-01 00:00:06  #1  d\n");
   });
   await t.step("what is not there is answered with what is", async () => {
-    const task = await sluice.run(["logs", run, "nope", "--json"]);
+    const task = await sluice.here(["logs", run, "nope", "--json"]);
     assert.match(refusal(task, 2), /"nope" in run .*: "download", "load"$/);
-    assert.match(refusal(await sluice.run(["logs", "nope"]), 2), new RegExp(`"nope"; .*"${run}"$`));
-    const elsewhere = await sluice.run(["logs", run, "--home", `${sluice.folder}/other`]);
+    assert.match(
+      refusal(await sluice.here(["logs", "nope"]), 2),
+      new RegExp(`"nope"; .*"${run}"$`),
+    );
+    const elsewhere = await sluice.here(["logs", run, "--home", `${sluice.folder}/other`]);
     assert.match(refusal(elsewhere, 2), /none$/);
-    assert.equal((await sluice.run(["logs", run, "--attempt", "0"])).code, 2);
+    assert.equal((await sluice.here(["logs", run, "--attempt", "0"])).code, 2);
   });
 });
 

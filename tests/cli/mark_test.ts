@@ -10,7 +10,7 @@ for (const way of WAYS) {
     await using shop = await Shop.open(way);
     await shop.says(bad, 1);
     const instances = [{ run_id: run, task: "load", index: 1 }];
-    const dry = await shop.json(`mark ${run} load[1] success --dry-run`);
+    const dry = await shop.look(`mark ${run} load[1] success --dry-run`);
     assert.deepEqual(dry, {
       run_id: run,
       to: "success",
@@ -26,9 +26,9 @@ for (const way of WAYS) {
     }
     // What came behind it could not run for it.
     assert.equal(await shop.settled(run), "success");
-    assert.match((await shop.says(`why ${run} load[1]`)).stdout, /^It succeeded .*\(marked\)/);
+    assert.match((await shop.tells(`why ${run} load[1]`)).stdout, /^It succeeded .*\(marked\)/);
     assert.match(
-      (await shop.says(`why ${run} report`)).stdout,
+      (await shop.tells(`why ${run} report`)).stdout,
       /^It succeeded in attempt 1 at [^(]+$/,
     );
     assert.equal((await shop.says(`mark ${run} failed`)).stdout, `${run} is marked as failed\n`);
@@ -40,7 +40,7 @@ for (const way of WAYS) {
       [`mark ${run}`, /RUN/],
     ];
     await Promise.all(cases.map(async ([words, sentence]) => {
-      assert.match(refusal(await shop.says(`${words} --json`, 2), 2), sentence, words);
+      assert.match(refusal(await shop.tells(`${words} --json`, 2), 2), sentence, words);
     }));
   });
 }

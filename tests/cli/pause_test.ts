@@ -6,7 +6,7 @@ for (const way of WAYS) {
   Deno.test(`pause and unpause last, and say what starts: ${way}`, async () => {
     await using shop = await Shop.open(way);
     const paused = async (id: string): Promise<boolean | null> => {
-      const { dags } = await shop.json("list");
+      const { dags } = await shop.look("list");
       return dags.find((dag: { id: string }) => dag.id === id).paused;
     };
     assert.deepEqual(await shop.json("unpause daily"), {
@@ -20,7 +20,7 @@ for (const way of WAYS) {
     assert.equal(await paused("daily"), true);
     const { note } = await shop.json("trigger daily --date 2021-01-02");
     assert.match(note, /^"daily" is paused: what is made waits until `deno task unpause daily`/);
-    const { reasons } = await shop.json("why manual__20210101T230000Z work");
+    const { reasons } = await shop.look("why manual__20210101T230000Z work");
     assert.match(reasons[0], /^Its DAG "daily" is paused/);
     const { stdout } = await shop.says("unpause daily");
     const when = shop.serves ? "no run is due" : "7 runs start with the next `deno task serve`";

@@ -10,6 +10,7 @@ Deno.test("what a load keeps aside is listed, shown, corrected and replayed once
   await using sluice = new Sluice();
   const env = { DATABASE_URL: database.url };
   const run = (...args: string[]) => sluice.run(args, { env });
+  const look = (...args: string[]) => sluice.here(args, env);
   const source = sluice.file("people.csv", PEOPLE);
   const load = ["load", source, "--into", "people", "--type", "age=integer"];
 
@@ -34,13 +35,13 @@ Deno.test("what a load keeps aside is listed, shown, corrected and replayed once
   );
   assert.match(await Deno.readTextFile(file), /"line":3,.*"line":4,/s);
 
-  const listed = await run("rejects", "list");
+  const listed = await look("rejects", "list");
   assert.match(
     listed.stdout,
     /public\.people +2 +0 +1 .* 1 type, 1 fields|public\.people +2 +0 +1 .* 1 fields, 1 type/,
   );
   assert.ok(listed.stdout.includes(left!), "the file of the load that failed is told of, too");
-  const shown = await run("rejects", "show", "people");
+  const shown = await look("rejects", "show", "people");
   assert.match(
     shown.stdout,
     /^1 {2}type: "old" is not of type integer\n {4}line 3, record 2, column age, \S+people.csv\n {4}\| "Bob",old\n2 {2}fields: /,
@@ -65,7 +66,7 @@ Deno.test("what a load keeps aside is listed, shown, corrected and replayed once
     env,
     stdin: stdin.replace(/90+\d+/, "5"),
   });
-  const { tables } = document(await run("rejects", "list", "--json"));
+  const { tables } = document(await look("rejects", "list", "--json"));
   assert.deepEqual(
     tables.map(({ waiting, replayed }: Record<string, number>) => [waiting, replayed]),
     [[0, 2]],
@@ -85,7 +86,9 @@ Deno.test("what is shown as CSV can be replayed as it is: defaults count, and na
     `CREATE TABLE people (id integer GENERATED ALWAYS AS IDENTITY, no serial, __typename text, name text,
        age integer CHECK (age < 200), st text DEFAULT 'new')`,
   );
-  const run = (...args: string[]) => sluice.run(args, { env: { DATABASE_URL: database.url } });
+  const env = { DATABASE_URL: database.url };
+  const run = (...args: string[]) => sluice.run(args, { env });
+  const look = (...args: string[]) => sluice.here(args, env);
   const source = sluice.file("people.csv", '__typename,name,age\nA,"",999\nB,,888\nC\n');
   const load = ["load", source, "--into", "people", "--mode", "append", "--on-reject", "keep"];
   assert.equal(document(await run(...load, "--json")).rejected, 3);
@@ -95,7 +98,7 @@ Deno.test("what is shown as CSV can be replayed as it is: defaults count, and na
     const { replayed, rejected, skipped } = document(said);
     return [replayed, rejected, skipped];
   };
-  const { stdout: csv } = await run("rejects", "show", "people", "--csv");
+  const { stdout: csv } = await look("rejects", "show", "people", "--csv");
   // The first is the one that cannot be told apart, and nobody has filled it in.
   assert.deepEqual(await replay(csv), [0, 2, 0]);
   await database.query("ALTER TABLE people DROP CONSTRAINT people_age_check");
@@ -110,7 +113,7 @@ Deno.test("what is shown as CSV can be replayed as it is: defaults count, and na
   ]);
 
   // Where the table has a column that is called like ours, nobody could tell whose it is.
-  const { stdout: why } = await run("rejects", "show", "people", "--csv");
+  const { stdout: why } = await look("rejects", "show", "people", "--csv");
   assert.match(
     why,
     /^__reject,"id","no","__typename","name","age","st",__why,__raw\n1,,,,,,,"line 4/,
@@ -118,18 +121,18 @@ Deno.test("what is shown as CSV can be replayed as it is: defaults count, and na
   await database.query("ALTER TABLE people RENAME st TO __why");
   const said =
     /Cannot tell column "__why" of table "people" from the one of that name that corrections have/;
-  assert.match(refusal(await run("rejects", "show", "people", "--csv"), 1), said);
+  assert.match(refusal(await look("rejects", "show", "people", "--csv"), 1), said);
   const fixed = sluice.file("fix.csv", "__reject,name,__why\n1,Eve,x\n");
-  assert.match(refusal(await run("rejects", "replay", "people", fixed), 1), said);
+  assert.match(refusal(await look("rejects", "replay", "people", fixed), 1), said);
   assert.deepEqual(await replay("__reject,name,age\n1,Eve,7\n"), [1, 0, 0]);
   const strange = sluice.file("fix.csv", "__reject,name,__note\n1,Eve,x\n");
   assert.match(
-    refusal(await run("rejects", "replay", "people", strange), 1),
+    refusal(await look("rejects", "replay", "people", strange), 1),
     /has no column "__note"/,
   );
   const twice = sluice.file("fix.csv", "__reject,name\n1,Eve\n1,Eva\n");
   assert.match(
-    refusal(await run("rejects", "replay", "people", twice), 1),
+    refusal(await look("rejects", "replay", "people", twice), 1),
     /Cannot replay reject 1: it is corrected more than once/,
   );
 });
@@ -145,10 +148,9 @@ Deno.test("rejects are never written over the source, by whatever name, nor over
   assert.ok(
     (await new Deno.Command("mkfifo", { args: [`${sluice.folder}/fifo`] }).output()).success,
   );
-  const load = (source: string, file: string) =>
-    sluice.run(["load", source, "--into", "p", "--type", "age=integer", "--rejects", file], {
-      env,
-    });
+  const line = (source: string, file: string) =>
+    ["load", source, "--into", "p", "--type", "age=integer"].concat("--rejects", file);
+  const load = (source: string, file: string) => sluice.run(line(source, file), { env });
   const first = await load(source, "old.jsonl");
   assert.equal(first.code, 0, first.stderr);
   for (
@@ -161,11 +163,12 @@ Deno.test("rejects are never written over the source, by whatever name, nor over
       ["notes.txt", /there is a file that has no rejects, and would be lost/],
     ] as const
   ) {
-    assert.match(refusal(await load(source, file), 2), why);
+    assert.match(refusal(await sluice.here(line(source, file), env), 2), why);
   }
   // Rejects that are a source, too, are not overwritten while they are read; those of an earlier load are.
   const old = `${sluice.folder}/old.jsonl`;
-  assert.match(refusal(await load(`file://${old}`, "old.jsonl"), 2), /the source itself/);
+  const again = await sluice.here(line(`file://${old}`, "old.jsonl"), env);
+  assert.match(refusal(again, 2), /the source itself/);
   assert.equal((await load(source, "old.jsonl")).code, 0);
   assert.equal((await Deno.readTextFile(old)).split("\n").length, 3);
   assert.deepEqual([source, notes].map((path) => Deno.readTextFileSync(path)), [PEOPLE, "mine\n"]);
@@ -184,13 +187,13 @@ Deno.test("flags that cannot be followed are refused, and so is a file that tell
       [["--on-reject", "fail", "--max-rejects", "3"], /--max-rejects needs --on-reject keep/],
     ] as const
   ) {
-    const { code, stderr } = await sluice.run([...load, ...flags], { env });
+    const { code, stderr } = await sluice.here([...load, ...flags], env);
     assert.equal(code, 2);
     assert.match(stderr, why);
   }
   assert.equal((await sluice.run([...load, "--on-reject", "keep"], { env })).code, 0);
   const strange = sluice.file("strange.csv", "name\nAda\n");
-  const said = refusal(await sluice.run(["rejects", "replay", "people", strange], { env }), 1);
+  const said = refusal(await sluice.here(["rejects", "replay", "people", strange], env), 1);
   assert.match(said, /it needs a column "__reject"/);
 });
 
@@ -228,7 +231,7 @@ export default people;
   assert.equal(bad.code, 1);
   const [{ run_id: last, tasks: [{ error }] }] = document(bad).runs;
   assert.ok(error.includes(`The rejects are in ${fileOf(last)};`), error);
-  const { files } = document(await sluice.run(["rejects", "list", "--json"], { env }));
+  const { files } = document(await sluice.here(["rejects", "list", "--json"], env));
   assert.deepEqual(
     files.slice(0, 1).map((
       { path, name, attempt }: Record<string, unknown>,

@@ -245,7 +245,7 @@ Deno.test("DAGs of the user's own are found, and broken ones told of", async (t)
       { names: ["x"], n: 2.5, on: true, s: "5", any: "free text" },
     );
     for (const wrong of ["n=two", 'n="two"', "on=1", "names=x"]) {
-      const refused = await sluice.run(["run", "hello", "--json", "--param", wrong]);
+      const refused = await sluice.here(["run", "hello", "--json", "--param", wrong]);
       assert.ok(
         refusal({ ...refused, stderr: refused.stderr.slice(refused.stderr.indexOf("sluice: ")) }, 2)
           .includes(wrong.split("=")[0]!),
@@ -253,16 +253,16 @@ Deno.test("DAGs of the user's own are found, and broken ones told of", async (t)
     }
   });
   await t.step("one without a schedule has no dates", async () => {
-    const outcome = await sluice.run(["run", "hello", "--date", "2021-01-01"]);
+    const outcome = await sluice.here(["run", "hello", "--date", "2021-01-01"]);
     assert.equal(outcome.code, 2);
     assert.match(outcome.stderr, /"hello" has no schedule/);
   });
   await t.step("an unknown one is answered with those there are and what is broken", async () => {
-    const { code, stderr } = await sluice.run(["run", "nope"]);
+    const { code, stderr } = await sluice.here(["run", "nope"]);
     assert.equal(code, 2);
     assert.match(stderr, /^sluice: Cannot find DAG "nope"; there are: "hello", "twice"$/m);
     assert.match(stderr, /throws\.ts:1: not today/);
-    const near = await sluice.run(["run", "helo"]);
+    const near = await sluice.here(["run", "helo"]);
     assert.match(
       near.stderr,
       /^sluice: Cannot find DAG "helo"; did you mean "hello"\? there are: /m,

@@ -82,7 +82,7 @@ Deno.test("show tells of a DAG's tasks, params and next runs", async () => {
     ]
   ) assert.match(stdout, part);
 
-  const shown = document(await sluice.run(["show", "paris", "--json"]));
+  const shown = document(await sluice.here(["show", "paris", "--json"]));
   assert.equal(shown.id, "paris");
   assert.deepEqual(shown.tasks, [
     { id: "extract", writes: [], operators: ["function"], upstream: [] },
@@ -114,16 +114,16 @@ Deno.test("show tells which datasets a DAG waits for, and which were written", a
     const writes = { seen: 1, since: { trips }, due: [] };
     await store.setDag({ id: "report", version: 0, paused: false, writes });
   }
-  const { stdout } = await sluice.run(["show", "report"]);
+  const { stdout } = await sluice.here(["show", "report"]);
   assert.match(stdout, /^ {2}schedule {2}when "trips" and "zones" are written$/m);
   assert.match(stdout, /^ {2}written {3}trips$/m);
 });
 
 Deno.test("show draws the edge that is a stream, and answers for no other DAG", async () => {
   await using sluice = new Sluice();
-  const { stdout } = await sluice.run(["show", "yellow_taxi"]);
+  const { stdout } = await sluice.here(["show", "yellow_taxi"]);
   assert.match(stdout, /^ {2}download {2}http .*\n {2}└═ load {3}decompress → csv → copy/m);
   assert.match(stdout, /^ {2}end {7}2021-03-28$/m);
-  const refused = await sluice.run(["show", "nope", "--json"]);
+  const refused = await sluice.here(["show", "nope", "--json"]);
   assert.match(refusal(refused, 2), /Cannot find DAG "nope"; there are: "hello", "yellow_taxi"/);
 });

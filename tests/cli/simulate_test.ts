@@ -37,7 +37,7 @@ Deno.test("simulate tells which runs would be made", async () => {
   };
   await Promise.all(
     Object.entries(cases).map(async ([flags, runs]) => {
-      const outcome = await sluice.run([...simulate, ...flags.split(" ").filter((word) => word)]);
+      const outcome = await sluice.here([...simulate, ...flags.split(" ").filter((word) => word)]);
       assert.equal(outcome.code, 0, outcome.stderr);
       assert.deepEqual(document(outcome), { dag: "monthly", runs, notes: [] }, flags);
     }),
@@ -64,7 +64,7 @@ Deno.test("simulate tells of a year of hours, and that so many at once are held"
   await using sluice = folder();
   const year = ["simulate", "hourly", "--from", "2023-01-01", "--to", "2023-12-31", "--json"];
   const { runs, notes } = document(
-    await sluice.run([...year, "--now", "2024-01-01", "--catchup", "all"]),
+    await sluice.here([...year, "--now", "2024-01-01", "--catchup", "all"]),
   );
   assert.equal(runs.length, 8760);
   assert.match(notes[0], /8,760 runs are due at once: none starts until/);
@@ -89,6 +89,6 @@ Deno.test("simulate refuses what it cannot read", async () => {
     [["monthly", ...range, "--catchup", "some"], /it is one of all, latest, none/],
   ];
   for (const [args, sentence] of cases) {
-    assert.match(refusal(await sluice.run(["simulate", ...args, "--json"]), 2), sentence);
+    assert.match(refusal(await sluice.here(["simulate", ...args, "--json"]), 2), sentence);
   }
 });

@@ -44,24 +44,24 @@ function meddle(sluice: Sluice, sql: string): void {
 
 Deno.test("state check finds a sound state sound, also while it is written to", async () => {
   await using sluice = new Sluice();
-  assert.match(refusal(await sluice.run(["state", "check"]), 2), /nothing has run/);
+  assert.match(refusal(await sluice.here(["state", "check"]), 2), /nothing has run/);
   await fill(sluice);
   const { home } = sluice;
   const sound = { home, ok: true, runs: 3, events: 15, problems: [] };
-  assert.deepEqual(document(await sluice.run(["state", "check", "--json"])), {
+  assert.deepEqual(document(await sluice.here(["state", "check", "--json"])), {
     ...sound,
     writer: null,
   });
   await using store = await file(home);
   await store.append("r3", 0, events("r3"));
-  const outcome = await sluice.run(["state", "check", "--json"]);
+  const outcome = await sluice.here(["state", "check", "--json"]);
   assert.deepEqual(document(outcome), {
     ...sound,
     runs: 4,
     events: 20,
     writer: { pid: Deno.pid, running: true },
   });
-  const { stdout } = await sluice.run(["state", "check"]);
+  const { stdout } = await sluice.here(["state", "check"]);
   assert.match(stdout, new RegExp(`4 runs of 20 events, all is well; process ${Deno.pid} writes`));
   const repair = await sluice.run(["state", "repair", "--json"]);
   assert.deepEqual(document(repair), { home, repaired: false });
@@ -101,7 +101,7 @@ for (const [what, { sql, says, lost }] of Object.entries(MEDDLING)) {
     await using sluice = new Sluice();
     await fill(sluice);
     meddle(sluice, sql);
-    const checked = await sluice.run(["state", "check", "--json"]);
+    const checked = await sluice.here(["state", "check", "--json"]);
     assert.equal(checked.code, 1, checked.stderr);
     const { ok, problems } = document(checked);
     assert.equal(ok, false);
@@ -113,7 +113,7 @@ for (const [what, { sql, says, lost }] of Object.entries(MEDDLING)) {
     assert.equal(repaired.events, lost ? what.includes("gone") ? 13 : 14 : 15);
     assert.match(repaired.lost.join("\n"), lost ?? /^$/);
     assert.ok(await Deno.stat(repaired.backup));
-    assert.equal((await sluice.run(["state", "check"])).code, 0);
+    assert.equal((await sluice.here(["state", "check"])).code, 0);
     await using store = await file(sluice.home);
     const run = await store.get("r1");
     assert.equal(run?.state, lost ? "running" : "failed");
@@ -133,12 +133,12 @@ Deno.test("a database with a page of rubbish is told of, and what can be read is
   await database.seek(Math.floor(size / page / 2) * page, Deno.SeekMode.Start);
   await database.write(new Uint8Array(page).fill(0xa5));
   database.close();
-  const checked = await sluice.run(["state", "check", "--json"]);
+  const checked = await sluice.here(["state", "check", "--json"]);
   assert.equal(checked.code, 1, checked.stderr);
   assert.match(document(checked).problems.join("\n"), /damaged/);
   const repaired = document(await sluice.run(["state", "repair", "--json"]));
   assert.ok(repaired.runs >= 40 && repaired.runs <= 60, String(repaired.runs));
-  assert.equal((await sluice.run(["state", "check"])).code, 0);
+  assert.equal((await sluice.here(["state", "check"])).code, 0);
 });
 
 Deno.test("what cannot be repaired stays as it is", async (t) => {
@@ -153,7 +153,7 @@ Deno.test("what cannot be repaired stays as it is", async (t) => {
   await t.step("because nothing in it can be read", async () => {
     const rubbish = new Uint8Array(10_000).fill(0xa5);
     await Deno.writeFile(path, rubbish);
-    assert.equal((await sluice.run(["state", "check"])).code, 1);
+    assert.equal((await sluice.here(["state", "check"])).code, 1);
     assert.match(refusal(await sluice.run(["state", "repair"]), 1), /Nothing was changed/);
     assert.deepEqual(await Deno.readFile(path), rubbish);
   });

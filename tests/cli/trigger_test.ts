@@ -12,7 +12,7 @@ for (const way of WAYS) {
     else {
       assert.equal(rest.state, "queued");
       assert.match(note, /^No `serve` runs .* starts with the next `deno task serve`$/);
-      const { reasons } = await shop.json(`why ${run_id} list`);
+      const { reasons } = await shop.look(`why ${run_id} list`);
       assert.match(reasons.at(-1), /No `serve` runs/);
       await shop.serve();
     }
@@ -55,9 +55,10 @@ for (const way of WAYS) {
     ];
     await Promise.all(cases.map(async ([words, sentence]) => {
       // Only one at a time can open the folder.
-      const outcome = await shop.sluice.run([...words.split(" "), "--json"], {
-        env: shop.serves ? {} : { SLUICE_HOME: shop.sluice.file(`${words}/x`, "").slice(0, -2) },
-      });
+      const outcome = await shop.sluice.here(
+        [...words.split(" "), "--json"],
+        shop.serves ? {} : { SLUICE_HOME: shop.sluice.file(`${words}/x`, "").slice(0, -2) },
+      );
       assert.match(refusal(outcome, 2), sentence, words);
     }));
   });
@@ -67,12 +68,12 @@ for (const way of WAYS) {
     const { run_id } = await shop.json("trigger slow");
     if (shop.serves) {
       for (let reasons = ""; !/^It runs/.test(reasons);) {
-        ({ reasons: [reasons] } = await shop.json(`why ${run_id} wait`));
+        ({ reasons: [reasons] } = await shop.look(`why ${run_id} wait`));
       }
     }
     const cancelled = await shop.json(`cancel ${run_id}`);
     assert.deepEqual(cancelled, { run_id, dag: "slow", state: "failed", cancelled: true });
-    const { reasons: [tidied] } = await shop.json(`why ${run_id} tidy`);
+    const { reasons: [tidied] } = await shop.look(`why ${run_id} tidy`);
     assert.match(tidied, shop.serves ? /^It succeeded/ : /^It was skipped/);
     const again = await shop.says(`cancel ${run_id}`);
     assert.equal(again.stdout, `${run_id} was over already: failed\n`);
@@ -101,7 +102,7 @@ Deno.test("a wait that is interrupted leaves the run to the next serve", async (
   assert.doesNotMatch(told, /not over/, "that is another DAG");
   await shop.serve();
   for (let reasons = ""; !/^It runs/.test(reasons);) {
-    ({ reasons: [reasons] } = await shop.json(`why ${run} wait`));
+    ({ reasons: [reasons] } = await shop.look(`why ${run} wait`));
   }
 });
 

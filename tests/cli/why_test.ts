@@ -6,7 +6,7 @@ for (const way of WAYS) {
   Deno.test(`why gives the scheduler's reasons, and only looks: ${way}`, async () => {
     await using shop = await Shop.open(way);
     if (!shop.serves) {
-      const nothing = await shop.says("why manual__20210102T000000Z list --json", 2);
+      const nothing = await shop.tells("why manual__20210102T000000Z list --json", 2);
       assert.match(refusal(nothing, 2), /Nothing has run in this home folder yet/);
     }
     await shop.says("pause slow");
@@ -16,17 +16,17 @@ for (const way of WAYS) {
       "No `serve` runs in this home folder: what no process is at goes on with the next " +
       "`deno task serve`.";
     const reasons = [paused, ...shop.serves ? [] : [nobody]];
-    const { stdout } = await shop.says(`why ${run_id} wait`);
+    const { stdout } = await shop.tells(`why ${run_id} wait`);
     assert.equal(stdout, `${reasons.join("\n")}\n`);
-    assert.deepEqual(await shop.json(`why ${run_id} wait`), {
+    assert.deepEqual(await shop.look(`why ${run_id} wait`), {
       run_id,
       state: "queued",
       task: "wait",
       reasons,
     });
-    const unknown = await shop.says(`why ${run_id} nope --json`, 2);
+    const unknown = await shop.tells(`why ${run_id} nope --json`, 2);
     assert.match(refusal(unknown, 2), /"nope" in run .*: it has setup, wait, tidy/);
-    assert.match(refusal(await shop.says("why nope wait --json", 2), 2), /"nope"/);
+    assert.match(refusal(await shop.tells("why nope wait --json", 2), 2), /"nope"/);
   });
 }
 
