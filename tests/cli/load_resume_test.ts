@@ -120,7 +120,7 @@ async function committed(db: TestDatabase, what = "rows > 0"): Promise<void> {
 Deno.test("a load begins anew when the source or the options are others, and downloads no more than it must", async () => {
   await using sluice = new Sluice();
   await using db = await freshDatabase();
-  await using server = rangedServer(little);
+  await using server = rangedServer(little, { arrived: () => arrived(sluice) });
   const load = ["load", `${server.url}/file`, "--into", "t", "--resume", "--json"];
   load.push("--database", db.url);
   await kill(sluice, db, server, load);
