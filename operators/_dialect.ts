@@ -47,13 +47,14 @@ function likely(sample: Sample): Marks {
   const of = (change: Partial<Dialect>, delimiters = COMMON) =>
     delimiters.map((delimiter) => ({ ...RFC, ...change, delimiter }));
   const all = [RFC.delimiter, ...COMMON];
+  // First of all: `sep=,` above two columns reads well as RFC 4180, too, and would be taken for their names.
+  const told = excel(sample);
+  if (told) return told;
   const plain = fit(sample, RFC);
   if (plain && plain.width > 1) {
     only(sample, of({}, all));
     return { dialect: RFC, skip: 0 };
   }
-  const told = excel(sample);
-  if (told) return told;
   const dialect = only(sample, of({})) ?? only(sample, of({}, RARE)) ??
     (plain ? undefined : only(
       sample,

@@ -75,6 +75,13 @@ const FOUND: readonly (readonly [
     [[1, "x"]],
   ],
   [
+    "a spreadsheet's own word for a comma, above two columns",
+    "sep=,\na,b\n1,x\n",
+    { skipped_lines: 1, delimiter: "," },
+    ["a", "b"],
+    [[1, "x"]],
+  ],
+  [
     "no header, but dates",
     "2021-01-01,5,x\n2021-01-02,6,y\n",
     { header: false },
