@@ -62,7 +62,11 @@ const STOPPED = "terminating connection due to administrator command";
 /** The advisory lock that users of the server share; who gets it alone is the last. */
 const LEASE = "0x736c, 0x7569";
 
-/** For loading: no WAL for tables made in the same transaction, few checkpoints; nothing that could lose a commit. */
+/**
+ * For loading: no WAL for tables made in the same transaction, few checkpoints; nothing that could lose a commit. The
+ * user has the ledger's name: were its schema the first in the search path, what statements make without a schema would
+ * be made beside the ledger once that is there, and hide tables of that name that were made before.
+ */
 const SETTINGS = `listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 50
@@ -80,6 +84,7 @@ autovacuum = on
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_checkpoints = off
+search_path = 'public, "$user"'
 `;
 
 /**

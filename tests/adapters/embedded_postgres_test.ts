@@ -146,6 +146,23 @@ Deno.test("it loses no commit, is open to this machine only, and counts in UTF-8
   }]);
 });
 
+Deno.test("the ledger's schema, which has its user's name, hides no table", async () => {
+  await using db = await embeddedPostgres(shared.path);
+  await query(db.url, "CREATE TABLE totals AS SELECT 1 AS day");
+  await query(db.url, "CREATE SCHEMA sluice");
+  await query(
+    db.url,
+    "CREATE TABLE IF NOT EXISTS totals (day integer); INSERT INTO totals SELECT 2",
+  );
+  assert.deepEqual(await query(db.url, "SELECT day FROM totals ORDER BY day"), [
+    { day: 1 },
+    { day: 2 },
+  ]);
+  const schema = "SELECT schemaname FROM pg_tables WHERE tablename = 'totals'";
+  assert.deepEqual(await query(db.url, schema), [{ schemaname: "public" }]);
+  await query(db.url, "DROP TABLE totals; DROP SCHEMA sluice");
+});
+
 Deno.test("its password is private, and needed", async () => {
   await using db = await embeddedPostgres(shared.path);
   const path = `${db.data}/../password`;
