@@ -191,6 +191,7 @@ function preamble(sample: Sample, dialect: Dialect): Marks | undefined {
   // A bare word alone may as well be a header that lost its other names.
   const above = new TextDecoder().decode(sample.bytes.subarray(sample.from, from)).trim();
   if (/^\w*$/.test(above)) return undefined;
+  if (isTable(sample, from, dialect)) return undefined;
   if (found.some((row, i) => i > at && row.width !== width)) return undefined;
   const table = { ...sample, from };
   const { names, types } = shape(table, dialect);
@@ -200,6 +201,18 @@ function preamble(sample: Sample, dialect: Dialect): Marks | undefined {
   }
   if (types.every((type) => type === "text")) return undefined;
   return { dialect, skip: found[at - 1]!.line };
+}
+
+/** Whether what stands before `end` is a table of one column itself, of two values or more: nobody's to leave out. */
+function isTable({ bytes, from, tokenizer }: Sample, end: number, dialect: Dialect): boolean {
+  // As copied: whoever looks for records writes behind them.
+  const own = bytes.slice(from, end + 1), to = end - from;
+  const fields = tokenizer(dialect, true);
+  const next = fields.scan(own, 0, to, true, 1);
+  fields.scan(own, next, to, true);
+  const { starts, ends, records } = fields;
+  const values = starts.subarray(0, records).reduce((n, at, r) => n + Number(at < ends[r]!), 0);
+  return values > 1 && inferType({ bytes: own, fields }, 0) !== "text";
 }
 
 /** @throws {Malformed} where records of one width are followed by as good ones of another, up to the end */

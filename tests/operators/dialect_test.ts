@@ -137,6 +137,11 @@ const DOUBTS: readonly (readonly [what: string, text: string, message: RegExp])[
   ["two tables", "a,b\n1,2\n3,4\n\nx,y,z\n1,2,3\n", /line 5 has 3 fields, expected 2, and so/],
   ["a header too short", "a,b\n1,2,3\n4,5,6\n", /line 2 has 3 fields, expected 2/],
   ["a header too short, over text", "n\nAda,London\nGrace,York\n", /line 2 has 2 fields/],
+  [
+    "a table of one column before another one",
+    "id\n1\n2\n\nname,n\nx,1\ny,2\nz,3\n",
+    /line 5 has 2 fields, expected 1/,
+  ],
   ["a header of one word", "name\nAda,London\nGrace,5\nBob,6\n", /line 2 has 2 fields, expected 1/],
   ["one ragged row", "a,b\n1,2\n3\n4,5\n", /line 3 has 1 field, expected 2/],
   ["one ragged row with apostrophes", "a,b\n1,2\n'x,y',3\n4,5\n", /line 3 has 3 fields/],
