@@ -2,7 +2,7 @@ import { Field, type Schema } from "apache-arrow";
 import type { Block } from "./_block.ts";
 import { arrowField, type ColumnType, parseColumnType } from "./_column_type.ts";
 import { option } from "./_option.ts";
-import { inferType, type Read, readColumn } from "./_read_column.ts";
+import { inferType, isBlank, type Read, readColumn } from "./_read_column.ts";
 import { FOREIGN, respell, type Spelled, SPELLED_TYPES, type Spelling } from "./_spelling.ts";
 import { SteadySchema } from "./_steady_schema.ts";
 import { Malformed } from "./_tokenizer.ts";
@@ -18,6 +18,8 @@ export interface PlannedColumn {
   readonly spelling: Spelling | undefined;
   /** Whether its numbers are written as was told, which is not how Postgres would read them. */
   readonly foreign?: boolean;
+  /** Whether no value told its type. */
+  readonly blank?: boolean;
   /** By which steps it got its type, when it is not the one that was inferred. */
   readonly widened?: readonly Widening[];
 }
@@ -28,6 +30,9 @@ export interface Plan {
   readonly columns: readonly PlannedColumn[];
 }
 
+/** Key of the metadata of a field that is text only because no value of its column was seen when its type was chosen. */
+export const BLANK = "sluice.blank";
+
 /** A field that is not of its column's type. */
 export interface Misfit {
   readonly column: number;
@@ -36,9 +41,10 @@ export interface Misfit {
 
 /** Makes a plan of columns. */
 export function planOf(columns: readonly PlannedColumn[]): Plan {
-  const fields = columns.map(({ name, type, foreign, widened = [] }) => {
+  const fields = columns.map(({ name, type, foreign, blank, widened = [] }) => {
     const { type: arrow, metadata } = arrowField(name, type);
-    const told = [...foreign && type === "text" ? [[FOREIGN, ""] as const] : []];
+    const told = [...foreign && type === "text" ? [FOREIGN] : [], ...blank ? [BLANK] : []]
+      .map((key) => [key, ""] as const);
     return new Field(name, arrow, true, new Map([...metadata, ...told, ...toMetadata(widened)]));
   });
   return { columns, schema: new SteadySchema(fields) };
@@ -65,6 +71,9 @@ export function planColumn(
     }
     const inferred = type ?? inferType(block_, 0, types);
     if (inferred !== "text") return { ...decision, type: inferred, spelling };
+  }
+  if (type === undefined && isBlank(block, column)) {
+    return { ...decision, type: "text", spelling: undefined, blank: true };
   }
   const plain = type ?? inferType(block, column);
   // A point is not what was told to stand before a fraction.

@@ -34,6 +34,7 @@ const LONG_NAMES: Readonly<Partial<Record<SqlType, string>>> = {
 const TAKEN_BY: Readonly<Record<string, readonly string[]>> = {
   "integer": ["smallint", "bigint", "numeric", "double precision", "text"],
   "bigint": ["integer", "smallint", "numeric", "text"],
+  "double precision": ["numeric"],
   "date": ["timestamp without time zone", "text"],
   "text": ["character varying"],
 };
@@ -63,13 +64,14 @@ export function takenOf(
 }
 
 /**
- * Fits columns to those of a table, by their names. Of those that `widened` names a value is known that needs the type.
+ * Fits columns to those of a table, by their names. Of those that `widened` names a value is known that needs the type; of
+ * those that are `blank` none was seen, and they take the table's.
  * Where rows may be refused (`tolerant`), text is read as what the table has: one value makes text of a column.
  *
  * @throws {GiveUp} listing all the differences, where they may not be or cannot be mended
  */
 export function fitColumns(
-  { columns, widened, foreign }: Pick<Flow, "columns" | "widened" | "foreign">,
+  { columns, widened, foreign, blank }: Pick<Flow, "columns" | "widened" | "foreign" | "blank">,
   { name: table, existing }: Target,
   evolution: NonNullable<CopyOptions["evolution"]> = "freeze",
   tolerant = false,
@@ -81,7 +83,10 @@ export function fitColumns(
   let direct = true, frozen = false;
   const put = (column: Column, type: string, limited = type): void => {
     const arrives = longName(column.type);
-    const lossy = lossesOf(column.name, arrives, limited, foreign.includes(column.name));
+    const unread = blank.includes(column.name) && arrives !== type && !isTaken(arrives, type);
+    const lossy = unread
+      ? [unreadable(column.name, limited)]
+      : lossesOf(column.name, arrives, limited, foreign.includes(column.name));
     if (arrives !== type || lossy.length > 0) direct = false;
     // What is not told by its values comes first, lest something else that is wrong with it tell them.
     for (const loss of lossy) {
@@ -90,7 +95,8 @@ export function fitColumns(
     }
     fitting.push(column);
     types.push(type);
-    values.push(cast(quoteName(column.name, "column"), arrives, type));
+    const value = quoteName(column.name, "column");
+    values.push(unread ? `CAST(${value} AS ${limited})` : cast(value, arrives, type));
   };
   for (const column of columns) {
     const { name, type } = column;
@@ -113,7 +119,8 @@ export function fitColumns(
     }
     const base = baseOf(there.type), arrives = longName(type);
     const overflows = since && type === "bigint" && ["integer", "smallint"].includes(base);
-    const wider = evolution === "evolve" ? widen(base, arrives) : undefined;
+    const isBlank = blank.includes(name) && !there.generated;
+    const wider = evolution === "evolve" && !isBlank ? widen(base, arrives) : undefined;
     if (there.generated) {
       faults.push(`its column ${shown} is computed by Postgres, and the source has one, too`);
     } else if (wider !== undefined && wider !== base) {
@@ -124,7 +131,7 @@ export function fitColumns(
       direct = false;
       put({ name, type }, wider);
     } else if (
-      wider !== undefined || base === arrives ||
+      wider !== undefined || base === arrives || isBlank ||
       (TAKEN_BY[arrives]?.includes(base) && (tolerant || !overflows)) ||
       (tolerant && arrives === "text" && isReadOfText(base))
     ) {
@@ -134,8 +141,12 @@ export function fitColumns(
       faults.push(
         `its column ${shown} is ${there.type}, what arrives is ${type}${
           since ? ` from line ${since.line} on` : ""
-        }; declare the column's type, or change the table` +
-          (evolution === "evolve" ? ": no type holds both as they are" : ""),
+        }; ${
+          isSpelled(base)
+            ? "declare the column as text, so that it is kept as it is written"
+            : "declare the column's type, or change the table" +
+              (evolution === "evolve" ? ": no type holds both as they are" : "")
+        }`,
       );
     }
   }
@@ -162,6 +173,27 @@ export function fitColumns(
     );
   }
   return { columns: fitting, direct, alter, types, values, losses };
+}
+
+function isSpelled(type: string): boolean {
+  return type === "text" || type === "character varying";
+}
+
+/** Whether text that arrives is taken by a type as it is, or read as one. */
+function isTaken(arrives: string, type: string): boolean {
+  return TAKEN_BY[arrives]!.includes(type) || isReadOfText(type);
+}
+
+/** What is refused of a column that was blank at first: text that comes later, for a type that none is read as. */
+function unreadable(name: string, type: string): Reason {
+  return {
+    condition: `${quoteName(name, "column")} IS NOT NULL`,
+    state: "22P02",
+    said:
+      `a value of column ${JSON.stringify(name)} came behind those by which its type was told, ` +
+      `which were all NULL, and no text is read as ${type}`,
+    field: name,
+  };
 }
 
 /** The clauses of ALTER TABLE that make columns of others, of the same names and narrower types. */

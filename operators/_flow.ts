@@ -2,6 +2,7 @@ import { type RecordBatch, type Schema } from "apache-arrow";
 import { type Context, GiveUp } from "../engine/mod.ts";
 import { sqlType } from "./_canonical.ts";
 import type { ColumnType } from "./_column_type.ts";
+import { BLANK } from "./_columns.ts";
 import type { Column, CopyOptions } from "./_copy_options.ts";
 import { wider } from "./_lattice.ts";
 import type { Refusals } from "./_refusals.ts";
@@ -64,6 +65,11 @@ export class Flow implements AsyncIterable<RecordBatch> {
     return this.#schema.fields.filter((field) => field.metadata.has(FOREIGN)).map(({ name }) =>
       name
     );
+  }
+
+  /** The columns that are text only because no value was seen when their types were chosen. */
+  get blank(): readonly string[] {
+    return this.#schema.fields.filter((field) => field.metadata.has(BLANK)).map(({ name }) => name);
   }
 
   /** The batches of this section. */

@@ -49,12 +49,16 @@ export function inferType(
   column: number,
   types: readonly ColumnType[] = COLUMN_TYPES,
 ): ColumnType {
-  const { starts, ends, quoted, width, records } = block.fields;
-  let values = false;
-  for (let r = 0, k = column; r < records && !values; r++, k += width) {
-    values = starts[k] !== ends[k] || quoted[k] !== 0;
-  }
-  if (!values) return "text";
+  if (isBlank(block, column)) return "text";
   return types.find((type) => typeof READERS[type](block, column, true) === "object") ??
     "text";
+}
+
+/** Whether no field of a column has a value. */
+export function isBlank({ fields }: Block, column: number): boolean {
+  const { starts, ends, quoted, width, records } = fields;
+  for (let r = 0, k = column; r < records; r++, k += width) {
+    if (starts[k] !== ends[k] || quoted[k] !== 0) return false;
+  }
+  return true;
 }

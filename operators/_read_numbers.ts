@@ -221,7 +221,13 @@ const SPECIAL: Readonly<Record<string, number>> = {
   "-inf": -Infinity,
 };
 
-/** A double from any notation; undefined for what is none, is out of range, or, if `exact`, loses digits. */
+/** A whole number that may be more than a double keeps: one beyond bigint, as others have been looked at before. */
+const LONG_WHOLE = /^-?\d{16,}$/;
+
+/**
+ * A double from any notation; undefined for what is none, is out of range, or, if `exact`, loses digits, also in how
+ * Postgres prints it.
+ */
 function slowDouble(text: string, exact: boolean): number | undefined {
   if (!(exact ? EXACT_DECIMAL : DECIMAL).test(text)) {
     return Object.hasOwn(SPECIAL, text) ? SPECIAL[text] : undefined;
@@ -232,7 +238,24 @@ function slowDouble(text: string, exact: boolean): number | undefined {
   // Every decimal of 15 digits survives, except among the subnormals, which have fewer.
   const sure = digits.length <= 15 && Math.abs(value) >= 2 ** -1022;
   if (exact && !sure && parts(String(value)).digits !== digits) return undefined;
+  if (exact && (LONG_WHOLE.test(text) || isTie(text, value))) return undefined;
   return value;
+}
+
+/**
+ * Whether a decimal lies in the very middle between its double and the next one: JavaScript prints it as it is, and
+ * Postgres as one that lies nearer, 2e23 as 1.9999999999999998e+23. Of decimals as short as a double keeps them that is so
+ * only where the middle is a whole number.
+ */
+function isTie(text: string, value: number): boolean {
+  if (Math.abs(value) < 2 ** 54) return false;
+  const [mantissa = "", exponent = "0"] = text.split(/[eE]/);
+  const [whole = "", fraction = ""] = mantissa.split(".");
+  const all = whole + fraction, kept = all.replace(/0+$/, "");
+  const shift = Number(exponent) - fraction.length + all.length - kept.length;
+  if (shift < 0) return false;
+  const decimal = BigInt(kept) * 10n ** BigInt(shift), off = decimal - BigInt(value);
+  return off !== 0n && Number(decimal + (off > 0n ? 1n : -1n)) !== value;
 }
 
 /** The significant digits of a decimal, without zeros at either end. */

@@ -198,7 +198,7 @@ class Parser {
     let kinds = 0;
     for (let k = i; k < records * width; k += width) kinds |= quoted[k]!;
     const type = inferType(this.#block(), i, TYPES.get(kinds) ?? []);
-    return { name, type, declared: false, spelling: undefined };
+    return { name, type, declared: false, spelling: undefined, blank: kinds === 0 };
   }
 
   #block(): Block {

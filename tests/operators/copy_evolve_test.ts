@@ -106,7 +106,7 @@ const WIDENED: readonly (readonly [
   ["character varying(3)", "x", "y", "character varying(3)", ["x", "y"]],
   ["text", "x", "7", "text", ["7", "x"]],
   // What is spelled in ways that its type does not keep is not made text behind one's back.
-  ["text", "x", "2.50", /what arrives is double precision; declare.*no type holds both/],
+  ["text", "x", "2.50", /what arrives is double precision; declare the column as text, so that/],
   ["date", "2021-01-01", "2.50", /what arrives is double precision; declare.*no type holds both/],
   ["boolean", "true", "7", "text", ["7", "true"]],
 ];
@@ -163,4 +163,81 @@ Deno.test("loads that evolve one table at once, all come to their end", async ()
     { a: "N/A", b: "z", c: null },
   ]);
   await nothingLeft(database);
+});
+
+/** Types of columns that no value comes for, and one that they have. */
+const BLANKS: readonly (readonly [type: string, value: string])[] = [
+  ["date", "2021-01-31"],
+  ["integer", "7"],
+  ["numeric(10,2)", "1.25"],
+  ["timestamp(0) with time zone", "2021-01-31 00:00:00+00"],
+  ["boolean", "true"],
+  ["jsonb", "{}"],
+  ["text[]", "{a}"],
+  ["mood", "good"],
+  ["character varying(3)", "abc"],
+  ["character(3)", "abc"],
+  ["text", "abc"],
+];
+
+for (const evolution of ["freeze", "discard", "evolve"] as const) {
+  Deno.test(`a column without values is of the table's type, whatever that is: ${evolution}`, async () => {
+    for (const onReject of [undefined, { limit: 1 }]) {
+      await using database = await freshDatabase();
+      const names = BLANKS.map((_, i) => `c${i}`);
+      await database.query(
+        `CREATE TYPE mood AS ENUM ('good', 'bad');
+         CREATE TABLE t (id int, ${BLANKS.map(([type], i) => `c${i} ${type}`)});
+         INSERT INTO t VALUES (1, ${BLANKS.map(([, value]) => `'${value}'`)});
+         CREATE VIEW v AS SELECT * FROM t`,
+      );
+      const before = await columns(database);
+      const text = `id,${names}\n2${",".repeat(names.length)}\n`;
+      const options = { mode: "append", evolution, ...onReject && { onReject } } as const;
+      assert.equal((await load(database, text, options)).rows, 1);
+      assert.equal(await columns(database), before);
+      const [all] = await database.query<{ row: string }>(
+        "SELECT t::text AS row FROM t WHERE id = 2",
+      );
+      assert.equal(all!.row, `(2${",".repeat(names.length)})`);
+    }
+  });
+}
+
+Deno.test("a value that comes behind those of which all were NULL is read as the table's type", async () => {
+  await using database = await freshDatabase();
+  await database.query("CREATE TABLE t (id int, d date, b boolean)");
+  const behind = (line: string) => `id,d,b\n${"1,,\n".repeat(300_000)}${line}\n`;
+  const options = { mode: "append" } as const;
+  await load(database, behind("2,2021-01-31,"), options);
+  assert.deepEqual(await database.query("SELECT count(*)::int AS n, max(d)::text AS d FROM t"), [
+    { n: 300_001, d: "2021-01-31" },
+  ]);
+  await assert.rejects(
+    load(database, behind("2,31.1.2021,"), options),
+    /a value of column "d" is not of type date as it is written/,
+  );
+  await assert.rejects(
+    load(database, behind("2,,true"), options),
+    /a value of column "b" came behind .* all NULL, and no text is read as boolean/,
+  );
+  assert.deepEqual(await database.query("SELECT count(*)::int AS n FROM t"), [{ n: 300_001 }]);
+});
+
+Deno.test("decimals go into a numeric as they are, or not at all", async () => {
+  await using database = await freshDatabase();
+  await database.query("CREATE TABLE t (amount numeric(30,2))");
+  const options = { mode: "append" } as const;
+  await load(database, "amount\n1.25\n1.5\n20000000000000000.25\n2.0e23\n1e22\n", options);
+  await load(database, "amount\n0.1\n-1e3\n", options);
+  assert.deepEqual(await rows(database), [
+    "(1.25)",
+    "(1.50)",
+    "(20000000000000000.25)",
+    "(200000000000000000000000.00)",
+    "(10000000000000000000000.00)",
+    "(0.10)",
+    "(-1000.00)",
+  ]);
+  await assert.rejects(load(database, "amount\n1.255\n", options), /would be rounded by numeric/);
 });

@@ -102,6 +102,13 @@ const INFERRED: readonly (readonly [fields: string[], type: string, values?: unk
   [["1e-16383"], "numeric"],
   [["1e-16384"], "text"],
   [["0e99999999999"], "double precision", [0]],
+  // Whole numbers beyond bigint, and decimals for which Postgres would print others.
+  [["100000000000000000000000"], "numeric"],
+  [["1.5", "10000000000000000000"], "numeric"],
+  [["2.0e23"], "numeric"],
+  [["20000000000000000000000000.0e-2"], "numeric"],
+  [["8.41e21"], "numeric"],
+  [["1e22", "1.8e300"], "double precision", [1e22, 1.8e300]],
   [["12345678901234567890", "NaN"], "numeric"],
   [["12345678901234567890", "Infinity"], "text"],
   [["2021-01-31", "1969-12-31"], "date", [day("2021-01-31"), day("1969-12-31")]],
