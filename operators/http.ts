@@ -9,6 +9,7 @@ import {
   Source,
   SourceChanged,
 } from "../engine/mod.ts";
+import { Beginning } from "./_beginning.ts";
 import { openFile } from "./_open_file.ts";
 import { aim, type Answer, Broken, Patience, request, type Target } from "./_request.ts";
 
@@ -57,7 +58,8 @@ export interface HttpOptions {
  * Opens a URL as a stream of bytes, and goes on where it stopped when the connection breaks.
  *
  * Tries again on 408, 425, 429, 5xx and broken connections, with growing pauses or as long as `Retry-After` says, five
- * times in a row without a new byte. Two versions of a file are never put together. The file is asked for as it is; when
+ * times in a row without a new byte. Two versions of a file are never put together: without a strong validator it comes anew
+ * from its start, and has to begin with the bytes that came before. The file is asked for as it is; when
  * it comes encoded all the same it is passed on so, for `decompress` to read.
  *
  * @throws {GiveUp} when the address is wrong or the server refuses, as with 404
@@ -104,6 +106,8 @@ class Download {
   #length: number | undefined;
   /** Whether the server answers the range it was asked for. */
   #ranges = true;
+  /** What came so far, where it is all there is to tell one version from another. */
+  #beginning: Beginning | undefined;
   #answer: Answer | undefined;
   /** The next byte of the answer, counted within the whole. */
   #at = 0;
@@ -136,6 +140,7 @@ class Download {
     this.#validator = answer.validator;
     this.#length = answer.length;
     this.#answer = answer;
+    if (!strong(answer.validator)) this.#beginning = new Beginning();
     this.#at = this.#position = answer.start;
     if (answer.length !== undefined) this.#ctx.meter.length = answer.length - answer.start;
     if (!answer.bounded) {
@@ -176,35 +181,42 @@ class Download {
         this.#answer ??= await this.#resume();
         const chunk = await this.#answer.read(this.#idleTimeout, this.#minBytes);
         if (chunk === undefined) {
-          if (this.#position < (this.#length ?? 0)) throw new Broken("the body ended too early");
+          if (this.#at < Math.max(this.#position, this.#length ?? 0)) {
+            throw new Broken("the body ended too early");
+          }
           return controller.close();
         }
         const known = Math.min(Math.max(this.#position - this.#at, 0), chunk.length);
         this.#at += chunk.length;
+        if (known > 0) this.#compare(chunk.subarray(0, known));
         if (known === chunk.length) continue;
         this.#position = this.#at;
         if (this.#answer.received >= this.#minBytes) this.#patience.reset();
-        return controller.enqueue(known === 0 ? chunk : chunk.subarray(known));
+        const news = known === 0 ? chunk : chunk.subarray(known);
+        this.#beginning?.add(news);
+        return controller.enqueue(news);
       } catch (error) {
         this.#answer?.close();
         this.#answer = undefined;
         this.#signal.throwIfAborted();
-        if (error instanceof Broken && this.#position > 0 && !strong(this.#validator)) {
-          throw new Error(
-            `Cannot download "${this.#target.url}": the connection was lost at byte ` +
-              `${this.#position} (${error.message}), and the server gives no strong validator ` +
-              `by which the rest could be told from another version; try again`,
-            { cause: error },
-          );
-        }
         await this.#patience.wait(error, this.#position);
       }
     }
   }
 
+  /** Looks at bytes that were handed out before. @throws {SourceChanged} when they were others then */
+  #compare(bytes: Uint8Array): void {
+    this.#beginning?.repeat(bytes);
+    if (this.#at < this.#position || (this.#beginning?.isSame() ?? true)) return;
+    throw new SourceChanged(
+      `"${this.#target.url}" changed while it was downloaded: its first ${this.#position} bytes are not what they were`,
+    );
+  }
+
   /** Asks for the bytes from the position on, or for all of them when the server cannot do better. */
   async #resume(): Promise<Answer> {
-    const from = this.#position > 0 && this.#ranges;
+    this.#beginning?.rewind();
+    const from = this.#position > 0 && this.#ranges && !this.#beginning;
     const answer = await this.#ask(from ? rangeFrom(this.#position, this.#validator!) : {});
     const { status, start, validator, length } = answer;
     // A server may know ranges and not If-Range: a 206 that does not say its version may be of any.
@@ -213,7 +225,8 @@ class Download {
       this.#ranges = false;
       throw new Broken("the server does not answer with the range it was asked for");
     }
-    if (validator !== this.#validator || (length ?? this.#length) !== (this.#length ?? length)) {
+    const isOther = !this.#beginning && validator !== this.#validator;
+    if (isOther || (length ?? this.#length) !== (this.#length ?? length)) {
       answer.close();
       throw new SourceChanged(
         `"${this.#target.url}" changed while it was downloaded: it was version ` +

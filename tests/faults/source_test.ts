@@ -40,8 +40,13 @@ const SERVERS: Record<
     undefined,
   ],
   "breaks off a file that has no version": [
-    (visit) => visit.send("200 OK", { "content-length": plain.length }, plain.subarray(0, 5000)),
-    /connection was lost at byte 5000.*no strong validator/,
+    (visit) =>
+      visit.send(
+        "200 OK",
+        { "content-length": plain.length },
+        plain.subarray(0, visit.index === 0 ? 5000 : Infinity),
+      ),
+    undefined,
   ],
   "breaks off a gzip file of unknown length": [
     (visit) => visit.send("200 OK", {}, zipped.subarray(0, below(zipped.length))),
@@ -54,7 +59,7 @@ const SERVERS: Record<
   ],
   "sends fewer bytes than it says": [
     (visit) => visit.send("200 OK", { "content-length": plain.length + 9 }, plain),
-    /connection was lost at byte \d+/,
+    /after \d+ bytes: .*; five more tries brought next to nothing/,
   ],
   "sends more bytes than it says": [
     (visit) => visit.send("200 OK", { "content-length": zipped.length - 4 }, zipped),
@@ -66,14 +71,14 @@ const SERVERS: Record<
       const size = new TextEncoder().encode(`${plain.length.toString(16)}\r\n`);
       for (const bytes of [size, plain]) await visit.more(bytes);
     },
-    /connection was lost at byte \d+/,
+    /after \d+ bytes: .*; five more tries brought next to nothing/,
   ],
   "sends chunks whose size is no number": [
     async (visit) => {
       await visit.send("200 OK", { "transfer-encoding": "chunked" });
       await visit.more(new TextEncoder().encode("5\r\nn,v,n\r\nzzz\r\n"));
     },
-    /connection was lost at byte 5/,
+    /after 5 bytes: .*; five more tries brought next to nothing/,
   ],
   "is overloaded for a while": [
     (visit) =>
