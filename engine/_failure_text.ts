@@ -6,24 +6,45 @@ const OURS = ["engine", "operators", "adapters", "server", "cli", "main.ts"]
 /** Where all of it is beside this file, in JavaScript, once it is built. */
 const BUILT = import.meta.url.endsWith(".js") ? new URL(".", import.meta.url).href : undefined;
 
+/** Errors of these names, thrown by Sluice, are sentences for people. */
+const SENTENCES = ["Error", "GiveUp", "SourceChanged", "ReadAgain"];
+
 /**
  * An error for people, with what it came from. Of its stack the frames in files of the user's own; where there are none,
- * the one in which it was thrown.
+ * the one in which it was thrown, unless that is where Sluice says what went wrong in a sentence.
  */
 export function failureText({ name, message, stack = "", cause }: Failure): string {
-  const head = name === "Error" ? message : `${name}: ${message}`;
-  // The message comes first in a stack, and may look like a frame itself.
-  const frames = stack.slice(Math.max(0, stack.indexOf(message)) + message.length)
-    .split("\n").filter((line) => /^\s+at /.test(line));
-  const own = frames.filter(isOfUser);
-  const shown = own.length > 0 ? own : frames.slice(0, 1);
-  const lines = [head, ...shown.map((frame) => `    ${frame.trim()}`)];
-  return [lines.join("\n"), ...cause ? [failureText(cause)] : []].join("\ncaused by: ");
+  const frames = framesOf({ message, stack });
+  const own = frames.filter((frame) => whose(frame) === "user");
+  const thrown = frames[0] === undefined ? undefined : whose(frames[0]);
+  const isSentence = own.length === 0 && thrown === "sluice" && SENTENCES.includes(name);
+  const shown = own.length > 0 ? own : isSentence || thrown === "runtime" ? [] : frames.slice(0, 1);
+  const head = isSentence || name === "Error" ? message : `${name}: ${message}`;
+  const lines = [head, ...shown.map((frame) => `    ${frame.trim()}`)].join("\n");
+  const news = isSentence ? notSaid(message, cause) : cause;
+  return news ? `${lines}\ncaused by: ${failureText(news)}` : lines;
 }
 
-function isOfUser(frame: string): boolean {
+/** The first of the causes that a sentence does not tell itself, or that came from the user's own files. */
+function notSaid(sentence: string, cause: Failure | undefined): Failure | undefined {
+  if (!cause || !sentence.includes(cause.message)) return cause;
+  const isOwn = framesOf(cause).some((frame) => whose(frame) === "user");
+  return isOwn ? cause : notSaid(sentence, cause.cause);
+}
+
+function framesOf({ message, stack = "" }: Pick<Failure, "message" | "stack">): string[] {
+  // The message comes first in a stack, and may look like a frame itself.
+  return stack.slice(Math.max(0, stack.indexOf(message)) + message.length)
+    .split("\n").filter((line) => /^\s+at /.test(line));
+}
+
+/** Whose code a frame is in. */
+function whose(frame: string): "user" | "sluice" | "runtime" | "package" {
   const path = /file:\/\/[^\s)]*/.exec(frame)?.[0];
-  if (path === undefined || /\/(npm|node_modules)\//.test(path)) return false;
-  if (BUILT !== undefined) return new URL(".", path).href !== BUILT;
-  return !OURS.some((ours) => path.startsWith(ours));
+  if (path === undefined) return "runtime";
+  if (/\/(npm|node_modules)\//.test(path)) return "package";
+  const isOurs = BUILT === undefined
+    ? OURS.some((ours) => path.startsWith(ours))
+    : new URL(".", path).href === BUILT;
+  return isOurs ? "sluice" : "user";
 }
