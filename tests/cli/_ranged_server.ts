@@ -29,6 +29,9 @@ export function arrived({ home }: Sluice): number {
 
 const PIECE = 32 * 1024, ON_THE_WAY = 128 * 1024;
 
+/** So many bytes at most are sent, and lost, when a client dies of which it is known what has arrived. */
+export const MOST_LOST = ON_THE_WAY + PIECE;
+
 /** How fast a server is. */
 export interface Pacing {
   /** Milliseconds between pieces of 32 KiB. @default {1} */

@@ -32,7 +32,7 @@ const SWAPS: readonly (readonly [what: string, options: Partial<CopyOptions>, sq
   ["a slice", { mode: "partition", slice: { column: "v", from: 0, to: 10_000 } }],
   ["by a merge", { mode: "merge", on: ["n"], deleteMissing: true, duplicates: "fail" }],
 ];
-const LOADS = soak ? 300 : 12;
+const LOADS = soak ? 300 : 30;
 
 for (const [what, options, sql] of SWAPS) {
   Deno.test(`readers that never stop see old rows or new ones, while ${LOADS} loads swap them: ${what}`, async () => {
