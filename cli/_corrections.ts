@@ -72,24 +72,41 @@ export async function readCorrections(
   }
   checkNames(corrected, names);
   const batches = await read(Object.fromEntries(names.map((name) => [name, "text"])));
-  return batches.flatMap((batch) =>
-    Array.from({ length: batch.numRows }, (_, r) => toCorrection(batch, r))
-  ).filter(({ row }) => Object.keys(row).length > 0); // else nobody has filled it in
+  const rows = batches.flatMap((batch) =>
+    Array.from({ length: batch.numRows }, (_, r) => ({ batch, r }))
+  );
+  const keys = keysOf(file);
+  return rows.map(({ batch, r }, n) => toCorrection(batch, r, n + 1, keys?.[n]));
 }
 
-function toCorrection(batch: RecordBatch, r: number): Correction {
-  const cells: [name: string, text: string][] = [], empty: string[] = [];
+/** The keys of each object of JSON lines, which batches cannot tell from NULLs; undefined for another format. */
+function keysOf(file: Uint8Array): ReadonlySet<string>[] | undefined {
+  const encoding = file[0] === 0xff ? "utf-16le" : file[0] === 0xfe ? "utf-16be" : "utf-8";
+  const text = new TextDecoder(encoding).decode(file);
+  if (!/^\s*\{\s*["}]/.test(text)) return undefined;
+  return text.split("\n").filter((line) => line.trim() !== "")
+    .map((line) => new Set(Object.keys(JSON.parse(line))));
+}
+
+/** @param keys those that it has, where they can be told */
+function toCorrection(
+  batch: RecordBatch,
+  r: number,
+  number: number,
+  keys: ReadonlySet<string> | undefined,
+): Correction {
+  const cells: [name: string, text: string | null][] = [], empty: string[] = [];
   let id = "";
   batch.schema.fields.forEach(({ name }, i) => {
     const value = batch.getChildAt(i)!.get(r) as string | null;
     if (name === REJECT_COLUMN) id = value ?? "";
     else if (OWN_COLUMNS.some((own) => own === name)) return;
-    else if (value === null) empty.push(name);
-    else cells.push([name, value]);
+    else if (value !== null || keys?.has(name)) cells.push([name, value]);
+    else if (!keys) empty.push(name);
   });
   if (!/^\d{1,18}$/.test(id)) {
     throw new Error(
-      `Cannot tell which reject row ${r + 1} corrects: its "${REJECT_COLUMN}" is "${id}"`,
+      `Cannot tell which reject row ${number} corrects: its "${REJECT_COLUMN}" is "${id}"`,
     );
   }
   return { id, row: Object.fromEntries(cells), empty };

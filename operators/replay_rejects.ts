@@ -15,7 +15,10 @@ import { findTable, rejectsOf, type RejectsOptions } from "./list_rejects.ts";
 export interface Correction {
   /** The id of the reject that it was. */
   readonly id: string;
-  /** Its values by column, in text as Postgres reads it, or in JSON; columns left out get their defaults. */
+  /**
+   * Its values by column, in text as Postgres reads it, or in JSON. Columns left out keep the values of the record, and get
+   * their defaults where it has none.
+   */
   readonly row: Readonly<Record<string, Json>>;
   /**
    * Other columns, of which a table of corrections cannot tell whether they are NULL or left out: NULL are those that the
@@ -107,7 +110,7 @@ export async function replayRejects(
     let replayed = 0, rejected = 0, skipped = 0;
     for (const one of waiting) {
       const correction = corrected.get(one.id);
-      const row = correction ? rowOf(correction, one.row ?? {}) : one.row;
+      const row = correction ? rowOf(correction, one.row) : one.row;
       if (one.replayed || !row) skipped++;
       else {
         const into = { ...one, target, rejects };
@@ -149,10 +152,11 @@ async function hold(
   return found.rows;
 }
 
-/** What a correction makes of a record. */
-function rowOf({ row, empty = [] }: Correction, record: Row): Row {
+/** What a correction makes of a record; null where it corrects nothing of one that could not be told apart. */
+function rowOf({ row, empty = [] }: Correction, record: Row | null): Row | null {
+  if (!record) return Object.keys(row).length > 0 ? row : null;
   const nulls = empty.filter((name) => Object.hasOwn(record, name)).map((name) => [name, null]);
-  return { ...row, ...Object.fromEntries(nulls) };
+  return { ...record, ...row, ...Object.fromEntries(nulls) };
 }
 
 /** Tries to put a row into the table, and writes down what came of it. */

@@ -47,7 +47,7 @@ const ReplayBody = z.strictObject({
   ids: z.array(RejectId).max(10_000).optional()
     .meta({ description: "only these; without, all that can be tried as they are" }),
   rows: z.array(z.strictObject({ id: RejectId, row: Row })).max(10_000).optional()
-    .meta({ description: "corrected ones: values by column" }),
+    .meta({ description: "corrected ones: values by column; those left out stay the record's" }),
 });
 
 const ReplayOutcome = z.strictObject({

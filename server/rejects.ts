@@ -78,7 +78,7 @@ export interface ReplayOrder {
   readonly schema?: string;
   /** Only these. @default {all that can be tried as they are} */
   readonly ids?: readonly string[];
-  /** Corrected, by id: values by column. */
+  /** Corrected, by id: values by column; those left out stay the record's. */
   readonly rows?: readonly { readonly id: string; readonly row: Readonly<Record<string, Json>> }[];
 }
 

@@ -66,7 +66,10 @@ Deno.test("a row without the key by which it was to be merged stays a reject", a
   await using database = await freshDatabase();
   await database.query(TABLE);
   await load(database, "id,v\n7,99\n8,88\n", MERGE);
-  const keyless = [{ id: "1", row: { v: "1" } }, { id: "2", row: { id: null, v: "1" } }];
+  const keyless = [
+    { id: "1", row: { v: "1" }, empty: ["id"] },
+    { id: "2", row: { id: null, v: "1" } },
+  ];
   const { rejected } = await replayRejects(database, { table: "t", rows: keyless });
   assert.equal(rejected, 2);
   for (const { rule, column, message } of await listRejects(database, { table: "t" })) {
@@ -162,4 +165,35 @@ Deno.test("an empty column that the record did not have gets its default, one th
     replayRejects(database, { table: "t", rows: [{ id: "1", row: {}, empty: ["w"] }] }),
     /has no column "w"/,
   );
+});
+
+Deno.test("a correction keeps what it leaves out of the record, and makes up nothing where that has no values", async () => {
+  await using database = await freshDatabase();
+  await database.query(
+    "CREATE TABLE t (id integer, name text, v integer CHECK (v < 10), st text DEFAULT 'new')",
+  );
+  await load(database, "id,name,v\n1,a,99\n2,b,88\n3,c,77\n4\n5\n", { mode: "append" });
+  const replay = async (...rows: Correction[]) => {
+    const { replayed, rejected, skipped } = await replayRejects(database, { table: "t", rows });
+    return [replayed, rejected, skipped];
+  };
+  // What cannot be told apart is refused first: 1 and 2 are the last two.
+  assert.deepEqual(await replay({ id: "3", row: { v: 66 } }), [0, 1, 0]);
+  const found = await listRejects(database, { table: "t" });
+  assert.deepEqual(found.map(({ row }) => row), [
+    null,
+    null,
+    { id: "1", name: "a", v: 66 },
+    { id: "2", name: "b", v: "88" },
+    { id: "3", name: "c", v: "77" },
+  ]);
+  const outcome = await replay(
+    { id: "1", row: { v: "4" } },
+    { id: "2", row: {}, empty: ["id", "v"] },
+    { id: "3", row: { v: "1" } },
+    { id: "4", row: { v: null, name: null } },
+    { id: "5", row: {}, empty: ["v", "st"] },
+  );
+  assert.deepEqual(outcome, [4, 0, 1]);
+  assert.deepEqual(await rows(database), ["(,,4,new)", "(1,a,1,new)", "(2,,,new)", "(3,c,,new)"]);
 });
