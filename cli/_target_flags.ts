@@ -82,7 +82,7 @@ export const targetFlags = {
     kind: "enum",
     values: ["load", "skip"],
     default: "load",
-    brief: "Load a source again that is as it was, or do nothing",
+    brief: "Load a source again that is as it was, or do nothing; needs --key but for replace",
   },
   parallel: {
     kind: "parsed",
@@ -150,6 +150,6 @@ export async function targetOptions(
     ...key === undefined ? {} : { key },
   };
   const { checkCopyOptions } = await import("../operators/mod.ts");
-  fromUser(() => checkCopyOptions(placing));
+  fromUser(() => checkCopyOptions(placing, false));
   return placing;
 }

@@ -55,7 +55,12 @@ export interface CopyOptions {
    * @default {DAG, task and logical date; outside of a DAG a new one each time}
    */
   key?: string;
-  /** Whether a source that has not changed since its last load is loaded again. @default {"load"} */
+  /**
+   * Whether a source that has not changed since its last load is loaded again. In modes other than `replace` that is the last
+   * load of the same key.
+   *
+   * @default {"load"}
+   */
   ifUnchanged?: "load" | "skip";
   /**
    * What is known of where the rows come from, for the ledger: an address, whose secrets are left out; a version; a hash.
@@ -175,10 +180,15 @@ export interface Column {
   readonly type: SqlType;
 }
 
-/** Looks at the options alone. @throws {TypeError} for what does not go together */
-export function checkCopyOptions(options: CopyOptions): void {
+/**
+ * Looks at the options alone.
+ *
+ * @param recurs whether the next load of the same has the same name without a key, as it has in a DAG
+ * @throws {TypeError} for what does not go together
+ */
+export function checkCopyOptions(options: CopyOptions, recurs: boolean): void {
   const { mode = "replace", on, slice, deleteMissing, duplicates, parallel = 1 } = options;
-  const { isolation, staging } = options;
+  const { isolation, staging, ifUnchanged, key } = options;
   const fault = mode === "merge" && !on?.length
     ? `mode merge needs the columns that tell which row is which, e.g. --on id (in code on: ["id"])`
     : mode === "partition" && !slice
@@ -192,6 +202,9 @@ export function checkCopyOptions(options: CopyOptions): void {
     ? "a slice has both bounds, from and to, or neither"
     : mode !== "replace" && isolation === "mvcc"
     ? `${option("isolation", "mvcc")} belongs to mode replace`
+    : ifUnchanged === "skip" && mode !== "replace" && key === undefined && !recurs
+    ? `${option("ifUnchanged", "skip")} in mode ${mode} needs a key ` +
+      `by which the load before is found: add ${option("key", "NAME")}`
     : !(Number.isInteger(parallel) && parallel >= 1 && parallel <= 64)
     ? `parallel must be a whole number from 1 to 64, not ${parallel}`
     : parallel > 1 && mode === "merge" && duplicates !== "fail"

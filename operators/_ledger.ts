@@ -228,7 +228,7 @@ export class Ledger {
 }
 
 /** Names the load of a task by its place in a DAG; undefined outside of one. */
-function keyOf(ctx: Context & { index?: number | undefined }): string | undefined {
+export function keyOf(ctx: Context & { index?: number | undefined }): string | undefined {
   const { dag, run, task, date, index } = ctx;
   if (dag === task && run === task) return undefined; // work performed alone has one name for all
   return `${dag}/${task}/${date.toInstant()}${index === undefined ? "" : `/${index}`}`;

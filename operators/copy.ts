@@ -2,6 +2,7 @@ import type { RecordBatch } from "apache-arrow";
 import { type Bytes, type Context, type Operator, operator } from "../engine/mod.ts";
 import { connect, disconnect } from "./_connect.ts";
 import { checkCopyOptions, type Copied, COPY_OPTIONS, type CopyOptions } from "./_copy_options.ts";
+import { keyOf } from "./_ledger.ts";
 import { Load } from "./_load.ts";
 import { type Batches, csv } from "./csv.ts";
 
@@ -35,7 +36,7 @@ export const copy: Operator<CopyOptions, Copied, Batches | Bytes> = operator(
     ctx.signal.addEventListener("abort", stop, { once: true });
     try {
       ctx.signal.throwIfAborted();
-      checkCopyOptions(options);
+      checkCopyOptions(options, keyOf(ctx) !== undefined);
       // Both at once: neither a slow source nor a slow database hides the other's fault.
       const connecting = ctx.connection(options.connection)
         .then((connection) => connect(connection, { signal: ctx.signal }));

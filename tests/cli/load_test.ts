@@ -316,6 +316,14 @@ Deno.test("load refuses what does not go together", async () => {
     [["--mode", "merge"], /mode merge needs .* --on id/],
     [["--mode", "partition"], /mode partition needs .* --slice day=/],
     [["--on", "id"], /--on, --delete-missing and --duplicates .* belong to mode merge/],
+    [
+      ["--mode", "merge", "--on", "id", "--if-unchanged", "skip"],
+      /--if-unchanged skip .* in mode merge needs a key by which .*: add --key NAME/,
+    ],
+    [
+      ["--mode", "partition", "--slice", "a=1..2", "--if-unchanged", "skip"],
+      /--if-unchanged skip .* in mode partition needs a key/,
+    ],
     [["--slice", "a=1..2"], /--slice \(in code slice\) belongs to mode partition/],
     [["--mode", "partition", "--slice", "a"], /write it as COLUMN=FROM\.\.TO/],
     [

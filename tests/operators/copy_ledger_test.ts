@@ -12,6 +12,8 @@ import { batchesOf } from "./_read_csv.ts";
 
 await sharedPostgres();
 
+const SLICE = { slice: { column: "a", from: 0, to: 9 } };
+
 /** Loads CSV into `t` as the task of a DAG. */
 async function loadTask(
   database: TestDatabase,
@@ -212,6 +214,24 @@ Deno.test("what another load has changed since, is not there already", async () 
   assert.deepEqual(await rows(database), ["(3)", "(2)"]);
 });
 
+Deno.test("to leave out what has not changed needs a key where a load has no other name", async () => {
+  const ctx = { ...testContext(), dag: "copy", task: "copy", run: "copy" };
+  for (
+    const [mode, options] of [["append", {}], ["merge", { on: ["a"] }], [
+      "partition",
+      SLICE,
+    ]] as const
+  ) {
+    const skip = copy({ table: "t", mode, ...options, ifUnchanged: "skip" });
+    await assert.rejects(perform(skip, ctx, await batchesOf("a\n1\n")), {
+      name: "TypeError",
+      message:
+        `Cannot load into "t": --if-unchanged skip (in code ifUnchanged: "skip") in mode ${mode} needs a key ` +
+        `by which the load before is found: add --key NAME (in code key: "NAME")`,
+    });
+  }
+});
+
 /** What is done to a table that a load has filled, and whether the load counts as there. */
 const THEN: readonly (readonly [sql: string, there: boolean])[] = [
   ["DROP TABLE t", false],
@@ -232,7 +252,7 @@ const SKIPPING: readonly Partial<CopyOptions>[] = [
   { mode: "append" },
   { mode: "replace", ifUnchanged: "skip" },
   { mode: "merge", on: ["a"], ifUnchanged: "skip" },
-  { mode: "partition", slice: { column: "a", from: 0, to: 9 }, ifUnchanged: "skip" },
+  { mode: "partition", ...SLICE, ifUnchanged: "skip" },
 ];
 
 for (const options of SKIPPING) {
