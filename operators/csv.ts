@@ -13,7 +13,7 @@ import {
 import { findHeader, findMarks, type Sample } from "./_dialect.ts";
 import { encodingOf, spanOf, toUtf8 } from "./_encoding.ts";
 import { withoutFooter, withoutNuls } from "./_footer.ts";
-import { refuseForeign } from "./_foreign.ts";
+import { HEAD_BYTES, refuseForeign } from "./_foreign.ts";
 import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
 import { Kernel } from "./_kernel.ts";
 import { csvLayout } from "./_layout.ts";
@@ -72,8 +72,8 @@ const BLOCK_BYTES = 1 << 18;
 /** For larger samples there is no kernel. */
 const KERNEL_BYTES = 1 << 24;
 
-/** Bytes that tell a web page and others from CSV, and those that tell its dialect. */
-const HEAD_BYTES = 512, DIALECT_BYTES = 1 << 18;
+/** Bytes that tell the dialect. */
+const DIALECT_BYTES = 1 << 18;
 
 class Parser {
   readonly #options: CsvOptions;
@@ -171,9 +171,6 @@ class Parser {
     const window = this.#window;
     const encoding = await this.#decode();
     await window.fill(this.#sampleBytes);
-    refuseForeign(
-      window.bytes.subarray(window.from, Math.min(window.to, window.from + HEAD_BYTES)),
-    );
     const { header, skipped } = await this.#recognize();
     let names = typeof header === "boolean" ? undefined : [...header];
     if (header === true) {
@@ -230,6 +227,7 @@ class Parser {
   async #recognize(): Promise<{ header: NonNullable<CsvOptions["header"]>; skipped: number }> {
     const { delimiter, quote, escape, skipLines, header } = this.#options;
     await this.#skip(skipLines ?? 0);
+    refuseForeign(this.#window);
     let skipped = skipLines ?? 0;
     if (delimiter === undefined && quote === undefined && escape === undefined) {
       const { dialect, skip } = this.#sampled(false, findMarks);

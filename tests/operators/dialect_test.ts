@@ -102,6 +102,19 @@ const FOUND: readonly (readonly [
   ["times in one column", "12:30\n12:31\n12:32\n", {}, ["12:30"], [["12:31"], ["12:32"]]],
   ["a header alone", "a;b\n", {}, ["a;b"], []],
   ["a quote within a field", 'a,b\nx"y,1\n', {}, ["a", "b"], [['x"y', 1]]],
+  ["tags for names", "<A>,<B>\nx,1\n", {}, ["<A>", "<B>"], [["x", 1]]],
+  ["tags for names, and semicolons", "<A>;<B>\nx;1\n", { delimiter: ";" }, ["<A>", "<B>"], [[
+    "x",
+    1,
+  ]]],
+  ["tags for names, and tabs", "<A>\t<B>\nx\t1\n", { delimiter: "\t" }, ["<A>", "<B>"], [[
+    "x",
+    1,
+  ]]],
+  ["tags for names, and bars", "<A>|<B>\nx|1\n", { delimiter: "|" }, ["<A>", "<B>"], [["x", 1]]],
+  ["a tag for a name", "<id>\n1\n2", {}, ["<id>"], [[1], [2]]],
+  ["elements for values", "<i>x</i>,n\n<i>y</i>,1\n", {}, ["<i>x</i>", "n"], [["<i>y</i>", 1]]],
+  ["what is less", "<5,n\n<6,1\n", {}, ["<5", "n"], [["<6", 1]]],
 ];
 
 const plain = (value: unknown) =>
@@ -120,6 +133,8 @@ for (const [what, text, found, names, rows] of FOUND) {
     }
   });
 }
+
+const MARKUP = /so it is markup \(HTML or XML\) and no table; check the address/;
 
 /** What is refused rather than guessed. */
 const DOUBTS: readonly (readonly [what: string, text: string, message: RegExp])[] = [
@@ -146,6 +161,16 @@ const DOUBTS: readonly (readonly [what: string, text: string, message: RegExp])[
   ["one ragged row", "a,b\n1,2\n3\n4,5\n", /line 3 has 1 field, expected 2/],
   ["one ragged row with apostrophes", "a,b\n1,2\n'x,y',3\n4,5\n", /line 3 has 3 fields/],
   ["XML", '<?xml version="1.0"?>\n<a/>', /so it is XML/],
+  ["a piece of a web page", "<div>sorry</div>\n<p>x</p>", /begins with "<div>sorry<\/div>", so it/],
+  ["a heading", "<h1>Error, again</h1>\n", MARKUP],
+  ["a heading with attributes", '\n<h1 class="x">Error</h1>', MARKUP],
+  ["a paragraph with others in it", "<p>No <b>such</b>, sorry</p>", MARKUP],
+  ["a page that does not end in the beginning", `<div>\n  <p>${"x".repeat(600)}</p></div>`, MARKUP],
+  ["a comment", "<!-- x -->\n<p>x</p>", MARKUP],
+  ["an error of S3", "<Error><Code>AccessDenied</Code></Error>", MARKUP],
+  ["an element over lines", "<Error>\r\n  <Code>1</Code>\r\n</Error>", MARKUP],
+  ["an element with a prefix", '<s:Envelope xmlns:s="x"><s:Body/></s:Envelope>', MARKUP],
+  ["an empty element", "<error/>", MARKUP],
   [
     "a Parquet file",
     "PAR1\x15\x04\x15\x00PK",
@@ -173,6 +198,7 @@ const TOLD: readonly (readonly [CsvOptions, string, string[], unknown[][]])[] = 
   [{ quote: '"' }, "a;b\n1;x\n", ["a;b"], [["1;x"]]],
   [{ header: true }, "2021-01-01\n2021-01-02\n", ["2021-01-01"], [["2021-01-02"]]],
   [{ skipLines: 1 }, "Report\nid\n7\n", ["id"], [[7]]],
+  [{ skipLines: 1 }, "<!-- Report -->\nid\n7\n", ["id"], [[7]]],
   [{ skipLines: 2 }, "a,b,c\r\n\r\nid;n\r\n7;x\r\n", ["id", "n"], [[7, "x"]]],
   [{ skipLines: 3, header: ["n"] }, "\r\r\n\n7\n", ["n"], [[7]]],
   [{ skipFooter: 1 }, "a,b\n1,2\nTotal: 1 row\n", ["a", "b"], [[1, 2]]],
