@@ -13,7 +13,7 @@ import {
 import { findHeader, findMarks, type Sample } from "./_dialect.ts";
 import { encodingOf, spanOf, toUtf8 } from "./_encoding.ts";
 import { withoutFooter, withoutNuls } from "./_footer.ts";
-import { HEAD_BYTES, refuseForeign } from "./_foreign.ts";
+import { HEAD_BYTES, refuseBinary, refuseForeign } from "./_foreign.ts";
 import { type Looseness, LooseTokenizer } from "./_loose_tokenizer.ts";
 import { Kernel } from "./_kernel.ts";
 import { csvLayout } from "./_layout.ts";
@@ -207,7 +207,8 @@ class Parser {
   async #decode(): Promise<string> {
     const window = this.#window;
     const { encoding: told, nul, skipFooter = 0 } = this.#options;
-    await window.fill(4);
+    await window.fill(HEAD_BYTES);
+    refuseBinary(window);
     const { encoding, mark } = encodingOf(window.bytes.subarray(window.from, window.to), told);
     window.from += mark;
     if (encoding !== "utf-8") {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import type { CsvOptions, ReadAs } from "../../operators/mod.ts";
 import { csv, PLAIN_CSV } from "../../operators/mod.ts";
 import { perform, testContext } from "../_context.ts";
@@ -187,6 +188,41 @@ for (const [what, text, message] of DOUBTS) {
       assert.match(error.message, message);
       return true;
     });
+  });
+}
+
+const binary = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0));
+const tar = (magic: string) =>
+  binary("a.csv".padEnd(257, "\0") + magic.padEnd(255, "\0") + "a,b\n1,2\n");
+const STILL = "compressed twice, or read without decompress\\(\\); decompress it first$";
+
+/** What is no text, and what is said of it. */
+const BINARY: readonly (readonly [what: string, bytes: Uint8Array, message: RegExp])[] = [
+  ["a tar archive", tar("ustar\x0000"), /begins with "a.csv", so it is a tar archive: extract/],
+  [
+    "a tar archive of GNU",
+    tar("ustar  \0"),
+    /begins with "a.csv", so it is a tar archive: extract/,
+  ],
+  ["gzip", gzipSync("a,b\n1,2\n"), RegExp(`still compressed with gzip: ${STILL}`)],
+  ["bzip2", binary("BZh91AY&SY\xff\n"), RegExp(`still compressed with bzip2: ${STILL}`)],
+  ["xz", binary("\xfd7zXZ\0\n"), RegExp(`still compressed with xz: ${STILL}`)],
+  ["zstd", binary("\x28\xb5\x2f\xfd\n,"), RegExp(`still compressed with zstd: ${STILL}`)],
+  ["zip", binary("PK\x03\x04\n,\n"), RegExp(`still compressed with zip: ${STILL}`)],
+  ["a PNG", binary("\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), /so it is an image and no table/],
+  ["a JPEG", binary("\xff\xd8\xff\xe0\0\x10JFIF"), /so it is an image and no table/],
+  ["a program", binary("\x7fELF\x02\x01\n,\n"), /begins with "\x7fELF", so it is a program/],
+  ["an old Excel file", binary("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), /old Excel/],
+];
+
+for (const [what, bytes, message] of BINARY) {
+  Deno.test(`csv() says that ${what} is that, whatever is told of text`, async () => {
+    for (const options of [{}, { encoding: "windows-1252" }, { nul: "remove" }] as const) {
+      for (const size of [1, bytes.length]) {
+        const cuts = every(size, bytes.length);
+        await assert.rejects(readCsv(chunked(bytes, cuts), options), { name: "GiveUp", message });
+      }
+    }
   });
 }
 
