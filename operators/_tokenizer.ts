@@ -98,7 +98,7 @@ export class Tokenizer {
    * sentinel to `bytes[to]`, so the array must be longer than that. `last` says that no more bytes follow.
    *
    * @throws {Malformed} for a record of another width, bytes behind a closing quote, a quote never closed, a field
-   * or record without end; all but the last are {@linkcode faults}, where these are wanted
+   * that is too long, a record without end; all but the last are {@linkcode faults}, where these are wanted
    */
   scan(bytes: Uint8Array, from: number, to: number, last: boolean, limit = Infinity): number {
     if (this.#usedQuotes > 0) this.quoted.fill(0, 0, this.#usedQuotes);
@@ -125,16 +125,17 @@ export class Tokenizer {
     const refuse = this.faults && limit === Infinity
       ? (found: Misshape) => this.#refused(found, bytes, to)
       : undefined;
+    // The kernel does not look how long a field is, and need not where none can be too long.
+    const bounded = to - from > this.#maxFieldBytes;
     for (let at = from;;) {
-      if (kernel?.bytes !== bytes || kernel.starts !== this.starts) {
+      if (bounded || kernel?.bytes !== bytes || kernel.starts !== this.starts) {
         return this.#find(bytes, at, to, last, limit);
       }
       if (this.width > 0) {
         at = kernel.find(this, this.dialect, at, to, limit, refuse);
         this.#usedQuotes = Math.max(this.#usedQuotes, kernel.run.used.value);
         if (this.records >= limit || at >= to) return Math.min(at, to);
-        // More bytes follow, and so few that no field of it is too long.
-        if (kernel.cut && !last && to - at <= this.#maxFieldBytes) return at;
+        if (kernel.cut && !last) return at;
       }
       const before = this.records;
       const next = this.#find(bytes, at, to, last, before + 1);
@@ -152,7 +153,7 @@ export class Tokenizer {
   }
 
   #find(bytes: Uint8Array, from: number, to: number, last: boolean, limit: number): number {
-    const { delimiter, quote } = this.dialect;
+    const { delimiter, quote } = this.dialect, most = this.#maxFieldBytes;
     let { starts, ends, width } = this;
     // The longest run of bytes is that of plain ones: one comparison tells them from all that may end a field.
     const top = Math.max(delimiter, CR);
@@ -176,9 +177,11 @@ export class Tokenizer {
       if (c === quote && i < to) {
         const close = this.#close(bytes, i + 1, to, n);
         if (close < 0) {
-          if (last || -close > this.#maxFieldBytes) this.#unclosed(begin, i, line, inner, last);
+          if (-close - 1 > most) this.#unclosed(begin, i, line, inner, false);
+          if (last) this.#unclosed(begin, i, line, inner, true);
           break;
         }
+        if (close - i - 1 > most) this.#unclosed(begin, i, line, inner, false);
         inner += this.#innerLines;
         starts[n] = i + 1;
         ends[n++] = close;
@@ -191,7 +194,7 @@ export class Tokenizer {
         while (c > top || (c !== delimiter && c !== LF && c !== CR)) c = bytes[++i]!;
         starts[n] = start;
         ends[n++] = i;
-        if (i >= to && i - start > this.#maxFieldBytes) this.#endless(begin, i, line, inner);
+        if (i - start > most) this.#endless(begin, i, line, inner);
       }
       if (c === delimiter && i < to) {
         i++;

@@ -116,6 +116,17 @@ const CASES: Case[] = [
     rejects: [[2, 3, "length", null, `2,${"y".repeat((1 << 16) - 2)}`]],
   },
   {
+    name: "fields that are too long, among others that are not",
+    text: `a,b\n1,x\n2,${"y".repeat(41)}\n3,z\n4\n5,"${"y".repeat(41)}"\n6,${"y".repeat(40)}\n`,
+    options: { maxFieldBytes: 40, sampleBytes: 512 },
+    rows: [[1, "x"], [3, "z"], [6, "y".repeat(40)]],
+    rejects: [
+      [2, 3, "length", null, `2,${"y".repeat(41)}`],
+      [4, 5, "fields", null, "4"],
+      [5, 6, "quotes", null, `5,"${"y".repeat(41)}"`],
+    ],
+  },
+  {
     name: "records behind comments, empty lines and such as are filled up",
     text: 'a,b\n#no\n1\n\n2,x,y\n#,\n3,"z"z\n4,w\n',
     options: { comment: "#", ragged: "pad" },

@@ -295,6 +295,36 @@ Deno.test("records longer than a block are read, and those behind them", async (
   assert.equal(rows[1]![1], long);
 });
 
+Deno.test("a field is too long wherever it lies, and in chunks of any size", async () => {
+  const x = (length: number) => "x".repeat(length), rows = "1,2\n".repeat(200_000);
+  const files: [maxFieldBytes: number | undefined, text: string, line: number][] = [
+    [1000, `a,b\n1,${x(5000)}\n3,4\n`, 2],
+    [1000, `a,b\n1,2\n3,${x(1001)}`, 3],
+    [1000, `a,${x(1001)}\n3,4\n`, 1],
+    [300_000, `a,b\n${rows}1,${x(400_000)}\n${rows}`, 200_002],
+    [undefined, `a,b\n${rows}1,${x(17_000_000)}\n3,4\n`, 200_002],
+    [undefined, `a,b\n1,${x(24 << 20)}\n3,4\n`, 2],
+  ];
+  for (const [maxFieldBytes, text, line] of files) {
+    const few = text.length > 10_000 ? [1 << 16, text.length] : [1, 100, 2000, text.length];
+    const options = maxFieldBytes === undefined ? {} : { maxFieldBytes };
+    for (const size of few) {
+      await assert.rejects(
+        readCsv(chunked(text, every(size, text.length)), options),
+        new RegExp(`a field on line ${line} does not end within ${maxFieldBytes ?? 1 << 24} bytes`),
+      );
+    }
+  }
+});
+
+Deno.test("a field as long as may be is read, quoted or not", async () => {
+  for (const field of ["x".repeat(1 << 24), `"${"x".repeat(1 << 24)}"`]) {
+    const { rows } = await readCsv(chunked(`a,b\n1,${field}\n3,4\n`, [1 << 20, 1 << 24]));
+    assert.equal(rows.length, 2);
+    assert.equal((rows[0]![1] as string).length, 1 << 24);
+  }
+});
+
 Deno.test("many empty lines, before, between and behind, are passed over", async () => {
   const none = "\r\n".repeat(700_000);
   const { rows } = await readCsv(`${none}a,b\n1,2\n${none}3,4${none}`, { sampleBytes: 512 });

@@ -283,7 +283,9 @@ const REFUSED: readonly (readonly [CsvOptions, string, RegExp])[] = [
   [{ skipLines: 5 }, "a,b\n1,2\n", /no more than the 5 lines to skip/],
   [{ skipFooter: 3 }, "a,b\n1,2\n", /the file is empty/],
   [{ skipFooter: 2, maxFieldBytes: 100 }, `a\n1\n${"x".repeat(200)}\n`, /do not fit into 100/],
-  [{ comment: "#", maxFieldBytes: 50 }, `a\n"${"x".repeat(500)}`, /line 2 is never closed/],
+  [{ comment: "#", maxFieldBytes: 50 }, `a\n"${"x".repeat(50)}`, /line 2 is never closed/],
+  [{ comment: "#", maxFieldBytes: 50 }, `a\n"${"x".repeat(51)}`, /is not closed within 50 bytes/],
+  [{ comment: "#", maxFieldBytes: 50 }, `a\n${"x".repeat(51)}\n1\n`, /does not end within 50/],
   [{ names: "strict" }, "a,a\n", /columns 1 and 2 are both named "a"/],
 ];
 

@@ -202,6 +202,45 @@ Deno.test("the tokenizer bounds a quote that is not closed, and a field that doe
   assert.equal(patient.records, 1);
 });
 
+Deno.test("the tokenizer bounds fields wherever they lie and a block ends, and not records", () => {
+  const fits = "x".repeat(40), long = fits + "x";
+  const scan = (text: string, cut: number) => {
+    const kernel = Kernel.open(1 << 12)!, fields = new Tokenizer(RFC, 40, kernel);
+    const encoded = new TextEncoder().encode(text);
+    try {
+      kernel.bytes.set(encoded);
+      const from = fields.scan(kernel.bytes, 0, cut, false), { records } = fields;
+      kernel.bytes.set(encoded); // without the sentinel
+      fields.scan(kernel.bytes, from, encoded.length, true);
+      return records + fields.records;
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      kernel.close();
+    }
+  };
+  const lines = (field: string) => `a,b\n1,2\n${field},${field}\n3,4\n5,6\n`;
+  for (let cut = 0; cut <= 90; cut++) {
+    assert.equal(scan(lines(fits), cut), 5, `${cut}`);
+    assert.equal(scan(lines(`"${fits}"`), cut), 5, `${cut}`);
+    assert.equal(
+      scan(lines(long), cut),
+      "a field on line 3 does not end within 40 bytes (maxFieldBytes)",
+      `${cut}`,
+    );
+    assert.equal(
+      scan(lines(`"${long}"`), cut),
+      "the quote opened on line 3 is not closed within 40 bytes (maxFieldBytes)",
+      `${cut}`,
+    );
+    assert.equal(
+      scan(lines(`"${fits}""`), cut),
+      "the quote opened on line 3 is not closed within 40 bytes (maxFieldBytes)",
+      `${cut}`,
+    );
+  }
+});
+
 Deno.test("the tokenizer grows for many fields, and refuses a record without end", () => {
   const wide = new TextEncoder().encode(",".repeat(99_999) + "\n" + ",".repeat(99_999) + "\n?");
   const fields = new Tokenizer(RFC, 1 << 20);
