@@ -51,8 +51,8 @@ export const demo = buildCommand<DemoFlags, [], World>({
       rows: {
         kind: "parsed",
         parse: (text: string) => {
-          const rows = Number(text);
-          if (Number.isSafeInteger(rows) && rows >= 0) return rows;
+          const rows = /^\d+$/.test(text) ? Number(text) : NaN;
+          if (Number.isSafeInteger(rows)) return rows;
           throw new RangeError("give a whole number, 0 or more");
         },
         optional: true,

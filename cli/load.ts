@@ -218,6 +218,9 @@ export function tableName(text: string): { table: string; schema?: string } {
   const match = new RegExp(`^(?:${part}\\.)?${part}$`, "s").exec(text);
   const plain = (name: string) =>
     name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+  if (!match && /^(.*\.)?""$|^""\./s.test(text)) {
+    throw new UsageError(`Cannot use ${JSON.stringify(text)} as the name of a table: "" is empty`);
+  }
   if (!match && text.includes(".")) {
     throw new UsageError(
       `Cannot tell schema and table apart in ${

@@ -208,6 +208,10 @@ const misuses: [what: string, args: string[], says: RegExp][] = [
   ["a port that is none", ["serve", "--port", "99999"], /"99999" for --port/],
   ["a duration that is none", ["serve", "--keep", "long"], /"long" for --keep.*90d/],
   ["a number of rows that is none", ["demo", "--rows", "some"], /"some" for --rows/],
+  ["an empty number of rows", ["demo", "--rows", ""], /"" for --rows.*a whole number/],
+  ["an empty name in quotes", ["load", "URL", "--into", '""'], /name of a table: "" is empty/],
+  ["an empty schema", ["load", "URL", "--into", '"".t'], /name of a table: "" is empty/],
+  ["an empty table", ["load", "URL", "--into", 's.""'], /name of a table: "" is empty/],
 ];
 
 Deno.test("bad usage ends with exit code 2 before anything is tried", async (t) => {
