@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Bell } from "./_bell.ts";
 import { sleep } from "./_deadline.ts";
@@ -94,6 +94,8 @@ export async function file(folder: string | URL, options: FileStoreOptions = {})
 /** Makes the home folder where it is not, its owner's alone. @throws {Error} where it cannot be made or written */
 export async function makeHome(home: string): Promise<void> {
   try {
+    // Who may not list the home may yet have to pass the folders above it.
+    await Deno.mkdir(dirname(home), { recursive: true });
     await Deno.mkdir(home, { recursive: true, mode: 0o700 });
     await Deno.remove(await Deno.makeTempFile({ dir: home }));
   } catch (cause) {

@@ -328,6 +328,22 @@ Deno.test("a folder that belongs to somebody else is refused", {
   }
 });
 
+Deno.test("of folders made on the way only the home is private, and its server is in it", async () => {
+  await using parent = await makeHome();
+  await Deno.chmod(parent.path, 0o755);
+  const home = `${parent.path}/a/b/c`;
+  const log: string[] = [];
+  const options = { log: (line: string) => void log.push(line) };
+  await using db = await embeddedPostgres(home, options);
+  try {
+    assert.equal(db.data, `${await Deno.realPath(home)}/postgres/data-18`, log.join("\n"));
+    assert.equal((await Deno.stat(`${parent.path}/a`)).mode! & 0o777, 0o777 & ~Deno.umask());
+    assert.equal((await Deno.stat(home)).mode! & 0o007, 0);
+  } finally {
+    await db[Symbol.asyncDispose]();
+  }
+});
+
 Deno.test("where the server's user cannot go, its files are elsewhere, and that is said", {
   ignore: Deno.uid() !== 0,
 }, async () => {
