@@ -12,6 +12,7 @@ import {
   spawnProgram,
 } from "./_postgres_programs.ts";
 import { findSite, locked, makeSite, type Site } from "./_postgres_site.ts";
+import { shellWord } from "./shell_word.ts";
 
 /** Options for {@linkcode embeddedPostgres}. */
 export interface EmbeddedPostgresOptions {
@@ -169,9 +170,10 @@ export async function stopEmbedded(home: string): Promise<boolean> {
 }
 
 function describe(site: Site, { port }: Postmaster, password: string): RunningPostgres {
+  const secret = `"$(cat ${shellWord(site.password)})"`;
   return {
     url: `postgres://${USER}:${password}@127.0.0.1:${port}/postgres?sslmode=disable`,
-    psql: `PGPASSWORD="$(cat '${site.password}')" psql -h 127.0.0.1 -p ${port} -U ${USER} postgres`,
+    psql: `PGPASSWORD=${secret} psql -h 127.0.0.1 -p ${port} -U ${USER} postgres`,
     data: site.data,
   };
 }

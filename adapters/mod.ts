@@ -6,3 +6,4 @@ export type {
   EmbeddedPostgresOptions,
   RunningPostgres,
 } from "./embedded_postgres.ts";
+export { shellWord } from "./shell_word.ts";

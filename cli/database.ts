@@ -78,10 +78,12 @@ export class Database implements AsyncDisposable {
 
   /** How to open psql on it, in lines; our own one stops with us, so it is started anew first. */
   async howToConnect(): Promise<string> {
-    const { maskUrl } = await import("../adapters/mod.ts");
-    if (this.#url !== undefined) return `psql '${maskUrl(this.#url)}'`;
+    const { maskUrl, shellWord } = await import("../adapters/mod.ts");
+    if (this.#url !== undefined) return `psql ${shellWord(maskUrl(this.#url))}`;
     const usual = homeFolder(this.#world, {}) === this.#home;
-    const start = `${this.#world.command} db start${usual ? "" : ` --home '${this.#home}'`}`;
+    const start = `${this.#world.command} db start${
+      usual ? "" : ` --home ${shellWord(this.#home)}`
+    }`;
     return `${start}\n${(await this.#start()).psql}`;
   }
 

@@ -181,6 +181,17 @@ Deno.test("the psql it names opens it", { ignore: !hasPsql }, async () => {
   assert.equal(new TextDecoder().decode(stdout), "42\n");
 });
 
+Deno.test("the psql it names opens it, whatever the home is called", {
+  ignore: !hasPsql,
+}, async () => {
+  await using parent = await makeHome();
+  await Deno.chmod(parent.path, 0o755);
+  await using db = await embeddedPostgres(`${parent.path}/it's a home`);
+  const args = ["-c", `${db.psql} -XAtc "SELECT 6 * 7"`];
+  const { stdout } = await new Deno.Command("sh", { args }).output();
+  assert.equal(new TextDecoder().decode(stdout), "42\n");
+});
+
 Deno.test("two users share one server, and the last one out stops it", async () => {
   const first = await embeddedPostgres(shared.path);
   const pid = await pidOf(first.data);
@@ -335,13 +346,9 @@ Deno.test("of folders made on the way only the home is private, and its server i
   const log: string[] = [];
   const options = { log: (line: string) => void log.push(line) };
   await using db = await embeddedPostgres(home, options);
-  try {
-    assert.equal(db.data, `${await Deno.realPath(home)}/postgres/data-18`, log.join("\n"));
-    assert.equal((await Deno.stat(`${parent.path}/a`)).mode! & 0o777, 0o777 & ~Deno.umask());
-    assert.equal((await Deno.stat(home)).mode! & 0o007, 0);
-  } finally {
-    await db[Symbol.asyncDispose]();
-  }
+  assert.equal(db.data, `${await Deno.realPath(home)}/postgres/data-18`, log.join("\n"));
+  assert.equal((await Deno.stat(`${parent.path}/a`)).mode! & 0o777, 0o777 & ~Deno.umask());
+  assert.equal((await Deno.stat(home)).mode! & 0o007, 0);
 });
 
 Deno.test("where the server's user cannot go, its files are elsewhere, and that is said", {

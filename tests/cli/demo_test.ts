@@ -68,6 +68,15 @@ Deno.test("the demonstration and the Postgres that comes along", async (t) => {
     assert.equal((await start(["db", "url"])).code, 2);
   });
 
+  await t.step("names commands that a shell takes, whatever the home is called", async () => {
+    const home = `${sluice.folder}/it's a home`;
+    const { stderr } = await sluice.run(["load", "x.csv", "--into", "two", "--home", home]);
+    const [, words] = /^ {2}deno task (db start .*)$/m.exec(stderr)!;
+    const args = ["-c", `printf '%s\n' ${words}`];
+    const { stdout } = await new Deno.Command("sh", { args }).output();
+    assert.equal(new TextDecoder().decode(stdout), `db\nstart\n--home\n${home}\n`);
+  });
+
   await t.step("takes a table for its own only where it was told to", async () => {
     const { code, stdout, stderr } = await sluice.run(["load", "x.csv", "--into", "two"]);
     assert.equal(code, 0);
