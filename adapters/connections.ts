@@ -15,8 +15,15 @@ const PARAMETERS = {
   sslcert: "PGSSLCERT",
   sslkey: "PGSSLKEY",
   connect_timeout: "PGCONNECT_TIMEOUT",
+  options: "PGOPTIONS",
   passfile: "PGPASSFILE",
 } as const;
+
+/** Variables that lead libpq elsewhere and are not known here: what to set in their place. */
+const ELSEWHERE = {
+  PGSERVICE: "what that service says into the DSN, or into PGHOST, PGPORT, PGUSER and PGDATABASE",
+  PGHOSTADDR: "the address into the DSN as its host, or into PGHOST",
+};
 
 const MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 /** Where servers keep their sockets: Debian's and Red Hat's, and that of Postgres as it comes. */
@@ -38,9 +45,13 @@ type Settings = Partial<Record<keyof typeof PARAMETERS, string>>;
  * else localhost; port 5432; the user of the operating system; the database named like the user. A password that is
  * still missing may be in a passfile: {@linkcode withPassfile}.
  *
- * @throws {TypeError} when the DSN is malformed, without showing it, for its password
+ * @throws {TypeError} when the DSN is malformed, without showing it, for its password; when a variable leads elsewhere
  */
 export function connectionUrl(dsn: string, env: Environment): string {
+  for (const [variable, instead] of Object.entries(ELSEWHERE)) {
+    if (!env[variable]) continue;
+    throw malformed(`${variable} is set, which is not known here. Put ${instead}, and unset it`);
+  }
   const given = /^postgres(ql)?:/.test(dsn) ? parseUri(dsn) : parseKeywords(dsn);
   for (const name of NAMES) {
     // As in libpq, what is given empty is not given.

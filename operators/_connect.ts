@@ -71,7 +71,8 @@ const SETUP = `SELECT set_config(name, value, false) FROM (VALUES ${
  *
  * The URL is `postgres://user:password@host:port/database` with the parameters of libpq: `sslmode` (disable, allow,
  * prefer, require, verify-ca, verify-full; prefer without one), `sslrootcert` (a file, or `system`), `sslcert`,
- * `sslkey`, `connect_timeout` in seconds, and `host` for the folder of a unix socket. Nothing is read from the environment.
+ * `sslkey`, `connect_timeout` in seconds, `options` for the server, and `host` for the folder of a unix socket. Nothing is
+ * read from the environment.
  *
  * @throws {GiveUp} when trying again will not help: wrong password, no such database, an untrusted certificate
  */
@@ -170,7 +171,7 @@ async function open(
   });
   // What was left out above, pg takes from PGOPTIONS and PGREPLICATION.
   Object.assign((client as unknown as { connectionParameters: object }).connectionParameters, {
-    options: undefined,
+    options: options.get("options") ?? undefined,
     replication: undefined,
   });
   // A lost connection fails the query under way or the next one; without a listener it would end the process.

@@ -37,7 +37,7 @@ const GOOD: [dsn: string, url: string, env?: Record<string, string>][] = [
   ["host='' user=u", "postgres://u@env.host:5432/env-db"],
   [
     "",
-    "postgres://u:p@h:7/d?sslmode=require&sslrootcert=r&sslcert=c&sslkey=k&connect_timeout=9&passfile=f",
+    "postgres://u:p@h:7/d?sslmode=require&sslrootcert=r&sslcert=c&sslkey=k&connect_timeout=9&options=-e&passfile=f",
     {
       PGHOST: "h",
       PGPORT: "7",
@@ -49,10 +49,32 @@ const GOOD: [dsn: string, url: string, env?: Record<string, string>][] = [
       PGSSLCERT: "c",
       PGSSLKEY: "k",
       PGCONNECT_TIMEOUT: "9",
+      PGOPTIONS: "-e",
       PGPASSFILE: "f",
     },
   ],
   ["postgres://u:own@h/d", "postgres://u:own@h:5432/d", { PGPASSWORD: "p", PGHOST: "x" }],
+  [
+    "postgres://u@h/d",
+    "postgres://u@h:5432/d?options=-c%20search_path%3Ds1%2Cs2",
+    { PGOPTIONS: "-c search_path=s1,s2" },
+  ],
+  [
+    "postgres://u@h/d?options=-c%20work_mem%3D8MB",
+    "postgres://u@h:5432/d?options=-c%20work_mem%3D8MB",
+    { PGOPTIONS: "-c search_path=s1" },
+  ],
+  [
+    String.raw`host=h user=u dbname=d options='-c a.b=\'c\''`,
+    "postgres://u@h:5432/d?options=-c%20a.b%3D'c'",
+  ],
+  ["postgres://u@h/d", "error: PGSERVICE is set, which is not known here. Put", { PGSERVICE: "s" }],
+  [
+    "postgres://u@h/d",
+    "error: PGHOSTADDR is set, which is not known here. Put the address into the DSN as its host",
+    { PGHOSTADDR: "127.0.0.1" },
+  ],
+  ["postgres://u@h/d", "postgres://u@h:5432/d", { PGSERVICE: "", PGHOSTADDR: "" }],
   ["postgres://u@h/d?ssl=true", 'error: parameter "ssl" is not known here. Known are host, port'],
   ["host=h foo=bar", 'error: parameter "foo" is not known'],
   ["postgres://u:p@h:70000/d", "error: port is not a number"],

@@ -384,6 +384,20 @@ Deno.test("tables may have any name, in any schema", async (t) => {
   assert.match(refusal(two, 2), /Cannot tell schema and table apart in "a\.b\.c"/);
 });
 
+Deno.test("a load goes where PGOPTIONS leads, and nowhere by variables that are not known", async () => {
+  await using sluice = new Sluice();
+  await using db = await freshDatabase();
+  await db.query("CREATE SCHEMA s1");
+  const args = ["load", sluice.file("x.csv", "a\n1\n"), "--into", "t", "--database", db.url];
+  const outcome = await sluice.here(args, { PGOPTIONS: "-c search_path=s1" });
+  assert.equal(outcome.code, 0, outcome.stderr);
+  assert.deepEqual(await db.query("SELECT a FROM s1.t"), [{ a: 1 }]);
+  for (const variable of ["PGSERVICE", "PGHOSTADDR"]) {
+    const said = refusal(await sluice.here(args, { [variable]: "x" }), 2);
+    assert.match(said, new RegExp(`${variable} is set, which is not known here\\. Put .* into`));
+  }
+});
+
 Deno.test("help teaches by example", async () => {
   await using sluice = new Sluice();
   for (

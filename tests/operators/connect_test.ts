@@ -119,6 +119,15 @@ Deno.test("nothing comes from the environment", async () => {
   }
 });
 
+Deno.test("options go to the server, and do not stand over what loading relies on", async () => {
+  const query = `options=${encodeURIComponent("-c work_mem=77MB -c TimeZone=Asia/Tokyo")}`;
+  await using session = await open(urlOf({ query }));
+  const [row] = await session.rows(
+    "SELECT current_setting('work_mem') AS memory, current_setting('TimeZone') AS zone",
+  );
+  assert.deepEqual(row, { memory: "77MB", zone: "UTC" });
+});
+
 Deno.test("a unix socket is the folder in the parameter host", async () => {
   await using session = await open(urlOf({ query: `host=${encodeURIComponent(server.folder)}` }));
   assert.deepEqual(await session.rows("SELECT inet_server_addr() AS address"), [{ address: null }]);
