@@ -16,6 +16,8 @@ const PARAMETERS = {
   sslkey: "PGSSLKEY",
   connect_timeout: "PGCONNECT_TIMEOUT",
   options: "PGOPTIONS",
+  application_name: "PGAPPNAME",
+  channel_binding: "PGCHANNELBINDING",
   passfile: "PGPASSFILE",
 } as const;
 
@@ -23,6 +25,18 @@ const PARAMETERS = {
 const ELSEWHERE = {
   PGSERVICE: "what that service says into the DSN, or into PGHOST, PGPORT, PGUSER and PGDATABASE",
   PGHOSTADDR: "the address into the DSN as its host, or into PGHOST",
+};
+
+/** What a DSN may say besides, for here it is so anyway or of no account. */
+const PASSED_OVER: Readonly<Record<string, RegExp>> = {
+  target_session_attrs: /^(any|read-write)$/,
+  gssencmode: /^(disable|prefer)$/,
+  keepalives: /^/,
+  keepalives_idle: /^/,
+  keepalives_interval: /^/,
+  keepalives_count: /^/,
+  tcp_user_timeout: /^/,
+  fallback_application_name: /^/,
 };
 
 const MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
@@ -181,7 +195,7 @@ function parseUri(dsn: string): Settings {
     if (value === undefined || rest.length > 0) {
       throw malformed('what follows "?" is not name=value&name=value');
     }
-    settings[known(name!)] = value;
+    set(settings, name!, value);
   }
   return settings;
 }
@@ -207,20 +221,32 @@ function parseKeywords(dsn: string): Settings {
           "(host=… port=… user=… dbname='…')",
       );
     }
-    settings[known(name)] = (quoted ?? bare ?? "").replace(/\\(.)/gs, "$1");
+    set(settings, name, (quoted ?? bare ?? "").replace(/\\(.)/gs, "$1"));
   }
   return settings;
 }
 
-function known(name: string): keyof Settings {
-  if (Object.hasOwn(PARAMETERS, name)) return name as keyof Settings;
+/** Takes a parameter. @throws {TypeError} for one that is not known, or asks for what is not done here */
+function set(settings: Settings, name: string, value: string): void {
+  if (Object.hasOwn(PARAMETERS, name)) {
+    settings[name as keyof Settings] = value;
+    return;
+  }
+  if (Object.hasOwn(PASSED_OVER, name)) {
+    if (value === "" || PASSED_OVER[name]!.test(value)) return;
+    throw malformed(`its ${name} is one that does not work here; leave it out`);
+  }
   // Only a plain word is shown: anything else may be a part of a password.
   const shown = /^\w+$/.test(name) ? `its parameter "${name}"` : "one of its parameters";
-  throw malformed(`${shown} is not known here. Known are ${NAMES.join(", ")}`);
+  throw malformed(
+    `${shown} is not known here. Known are ${[...NAMES, ...Object.keys(PASSED_OVER)].join(", ")}`,
+  );
 }
 
-function check({ host, port, sslmode, connect_timeout }: Settings): void {
-  if (host?.includes(",")) throw malformed("it names several hosts, and one is what works here");
+function check({ host, port, sslmode, connect_timeout, channel_binding }: Settings): void {
+  if (host?.includes(",") || /^\d*,/.test(port ?? "")) {
+    throw malformed("it names several hosts, and one is what works here");
+  }
   // Neither is shown: after a forgotten "@host" it is the password.
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && +port > 0 && +port < 65536)) {
     throw malformed("its port is not a number from 1 to 65535");
@@ -230,6 +256,9 @@ function check({ host, port, sslmode, connect_timeout }: Settings): void {
   }
   if (sslmode !== undefined && !MODES.includes(sslmode)) {
     throw malformed(`its sslmode is not one of ${MODES.join(", ")}`);
+  }
+  if (channel_binding !== undefined && !/^(disable|prefer|require)$/.test(channel_binding)) {
+    throw malformed("its channel_binding is not one of disable, prefer, require");
   }
 }
 

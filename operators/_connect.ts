@@ -10,7 +10,7 @@ import { type Connection, GiveUp } from "../engine/mod.ts";
 export interface ConnectOptions {
   /** Closes the socket when aborted, at any time in the life of the session. */
   signal: AbortSignal;
-  /** Shown by the server beside the session. @default {"sluice"} */
+  /** Shown by the server beside the session. @default {what the URL says, else "sluice"} */
   application?: string;
   /** Milliseconds to go on asking a server that starts up or is full; 3,000 of them when nothing listens. @default {10_000} */
   patience?: number;
@@ -71,16 +71,17 @@ const SETUP = `SELECT set_config(name, value, false) FROM (VALUES ${
  *
  * The URL is `postgres://user:password@host:port/database` with the parameters of libpq: `sslmode` (disable, allow,
  * prefer, require, verify-ca, verify-full; prefer without one), `sslrootcert` (a file, or `system`), `sslcert`,
- * `sslkey`, `connect_timeout` in seconds, `options` for the server, and `host` for the folder of a unix socket. Nothing is
- * read from the environment.
+ * `sslkey`, `connect_timeout` in seconds, `options` for the server, `application_name`, `channel_binding=require`, and
+ * `host` for the folder of a unix socket. Nothing is read from the environment.
  *
  * @throws {GiveUp} when trying again will not help: wrong password, no such database, an untrusted certificate
  */
 export async function connect(
   connection: Connection,
-  { signal, application = "sluice", patience = 10_000 }: ConnectOptions,
+  { signal, application: given, patience = 10_000 }: ConnectOptions,
 ): Promise<pg.Client> {
   const address = parse(connection.url);
+  const application = given ?? address.options.get("application_name") ?? "sluice";
   const attempts = await encryption(address);
   let waited = 0;
   for (let delay = 50;; delay = Math.min(delay * 2, 1000)) {
@@ -153,6 +154,7 @@ async function open(
 ): Promise<pg.Client> {
   signal.throwIfAborted();
   const timeout = Number(options.get("connect_timeout") || 0);
+  const binds = options.get("channel_binding") === "require";
   const client = new pg.Client({
     host,
     port,
@@ -160,15 +162,17 @@ async function open(
     database,
     ssl,
     password: () => {
-      if (password === "") throw new Refusal("the server asks for a password, and none was given");
+      binding?.offered();
+      if (password === "") throw new Refusal(NO_PASSWORD);
       return password;
     },
     application_name: application,
     connectionTimeoutMillis: timeout > 0 ? timeout * 1000 : 30_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
-    ...{ sslnegotiation: "postgres" },
+    ...{ sslnegotiation: "postgres", enableChannelBinding: binds },
   });
+  const binding = binds ? watchBinding(client) : undefined;
   // What was left out above, pg takes from PGOPTIONS and PGREPLICATION.
   Object.assign((client as unknown as { connectionParameters: object }).connectionParameters, {
     options: options.get("options") ?? undefined,
@@ -183,6 +187,7 @@ async function open(
     const connected = client.connect();
     if (without) goOnWithoutTls(client, without);
     await connected;
+    binding?.done();
     hearOut((client as unknown as { connection: { stream: Duplex } }).connection.stream);
     await client.query(SETUP);
     return client;
@@ -190,6 +195,27 @@ async function open(
     destroy(client);
     throw error;
   }
+}
+
+/**
+ * Watches how a session that is about to begin proves who is at its two ends, for `channel_binding=require`: with pg, a
+ * server that does not offer to bind that to the TLS between them gets in as well. Both throw where it is not bound.
+ */
+function watchBinding(client: pg.Client): { offered(): void; done(): void } {
+  const { connection } = client as unknown as { connection: EventEmitter };
+  let offered = false, done = false;
+  connection.on("authenticationSASL", ({ mechanisms }: { mechanisms: readonly string[] }) => {
+    offered = mechanisms.includes("SCRAM-SHA-256-PLUS");
+  });
+  for (const asks of ["authenticationCleartextPassword", "authenticationMD5Password"]) {
+    connection.on(asks, () => offered = false);
+  }
+  // Where the server's proof is wrong, the session fails.
+  connection.on("authenticationSASLFinal", () => done = offered);
+  const insist = (is: boolean) => {
+    if (!is) throw new Refusal(NOT_BOUND);
+  };
+  return { offered: () => insist(offered), done: () => insist(done) };
 }
 
 /**
@@ -283,7 +309,13 @@ async function files<K extends string>(
   }
 }
 
+/** What we refuse, and what to do about it. */
 class Refusal extends Error {}
+
+const NO_PASSWORD =
+  "the server asks for a password, and none was given. Set it in the URL, PGPASSWORD or ~/.pgpass";
+const NOT_BOUND = "the server does not bind the password to TLS, which channel_binding asks for. " +
+  "Leave channel_binding=require out, or have TLS and scram-sha-256 there";
 
 function lacksTls(error: unknown): boolean {
   return /does not support SSL/.test((error as Error).message);
@@ -331,9 +363,7 @@ function explain(cause: unknown, { host, port, user, database }: Address, waited
       return new Error(`${where}: ${lost}. Start the server, or check host and port`, { cause });
   }
   if (cause instanceof Refusal) {
-    return new GiveUp(`${where}: ${message}. Set it in the URL, PGPASSWORD or ~/.pgpass`, {
-      cause,
-    });
+    return new GiveUp(`${where}: ${message}`, { cause });
   }
   if (message === "timeout expired") {
     return new Error(`${where}: no answer in time. Check host, port and firewall`, { cause });

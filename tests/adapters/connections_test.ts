@@ -37,7 +37,8 @@ const GOOD: [dsn: string, url: string, env?: Record<string, string>][] = [
   ["host='' user=u", "postgres://u@env.host:5432/env-db"],
   [
     "",
-    "postgres://u:p@h:7/d?sslmode=require&sslrootcert=r&sslcert=c&sslkey=k&connect_timeout=9&options=-e&passfile=f",
+    "postgres://u:p@h:7/d?sslmode=require&sslrootcert=r&sslcert=c&sslkey=k&connect_timeout=9&options=-e&application_name=a&" +
+    "channel_binding=prefer&passfile=f",
     {
       PGHOST: "h",
       PGPORT: "7",
@@ -50,6 +51,8 @@ const GOOD: [dsn: string, url: string, env?: Record<string, string>][] = [
       PGSSLKEY: "k",
       PGCONNECT_TIMEOUT: "9",
       PGOPTIONS: "-e",
+      PGAPPNAME: "a",
+      PGCHANNELBINDING: "prefer",
       PGPASSFILE: "f",
     },
   ],
@@ -81,7 +84,24 @@ const GOOD: [dsn: string, url: string, env?: Record<string, string>][] = [
   ["postgres://u:p@h:0/d", "error: port is not a number"],
   ["postgres://h/d", "error: port is not a number", { PGPORT: "x" }],
   ["postgres://u:p@h,i/d", "error: several hosts"],
-  ["postgres://u:p@h:1,i:2/d", "error: port is not a number"],
+  ["postgres://u:p@h:1,i:2/d", "error: several hosts"],
+  ["postgres://u:p@h,i:2/d", "error: several hosts"],
+  ["host=h,i port=1,2", "error: several hosts"],
+  ["postgres://u:p@h:1a,i/d", "error: port is not a number"],
+  [
+    "postgres://u:p@h/d?sslmode=require&channel_binding=require",
+    "postgres://u:p@h:5432/d?sslmode=require&channel_binding=require",
+  ],
+  ["postgres://u:p@h/d?channel_binding=on", "error: channel_binding is not one of disable, prefer"],
+  ["postgres://u@h/d?application_name=a%20b", "postgres://u@h:5432/d?application_name=a%20b"],
+  [
+    "postgres://u@h/d?target_session_attrs=any&keepalives=1&keepalives_idle=9&keepalives_interval=1&" +
+    "keepalives_count=2&tcp_user_timeout=5&gssencmode=disable&fallback_application_name=x",
+    "postgres://u@h:5432/d",
+  ],
+  ["host=h user=u dbname=d target_session_attrs=read-write", "postgres://u@h:5432/d"],
+  ["postgres://u@h/d?target_session_attrs=read-only", "error: target_session_attrs is one that"],
+  ["postgres://u@h/d?gssencmode=require", "error: gssencmode is one that does not work here"],
   ["postgres://u:p@h/d?sslmode=on", "error: sslmode is not one of disable, allow"],
   ["postgres://u:p@h/d?connect_timeout=soon", "error: connect_timeout is not a number"],
   ["postgres://u:p%@h/d", 'error: a "%" in it is not followed by'],

@@ -346,6 +346,32 @@ Deno.test("a server without TLS is taken by prefer and refused by require", asyn
 });
 
 Deno.test({
+  name: "channel_binding=require binds the password to TLS, or sends none",
+  ignore: !hasOpenssl,
+  async fn() {
+    await using session = await open(urlOf({ query: "sslmode=require&channel_binding=require" }));
+    assert.deepEqual(await session.rows("SELECT 1 AS one"), [{ one: 1 }]);
+    const unbound = /does not bind the password to TLS, which channel_binding asks for/;
+    const strict = "channel_binding=require";
+    const bare = await failureOf(urlOf({ query: `sslmode=disable&${strict}` }));
+    assert.match(bare.message, unbound);
+    assert.ok(bare instanceof GiveUp);
+    for (const auth of ["trust", "password"] as const) {
+      await using other = await testPostgres({ auth, password: PASSWORD, tls: true });
+      const query = `sslmode=require&${strict}`;
+      const error = await failureOf(urlOf({ port: other.port, query }));
+      assert.match(error.message, unbound, auth);
+    }
+  },
+});
+
+Deno.test("a session is named as the URL says", async () => {
+  await using session = await open(urlOf({ query: "application_name=a%20load" }));
+  const name = "SELECT current_setting('application_name') AS name";
+  assert.deepEqual(await session.rows(name), [{ name: "a load" }]);
+});
+
+Deno.test({
   name: "a client certificate lets in, and without one the server's reason is given",
   ignore: !hasOpenssl,
   async fn() {
