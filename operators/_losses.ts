@@ -35,6 +35,8 @@ const MAX_WHOLE = 131072, MAX_FRACTION = 16383;
 
 /** The largest double, and about the smallest, and the smallest that has all digits, as decimals. */
 const MOST = "1.7976931348623157e308", LEAST = "4.9e-324", NORMAL = "2.2250738585072014e-308";
+/** From here on, 2⁵⁴, a decimal of few digits may be in the middle of two doubles, which Postgres does not print as it. */
+const TIES = "18014398509481984";
 
 /** Whether text can be read as a type without a loss, where {@linkcode lossesOf} is asked of each value. */
 export function isReadOfText(type: string): boolean {
@@ -87,8 +89,9 @@ export function lossesOf(
       `pg_catalog.ltrim(pg_catalog.translate(pg_catalog.regexp_replace(${text}, '[eE].*', ''), '-.', ''), '0')`;
     lose(
       `CASE WHEN ${column} ~ '[nN]' OR ${number} = 0 THEN false
-       WHEN ${size} > ${MOST} OR ${size} < ${LEAST} THEN true
-       WHEN pg_catalog.length(pg_catalog.rtrim(${digits}, '0')) <= 15 AND ${size} > ${NORMAL} THEN false
+       WHEN ${size} > ${MOST} OR ${size} < ${LEAST} OR ${column} ~ '^-?[0-9]{16,}$' THEN true
+       WHEN pg_catalog.length(pg_catalog.rtrim(${digits}, '0')) <= 15
+         AND ${size} > ${NORMAL} AND ${size} < ${TIES} THEN false
        ELSE CAST(CAST(CAST(${text} AS double precision) AS pg_catalog.text) AS numeric) <> ${number} END`,
       "22003",
       `has more digits than ${base} keeps, or is out of its range`,
