@@ -221,7 +221,7 @@ const SPECIAL: Readonly<Record<string, number>> = {
   "-inf": -Infinity,
 };
 
-/** A whole number that may be more than a double keeps: one beyond bigint, as others have been looked at before. */
+/** A whole number of more digits than every double keeps: it stays one, in a numeric. */
 const LONG_WHOLE = /^-?\d{16,}$/;
 
 /**
